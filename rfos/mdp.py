@@ -1,0 +1,423 @@
+"""TabularMDP: one frozen, validated container for finite MDPs, whatever their transitions are stored as."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import InitVar, dataclass, field
+from typing import Protocol
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from rfos._kernels import dp
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+ROW_SUM_TOL = 1e-9
+"""How far a row of transition probabilities may sum from 1; the certificates of `planning` account for it."""
+
+
+class Storage(Protocol):
+    """Transitions of an MDP, however they are kept."""
+
+    @property
+    def n_states(self) -> int:
+        """Number of states, S."""
+        ...
+
+    @property
+    def n_actions(self) -> int:
+        """Number of actions, A."""
+        ...
+
+    @property
+    def branching(self) -> int:
+        """Largest number of stored successors of a pair, B."""
+        ...
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all arrays, in bytes."""
+        ...
+
+    def check(self) -> float:
+        """Return the largest distance of a row sum from 1, or raise ValueError naming the first bad row."""
+        ...
+
+    def reward_shape(self) -> tuple[int, int]:
+        """Return the shape that rewards must have."""
+        ...
+
+    def backup(self, rewards: Float, discount: float, values: Float, q: Float) -> None:
+        """Fill `q` (S, A) with rewards + discount * transitions @ values."""
+        ...
+
+    def branches(self, rewards: Float) -> tuple[Int, Float, Float]:
+        """Return successors, probabilities and rewards of all branches, each (S*A, B), padded with probability 0."""
+        ...
+
+
+def _read_only(array: NDArray[np.generic]) -> None:
+    array.setflags(write=False)
+
+
+def _check_rows(entries: Float, row_of: Callable[[int], int], sums: Float, n_actions: int) -> float:
+    """Check stored probabilities and the `sums` (S*A,) of their rows; `row_of` maps a flat entry to its row."""
+    bad = ~((entries >= 0) & (entries <= 1 + ROW_SUM_TOL))  # true for NaN as well
+    if bad.any():
+        entry = int(bad.ravel().argmax())
+        state, action = divmod(row_of(entry), n_actions)
+        raise ValueError(
+            f"a transition probability of state {state}, action {action} is {float(entries.flat[entry])!r}: "
+            "probabilities lie in [0, 1]"
+        )
+    defect = np.abs(sums - 1.0)
+    worst = int(defect.argmax())
+    if defect[worst] > ROW_SUM_TOL:
+        state, action = divmod(worst, n_actions)
+        raise ValueError(
+            f"the transition probabilities of state {state}, action {action} sum to {float(sums[worst])!r}, "
+            "not 1: divide the row by its sum"
+        )
+    return float(defect[worst])
+
+
+@dataclass(frozen=True, eq=False)
+class Dense:
+    """Transitions as an array, shape (S, A, S)."""
+
+    transitions: Float
+
+    @property
+    def n_states(self) -> int:
+        """Number of states, S."""
+        return int(self.transitions.shape[0])
+
+    @property
+    def n_actions(self) -> int:
+        """Number of actions, A."""
+        return int(self.transitions.shape[1])
+
+    @property
+    def branching(self) -> int:
+        """Largest number of nonzero successors of a pair, B."""
+        return int((self.transitions > 0).sum(axis=2).max())
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all arrays, in bytes."""
+        return self.transitions.nbytes
+
+    def check(self) -> float:
+        """Return the largest distance of a row sum from 1, or raise ValueError."""
+        sums = self.transitions.sum(axis=2).ravel()
+        return _check_rows(self.transitions, lambda entry: entry // self.n_states, sums, self.n_actions)
+
+    def reward_shape(self) -> tuple[int, int]:
+        """Return (S, A)."""
+        return self.n_states, self.n_actions
+
+    def backup(self, rewards: Float, discount: float, values: Float, q: Float) -> None:
+        """Fill `q` (S, A) with rewards + discount * transitions @ values."""
+        dp.backup_dense(self.transitions, rewards, discount, values, q)
+
+    def branches(self, rewards: Float) -> tuple[Int, Float, Float]:
+        """Return successors, probabilities and rewards of all branches, each (S*A, B)."""
+        rows = self.transitions.reshape(self.n_states * self.n_actions, self.n_states)
+        return Sparse.from_matrix(sp.csr_array(rows), self.n_actions).branches(rewards)
+
+
+@dataclass(frozen=True, eq=False)
+class Sparse:
+    """Transitions as compressed rows s * n_actions + a: `indptr` (S*A+1,), `indices` (nnz,), `data` (nnz,)."""
+
+    indptr: Int
+    indices: Int
+    data: Float
+    n_actions: int
+
+    @classmethod
+    def from_matrix(cls, matrix: sp.csr_array, n_actions: int) -> Sparse:
+        """Take over a CSR matrix (S*A, S), duplicates summed."""
+        matrix = sp.csr_array(matrix, dtype=np.float64, copy=True)
+        matrix.sum_duplicates()
+        parts = (matrix.indptr.astype(np.int64), matrix.indices.astype(np.int64), matrix.data)
+        for part in parts:
+            _read_only(part)
+        return cls(*parts, n_actions)
+
+    @property
+    def n_states(self) -> int:
+        """Number of states, S."""
+        return (len(self.indptr) - 1) // self.n_actions
+
+    @property
+    def branching(self) -> int:
+        """Largest number of stored successors of a pair, B."""
+        return int(np.diff(self.indptr).max())
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all arrays, in bytes."""
+        return self.indptr.nbytes + self.indices.nbytes + self.data.nbytes
+
+    def check(self) -> float:
+        """Return the largest distance of a row sum from 1, or raise ValueError."""
+        # reduceat would misread empty rows; cumulated sums would lose digits.
+        row = np.repeat(np.arange(len(self.indptr) - 1), np.diff(self.indptr))
+        sums = np.bincount(row, weights=self.data, minlength=len(self.indptr) - 1)
+        return _check_rows(self.data, lambda entry: int(row[entry]), sums, self.n_actions)
+
+    def reward_shape(self) -> tuple[int, int]:
+        """Return (S, A)."""
+        return self.n_states, self.n_actions
+
+    def backup(self, rewards: Float, discount: float, values: Float, q: Float) -> None:
+        """Fill `q` (S, A) with rewards + discount * transitions @ values."""
+        dp.backup_sparse(self.indptr, self.indices, self.data, rewards, discount, values, q)
+
+    def branches(self, rewards: Float) -> tuple[Int, Float, Float]:
+        """Return successors, probabilities and rewards of all branches, each (S*A, B)."""
+        lengths = np.diff(self.indptr)
+        row = np.repeat(np.arange(len(lengths)), lengths)
+        column = np.arange(len(self.data)) - np.repeat(self.indptr[:-1], lengths)
+        shape = (len(lengths), self.branching)
+        successor = np.zeros(shape, np.int64)
+        probability = np.zeros(shape)
+        successor[row, column] = self.indices
+        probability[row, column] = self.data
+        return successor, probability, np.repeat(rewards.reshape(-1, 1), shape[1], axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Deterministic:
+    """One successor per pair, shape (S, A)."""
+
+    successor: Int
+
+    @property
+    def n_states(self) -> int:
+        """Number of states, S."""
+        return int(self.successor.shape[0])
+
+    @property
+    def n_actions(self) -> int:
+        """Number of actions, A."""
+        return int(self.successor.shape[1])
+
+    @property
+    def branching(self) -> int:
+        """One successor per pair."""
+        return 1
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all arrays, in bytes."""
+        return self.successor.nbytes
+
+    def check(self) -> float:
+        """Return 0, or raise ValueError naming the first successor that is no state."""
+        bad = (self.successor < 0) | (self.successor >= self.n_states)
+        if bad.any():
+            state, action = (int(i) for i in np.argwhere(bad)[0])
+            raise ValueError(
+                f"the successor of state {state}, action {action} is {self.successor[state, action]}: "
+                f"states are 0 to {self.n_states - 1}"
+            )
+        return 0.0
+
+    def reward_shape(self) -> tuple[int, int]:
+        """Return (S, A)."""
+        return self.n_states, self.n_actions
+
+    def backup(self, rewards: Float, discount: float, values: Float, q: Float) -> None:
+        """Fill `q` (S, A) with rewards + discount * values of the successors."""
+        dp.backup_deterministic(self.successor, rewards, discount, values, q)
+
+    def branches(self, rewards: Float) -> tuple[Int, Float, Float]:
+        """Return successors, probabilities and rewards of all branches, each (S*A, 1)."""
+        column = (self.n_states * self.n_actions, 1)
+        return self.successor.reshape(column), np.ones(column), rewards.reshape(column)
+
+
+@dataclass(frozen=True, eq=False)
+class ShiftRegister:
+    """Transitions of a window meta-game: branch b of (s, a) has probability[s, b] and leads to shifted[s] + offset[a, b].
+
+    Rewards are a function of (a, b), shape (A, B); they are earned on the branch.
+
+    Parameters
+    ----------
+    shifted : ndarray of int32, shape (S,)
+    offset : ndarray of int32, shape (A, B)
+    probability : ndarray of float64, shape (S, B)
+    """
+
+    shifted: NDArray[np.int32]
+    offset: NDArray[np.int32]
+    probability: Float
+
+    @property
+    def n_states(self) -> int:
+        """Number of states, S."""
+        return len(self.shifted)
+
+    @property
+    def n_actions(self) -> int:
+        """Number of actions, A."""
+        return int(self.offset.shape[0])
+
+    @property
+    def branching(self) -> int:
+        """Number of joint actions of the opponents, B."""
+        return int(self.offset.shape[1])
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all arrays, in bytes."""
+        return self.shifted.nbytes + self.offset.nbytes + self.probability.nbytes
+
+    def check(self) -> float:
+        """Return the largest distance of a row sum from 1, or raise ValueError."""
+        if self.probability.shape != (self.n_states, self.branching):
+            raise ValueError(
+                f"probability has shape {self.probability.shape}, expected {(self.n_states, self.branching)}"
+            )
+        ends = (int(self.shifted.min()) + int(self.offset.min()), int(self.shifted.max()) + int(self.offset.max()))
+        if ends[0] < 0 or ends[1] >= self.n_states:
+            raise ValueError(f"successors run from {ends[0]} to {ends[1]}: states are 0 to {self.n_states - 1}")
+        return _check_rows(self.probability, lambda entry: entry // self.branching, self.probability.sum(axis=1), 1)
+
+    def reward_shape(self) -> tuple[int, int]:
+        """Return (A, B): the reward is a function of the joint action."""
+        return self.n_actions, self.branching
+
+    def backup(self, rewards: Float, discount: float, values: Float, q: Float) -> None:
+        """Fill `q` (S, A) with the expected rewards + discount * transitions @ values."""
+        dp.backup_shift(self.shifted, self.offset, self.probability, rewards, discount, values, q)
+
+    def branches(self, rewards: Float) -> tuple[Int, Float, Float]:
+        """Return successors, probabilities and rewards of all branches, each (S*A, B)."""
+        shape = (self.n_states, self.n_actions, self.branching)
+        rows = (shape[0] * shape[1], shape[2])
+        successor = (self.shifted[:, None, None].astype(np.int64) + self.offset).reshape(rows)
+        probability = np.broadcast_to(self.probability[:, None, :], shape).reshape(rows)
+        return successor, probability, np.broadcast_to(rewards, shape).reshape(rows)
+
+
+def _as_storage(transitions: object, n_actions: int | None) -> Storage:
+    if isinstance(transitions, Dense | Sparse | Deterministic | ShiftRegister):
+        return transitions
+    if sp.issparse(transitions):
+        rows, columns = transitions.shape
+        if columns == 0 or rows % columns or (n_actions is not None and rows != columns * n_actions):
+            raise ValueError(f"a sparse P has shape (S*A, S), not {transitions.shape}")
+        return Sparse.from_matrix(sp.csr_array(transitions), rows // columns)
+    array = np.asarray(transitions)
+    if array.ndim == 2 and array.dtype.kind in "iu" and array.size:
+        successor = array.astype(np.int64)
+        _read_only(successor)
+        return Deterministic(successor)
+    if array.ndim == 3 and array.dtype.kind in "fiu" and array.size and array.shape[0] == array.shape[2]:
+        dense = np.array(array, np.float64)
+        _read_only(dense)
+        return Dense(dense)
+    raise ValueError(
+        f"P is {array.dtype} of shape {array.shape}: give floats (S, A, S), a sparse matrix (S*A, S), "
+        "integer successors (S, A), or a ShiftRegister"
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class TabularMDP:
+    """A finite discounted MDP, validated once and read-only from then on.
+
+    Parameters
+    ----------
+    P : array_like (S, A, S), sparse (S*A, S), integer array_like (S, A), or ShiftRegister
+        Transition probabilities; integers are the successors of a deterministic MDP. Sparse row s * A + a holds the
+        pair (s, a).
+    R : array_like of float, shape (S, A); (A, B) for a ShiftRegister
+        Expected reward per step.
+    discount : float in [0, 1)
+
+    Attributes
+    ----------
+    storage : Storage
+        The transitions; `storage.backup` is the Bellman backup that all solvers use.
+    rewards : ndarray of float64
+    row_defect : float
+        Largest distance of a stored row's sum from 1; certificates account for it.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, an entry is negative or not finite, a row does not sum to 1 within 1e-9, or the
+        discount is outside [0, 1). The message names the row, the value and the mend.
+
+    Examples
+    --------
+    Two states; action 0 stays, action 1 moves to the other; only staying in state 1 pays.
+
+    >>> mdp = TabularMDP([[0, 1], [1, 0]], [[0.0, 0.0], [1.0, 0.0]], 0.5)
+    >>> mdp.n_states, mdp.n_actions, mdp.branching
+    (2, 2, 1)
+    """
+
+    P: InitVar[object]
+    R: InitVar[object]
+    discount: float
+    storage: Storage = field(init=False, repr=False)
+    rewards: Float = field(init=False, repr=False)
+    row_defect: float = field(init=False)
+
+    def __post_init__(self, P: object, R: object) -> None:
+        """Check everything and take read-only copies."""
+        discount = float(self.discount)
+        if not 0 <= discount < 1:
+            raise ValueError(f"discount is {self.discount!r}: give a number in [0, 1)")
+        rewards = np.array(R, np.float64)
+        storage = _as_storage(P, rewards.shape[1] if rewards.ndim == 2 else None)
+        if rewards.shape != storage.reward_shape():
+            raise ValueError(f"R has shape {rewards.shape}, expected {storage.reward_shape()}")
+        if not np.isfinite(rewards).all():
+            row = tuple(int(i) for i in np.argwhere(~np.isfinite(rewards))[0])
+            raise ValueError(f"the reward at {row} is {rewards[row]}: rewards must be finite")
+        _read_only(rewards)
+        object.__setattr__(self, "discount", discount)
+        object.__setattr__(self, "row_defect", storage.check())
+        object.__setattr__(self, "storage", storage)
+        object.__setattr__(self, "rewards", rewards)
+
+    @property
+    def n_states(self) -> int:
+        """Number of states, S."""
+        return self.storage.n_states
+
+    @property
+    def n_actions(self) -> int:
+        """Number of actions, A."""
+        return self.storage.n_actions
+
+    @property
+    def branching(self) -> int:
+        """Largest number of stored successors of a pair, B."""
+        return self.storage.branching
+
+    @property
+    def reward_range(self) -> tuple[float, float]:
+        """Smallest and largest reward per step."""
+        return float(self.rewards.min()), float(self.rewards.max())
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all arrays, in bytes."""
+        return self.storage.nbytes + self.rewards.nbytes
+
+    def backup(self, values: Float) -> Float:
+        """Return Q = R + discount * P V, shape (S, A), of values (S,)."""
+        q = np.empty((self.n_states, self.n_actions))
+        self.storage.backup(self.rewards, self.discount, np.ascontiguousarray(values, np.float64), q)
+        return q

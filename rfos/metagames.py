@@ -1,0 +1,223 @@
+"""Meta-games: a game, the opponents that the shaper meets, and what the shaper observes.
+
+`WindowMetaGame` is Case II of theory.md section 2: one inner step per meta-step, simultaneous moves, the meta-state is
+the window of the last h joint actions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rfos._kernels.rmax import Learners, World
+from rfos._memory import require_memory
+from rfos.games import NormalFormGame
+from rfos.mdp import ShiftRegister, TabularMDP
+from rfos.opponents import QLearner, WindowOpponent
+from rfos.windows import WindowIndex
+
+CONTINUING = np.iinfo(np.int64).max
+"""Steps of an episode that never ends, for kernels."""
+
+
+def check_discount(discount: float) -> None:
+    """Raise ValueError unless the discount lies in [0, 1)."""
+    if not 0 <= discount < 1:
+        raise ValueError(f"discount is {discount!r}: give a number in [0, 1)")
+
+
+def check_horizon(horizon: int | None) -> None:
+    """Raise ValueError unless the horizon is None or a whole number of at least 1."""
+    if horizon is not None and (
+        isinstance(horizon, bool) or not isinstance(horizon, int | np.integer) or horizon < 1
+    ):
+        raise ValueError(
+            f"horizon is {horizon!r}: give a whole number of steps of at least 1, or None for no restarts"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class WindowMetaGame:
+    """A Case II meta-game: the shaper (player 0) sees the last h joint actions and picks its next inner action.
+
+    Parameters
+    ----------
+    game : NormalFormGame
+        Any number of players and actions; the shaper earns ``game.payoffs[0]``.
+    opponent : QLearner or WindowOpponent, or a sequence of them
+        One for each other player, or one for all. Either all are hidden learners or all are functions of the window.
+    window : int
+        Number of joint actions remembered, h >= 1. `index` documents and inverts the numbering of windows.
+    discount : float in [0, 1)
+        Meta discount.
+    horizon : int or None
+        Steps after which a meta-episode restarts from a uniformly random window; None: it never does.
+
+    Raises
+    ------
+    ValueError
+        If a size, the discount or the horizon is out of range, or the opponents do not fit the game.
+
+    Examples
+    --------
+    >>> from rfos.games import matching_pennies
+    >>> from rfos.opponents import QLearner, WindowQLearner
+    >>> exact = WindowMetaGame(matching_pennies(), WindowQLearner(), window=2, discount=0.8)
+    >>> exact.n_states, exact.n_actions, exact.branching, exact.is_markov
+    (16, 2, 2, True)
+    >>> WindowMetaGame(matching_pennies(), QLearner(), window=2, discount=0.8).is_markov
+    False
+    """
+
+    game: NormalFormGame
+    opponent: QLearner | WindowOpponent | Sequence[QLearner | WindowOpponent]
+    window: int
+    discount: float
+    horizon: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the sizes and the opponents; nothing large is allocated here."""
+        check_discount(self.discount)
+        check_horizon(self.horizon)
+        n_opponents = self.game.n_players - 1
+        if n_opponents < 1:
+            raise ValueError(f"{self.game.name} has one player: a meta-game needs an opponent")
+        opponents = self.opponents
+        if len(opponents) != n_opponents:
+            raise ValueError(f"{len(opponents)} opponents for {n_opponents} other players: give one for each")
+        for opponent in opponents:
+            if not isinstance(opponent, QLearner | WindowOpponent):
+                raise ValueError(
+                    f"{opponent!r} is no opponent: give a QLearner or a function of the window (rfos.opponents)"
+                )
+        hidden = sum(isinstance(opponent, QLearner) for opponent in opponents)
+        if hidden not in (0, n_opponents):
+            raise ValueError(
+                f"{hidden} of {n_opponents} opponents are hidden learners: let all be hidden, or all functions of the "
+                "window"
+            )
+        self.index  # noqa: B018  its sizes are checked here, before anything is computed
+
+    @cached_property
+    def index(self) -> WindowIndex:
+        """The numbering of windows."""
+        return WindowIndex(self.game.n_actions, self.window)
+
+    @property
+    def opponents(self) -> tuple[QLearner | WindowOpponent, ...]:
+        """One opponent for each player from 1 on."""
+        if isinstance(self.opponent, Sequence):
+            return tuple(self.opponent)
+        return (self.opponent,) * (self.game.n_players - 1)
+
+    @property
+    def n_states(self) -> int:
+        """Number of meta-states, (prod of all action counts) ** window."""
+        return self.index.n_states
+
+    @property
+    def n_actions(self) -> int:
+        """Number of meta-actions: the shaper's inner actions (pure ones suffice, G3)."""
+        return self.game.n_actions[0]
+
+    @property
+    def branching(self) -> int:
+        """Number of successors of a pair: the opponents' joint actions."""
+        return self.index.branching
+
+    @property
+    def is_markov(self) -> bool:
+        """Whether the opponents' play is a function of the meta-state, so that the meta-game is an MDP."""
+        return not isinstance(self.opponents[0], QLearner)
+
+    @cached_property
+    def rewards(self) -> NDArray[np.float64]:
+        """The shaper's reward for (own action, opponents' joint action), shape (n_actions, branching)."""
+        rewards = self.game.payoffs[0].reshape(self.n_actions, self.branching)
+        rewards.setflags(write=False)
+        return rewards
+
+    @property
+    def reward_range(self) -> tuple[float, float]:
+        """Smallest and largest reward per step of the shaper."""
+        return float(self.rewards.min()), float(self.rewards.max())
+
+    @cached_property
+    def opponents_play(self) -> NDArray[np.float64]:
+        """Probability of each joint action of the opponents in each window, shape (n_states, branching).
+
+        Raises
+        ------
+        ValueError
+            If the opponents are hidden learners: their play is no function of the window.
+        """
+        if not self.is_markov:
+            raise ValueError(
+                "the opponent's state is hidden, so its play is no function of the window and V* is not defined: "
+                "use an opponent that is a function of the window (WindowQLearner, tit_for_tat, ...)"
+            )
+        self._require(self.n_states * self.branching * 8 * 3)
+        joint = np.ones((self.n_states, 1))
+        for player, opponent in enumerate(self.opponents, start=1):
+            assert isinstance(opponent, WindowOpponent)
+            own = opponent.probabilities(self.game, player, self.index)
+            joint = (joint[:, :, None] * own[:, None, :]).reshape(self.n_states, -1)
+        joint.setflags(write=False)
+        return joint
+
+    def to_mdp(self) -> TabularMDP:
+        """Return the meta-game as an MDP with the storage of a shift register.
+
+        Raises
+        ------
+        ValueError
+            If the opponent's state is hidden.
+        """
+        play = self.opponents_play
+        return TabularMDP(ShiftRegister(self.index.shifted(), self.index.offset(), play), self.rewards, self.discount)
+
+    def world(self) -> World:
+        """Return the arrays that simulation kernels need, about 24 bytes per pair and branch."""
+        pairs = self.n_states * self.n_actions
+        self._require(pairs * self.branching * 24 * 2)
+        shape = (self.n_states, self.n_actions, self.branching)
+        successor = self.index.shifted()[:, None, None].astype(np.int64) + self.index.offset()
+        reward = np.ascontiguousarray(np.broadcast_to(self.rewards, shape))
+        cumulative = np.zeros((0, 0))
+        if self.is_markov:
+            play = np.broadcast_to(np.cumsum(self.opponents_play, axis=1)[:, None, :], shape)
+            cumulative = np.ascontiguousarray(play).reshape(pairs, self.branching)
+        return World(
+            successor.reshape(pairs, self.branching),
+            reward.reshape(pairs, self.branching),
+            cumulative,
+            np.arange(self.n_states),
+            CONTINUING if self.horizon is None else self.horizon,
+        )
+
+    def learners(self) -> Learners:
+        """Return the hidden learners at the start of a run, for kernels; none where the game is Markov."""
+        hidden = [opponent for opponent in self.opponents if isinstance(opponent, QLearner)]
+        sizes = self.game.n_actions[1 : 1 + len(hidden)]
+        initial = np.zeros((len(hidden), max(sizes, default=1)))
+        for i, learner in enumerate(hidden):
+            initial[i, : sizes[i]] = learner.initial
+        digits = np.indices(self.game.n_actions[1:]).reshape(self.game.n_players - 1, self.branching)
+        payoffs = self.game.payoffs[1:].reshape(-1, self.n_actions, self.branching)
+        return Learners(
+            initial.copy(),
+            initial,
+            np.array(sizes, np.int64),
+            np.ascontiguousarray(digits[: len(hidden)], np.int64),
+            np.array(payoffs[: len(hidden)]),
+            np.array([learner.learning_rate for learner in hidden], np.float64),
+            np.array([learner.exploration for learner in hidden], np.float64),
+            np.array([learner.reset for learner in hidden], np.bool_),
+        )
+
+    def _require(self, n_bytes: int) -> None:
+        require_memory(n_bytes, f"a window of {self.window} ({self.n_states:,} meta-states)", "choose a smaller window")

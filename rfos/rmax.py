@@ -1,0 +1,527 @@
+"""R-max in tabular meta-games: the canonical algorithm and the one of the R-FOS experiment.
+
+Both count visits of (meta-state, meta-action) pairs; a pair is known once it has m visits, its estimates are frozen
+then, and the agent plans anew only when a pair becomes known (Brafman & Tennenholtz 2002; Kakade 2003; theory.md
+section 5). Rewards here are known functions of a pair and its successor, so only transitions are estimated.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+import bounds.rmax
+from rfos._kernels import rmax as kernels
+from rfos._memory import require_memory
+from rfos.mdp import TabularMDP
+from rfos.metagames import CONTINUING, WindowMetaGame, check_horizon
+from rfos.randomness import Seed, stream
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+Process = WindowMetaGame | TabularMDP
+
+PLANNING_SHARE = Fraction(1, 100)
+"""Share of epsilon left to planning, w_plan: value iteration makes it cheap to keep small."""
+
+
+def _check_schedule(m: int | None, epsilon: float | None, delta: float | None) -> None:
+    if m is not None and (isinstance(m, bool) or not isinstance(m, int | np.integer) or m < 1):
+        raise ValueError(f"m is {m!r}: give a whole number of visits of at least 1")
+    if m is None and epsilon is None:
+        raise ValueError("m is not given and cannot be derived: give m, or epsilon and delta")
+    if epsilon is not None and not 0 < epsilon < float("inf"):
+        raise ValueError(f"epsilon is {epsilon!r}: give a positive accuracy in units of value")
+    if delta is not None and not 0 < delta < 1:
+        raise ValueError(f"delta is {delta!r}: give a failure probability between 0 and 1")
+
+
+@dataclass(frozen=True)
+class Rmax:
+    """The canonical R-max of theory.md section 5.
+
+    It plays greedily for the optimistic model, in which a known pair has its empirical law and an unknown pair is
+    worth V_max = (largest reward)/(1-discount); ties go to unknown pairs first, then to the lower index.
+
+    Parameters
+    ----------
+    m : int, optional
+        Visits that make a pair known. Default: derived from `epsilon` and `delta` by the theorem that covers the run
+        (`coverage`).
+    epsilon, delta : float, optional
+        Accuracy in units of value, failure probability in (0, 1). `epsilon` also sets how exactly the agent plans:
+        value iteration loses at most 1 % of it.
+    planning : {"stationary", "episode"}
+        Plan for the discounted return without end, or for the return of the rest of an episode (T1-ep).
+    pooled : bool
+        Count per meta-state instead of per pair (X2): valid where the opponents' law does not depend on the shaper's
+        simultaneous action, as in every exact window meta-game.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range, or neither `m` nor `epsilon` is given.
+    """
+
+    m: int | None = None
+    epsilon: float | None = None
+    delta: float = 0.05
+    planning: Literal["stationary", "episode"] = "stationary"
+    pooled: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        _check_schedule(self.m, self.epsilon, self.delta)
+        if self.planning not in ("stationary", "episode"):
+            raise ValueError(f"unknown planning {self.planning!r}: choose stationary or episode")
+
+
+@dataclass(frozen=True)
+class PaperRmax:
+    """The agent of the R-FOS experiment, preset `paper` (theory.md section 6), departures included.
+
+    Departures from R-max:
+
+    1. actions are drawn from a softmax of Q at a temperature, not greedy;
+    2. unknown successors are worth 0 in a backup instead of V_max, so they are not sought through known pairs;
+    3. m = floor(|S| ln(1/delta) / (epsilon (1-discount))^2) lacks the union bound's logarithm and V_max;
+    4. a fixed number of in-place sweeps, floor(ln(1/(epsilon (1-discount))) / (1-discount)), replaces planning to a
+       tolerance;
+    5. in the experiment the opponent's state is hidden and survives restarts, so the meta-game is no MDP.
+
+    Parameters
+    ----------
+    epsilon, delta : float
+        They set m and the sweeps by the paper's formulas.
+    temperature : float > 0
+        Of the softmax, in units of value.
+    m : int, optional
+        Overrides the formula.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range.
+    """
+
+    epsilon: float = 0.8
+    delta: float = 0.2
+    temperature: float = 0.25
+    m: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        _check_schedule(self.m, self.epsilon, self.delta)
+        if not 0 < self.temperature < float("inf"):
+            raise ValueError(f"temperature is {self.temperature!r}: give a positive number in units of value")
+
+
+Agent = Rmax | PaperRmax
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Which theorem covers a run.
+
+    Attributes
+    ----------
+    theorem : str or None
+        "T1", "T1'", "T1-ep" or "X4"; None where no theorem applies.
+    reason : str
+        The assumptions that hold, or the first that fails.
+    """
+
+    theorem: str | None
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """What a run of R-max left behind.
+
+    Attributes
+    ----------
+    agent : Rmax or PaperRmax
+    m : int
+        Visits that made a pair known.
+    coverage : Coverage
+    horizon : int or None
+        Steps per episode.
+    n_steps : int
+        Meta-steps played.
+    bin_end : ndarray of int64, shape (bins,)
+        Steps done at each bin's end.
+    mean_reward : ndarray of float64, shape (bins,)
+        Mean reward per step within each bin.
+    known : ndarray of int64, shape (bins,)
+        Known rows at each bin's end.
+    known_at : ndarray of int64, shape (rows,)
+        Step at which each row became known, 0 if it did not. Rows are pairs s * A + a, or meta-states if pooled.
+    visits, branch_counts : ndarray of int64, shapes (rows,), (rows, B)
+        Counts per successor actually possible, frozen at m.
+    q : ndarray of float64, shape (S, A)
+        The agent's final action values (of the first stage where it plans episodes).
+    policy : ndarray of int64, shape (S,), or (T, S) where it plans episodes
+        Final greedy policy.
+    action_probabilities : ndarray of float64, shape (S, A), or None where it plans episodes
+        What the agent would play next: the softmax of the paper's agent, else the greedy policy.
+    plans : int
+        How often it planned.
+    seconds : float
+        Wall time of the run.
+    """
+
+    agent: Agent
+    m: int
+    coverage: Coverage
+    horizon: int | None
+    n_steps: int
+    bin_end: Int
+    mean_reward: Float
+    known: Int
+    known_at: Int
+    visits: Int
+    branch_counts: Int
+    q: Float
+    policy: Int
+    action_probabilities: Float | None
+    plans: int
+    seconds: float
+
+    def __post_init__(self) -> None:
+        """Make the arrays read-only."""
+        for value in vars(self).values():
+            if isinstance(value, np.ndarray):
+                value.setflags(write=False)
+
+    @property
+    def all_known_at(self) -> int | None:
+        """Steps played when the last row became known, or None if some row never did."""
+        return int(self.known_at.max()) if (self.known_at > 0).all() else None
+
+
+def _schedule_values(process: Process, agent: Agent) -> dict[str, Any]:
+    low, high = process.reward_range
+    return {
+        "n_states": process.n_states,
+        "n_actions": process.n_actions,
+        "branching": process.branching,
+        "epsilon": agent.epsilon,
+        "delta": agent.delta,
+        "discount": process.discount,
+        "r_max": Fraction(repr(high)) - Fraction(repr(low)),
+    }
+
+
+def coverage(process: Process, agent: Agent, *, horizon: int | None = None, uniform_starts: bool = True) -> Coverage:
+    """Return the theorem that covers a run of the agent, or why none does.
+
+    Parameters
+    ----------
+    process : WindowMetaGame or TabularMDP
+    agent : Rmax or PaperRmax
+    horizon : int or None
+        Steps per episode; None: no restarts.
+    uniform_starts : bool
+        Whether episodes start uniformly in all meta-states.
+    """
+    if isinstance(process, WindowMetaGame) and not process.is_markov:
+        return Coverage(None, "the opponent's state is hidden: the meta-game is not an MDP (only X6 applies)")
+    if isinstance(agent, PaperRmax):
+        return Coverage(None, "the preset departs from R-max: softmax play, pessimistic unknown successors, its own m")
+    if agent.pooled and not isinstance(process, WindowMetaGame):
+        return Coverage(None, "counts are pooled, which X2 proves for window meta-games only")
+    if agent.planning == "episode":
+        return Coverage("T1-ep", "restarts every T steps, planned for the rest of the episode")
+    if process.branching == 1:
+        if horizon is None:
+            return Coverage("T1'", "transitions and rewards are deterministic: m = 1 is enough")
+        if uniform_starts:
+            return Coverage("X4", "deterministic, restarts uniformly in all meta-states: m = 1 is enough")
+    if horizon is None:
+        return Coverage("T1", "an MDP without restarts")
+    if uniform_starts:
+        return Coverage("X4", "an MDP with restarts uniformly in all meta-states")
+    return Coverage(None, "restarts from few meta-states: T1 is false then; plan for the episode (T1-ep)")
+
+
+def derived_m(process: Process, agent: Agent, *, horizon: int | None = None, uniform_starts: bool = True) -> int:
+    """Return the visits m that an agent's epsilon and delta need.
+
+    The paper's agent takes the paper's formula. R-max takes m from T1 (continuing), T1-ep (episode planning) or, with
+    uniform restarts, from X4, which leaves all of epsilon but the planning share to estimation; X2's smaller union
+    where counts are pooled. Where no theorem covers the run, m is that of the theorem whose assumptions fail.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If the agent has no epsilon, or the planning or pooling does not fit the process.
+
+    Examples
+    --------
+    The paper's schedule for window 2: floor(16 ln 5 / 0.16^2) = 1005.
+
+    >>> from rfos.games import matching_pennies
+    >>> from rfos.opponents import QLearner
+    >>> derived_m(WindowMetaGame(matching_pennies(), QLearner(), window=2, discount=0.8), PaperRmax())
+    1005
+    """
+    if agent.m is not None:
+        return agent.m
+    values = _schedule_values(process, agent)
+    if isinstance(agent, PaperRmax):
+        names = ("n_states", "epsilon", "delta", "discount")
+        return int(bounds.rmax.paper_m().evaluate(**{name: values[name] for name in names}))
+    if process.branching == 1:
+        return 1
+    if agent.planning == "episode":
+        family = bounds.rmax.t1_episodic(pooled=agent.pooled)
+        values |= {"horizon": horizon, **bounds.rmax.default_weights("episodic")}
+    else:
+        family = bounds.rmax.t1(pooled=agent.pooled)
+        if horizon is None:
+            values |= bounds.rmax.default_weights("continuing")
+        else:
+            values |= {"w_plan": PLANNING_SHARE, "w_sim": 1 - PLANNING_SHARE, "w_hor": 0, "w_esc": 0}
+    return int(family.m.evaluate(**{str(s): values[str(s)] for s in family.m.expression.free_symbols}))
+
+
+def _process_arrays(
+    process: Process, horizon: int | None, starts: ArrayLike | None
+) -> tuple[kernels.World, kernels.Learners, int | None, bool]:
+    """Return the kernel's world and learners, the horizon in force, and whether starts are uniform."""
+    if isinstance(process, WindowMetaGame):
+        horizon = process.horizon if horizon is None else horizon
+        world, learners = process.world(), process.learners()
+    else:
+        require_memory(
+            process.n_states * process.n_actions * process.branching * 24, "this MDP's branch table", "use fewer states"
+        )
+        successor, probability, reward = process.storage.branches(process.rewards)
+        world = kernels.World(
+            np.ascontiguousarray(successor),
+            np.ascontiguousarray(reward),
+            np.cumsum(probability, axis=1),
+            np.arange(process.n_states),
+            0,
+        )
+        learners = kernels.Learners(
+            np.zeros((0, 1)),
+            np.zeros((0, 1)),
+            np.zeros(0, np.int64),
+            np.zeros((0, 1), np.int64),
+            np.zeros((0, 1, 1)),
+            np.zeros(0),
+            np.zeros(0),
+            np.zeros(0, np.bool_),
+        )
+    check_horizon(horizon)
+    chosen = np.arange(process.n_states) if starts is None else np.array(starts, ndmin=1)
+    bad = chosen.dtype.kind not in "iu" or chosen.size == 0 or chosen.min() < 0 or chosen.max() >= process.n_states
+    if bad:
+        raise ValueError(f"starts are {starts!r}: give meta-states from 0 to {process.n_states - 1}")
+    world = world._replace(starts=chosen.astype(np.int64), horizon=CONTINUING if horizon is None else horizon)
+    return world, learners, horizon, starts is None
+
+
+class _Planner:
+    """Holds an agent's action values and behaviour during one run, and refreshes them when a row becomes known."""
+
+    def __init__(self, process: Process, agent: Agent, horizon: int | None, memory: kernels.Memory) -> None:
+        n_states, n_actions = process.n_states, process.n_actions
+        self.agent, self.memory, self.discount = agent, memory, process.discount
+        high = process.reward_range[1]
+        none = np.zeros((0, 0), np.int64)
+        if isinstance(agent, PaperRmax):
+            # The paper's R_max is 1 for both of its games; decimals make 1/(1-0.8) exactly 5.
+            self.initial = float(Fraction(repr(high)) / (1 - Fraction(repr(process.discount))))
+            self.q = np.full((n_states, n_actions), self.initial)
+            values = {"epsilon": agent.epsilon, "discount": process.discount}
+            self.sweeps = int(bounds.rmax.paper_sweeps().evaluate(**values))
+            self.behaviour = kernels.Behaviour(True, np.empty((n_states, n_actions)), none)
+            kernels.softmax(self.q, agent.temperature, self.behaviour.cumulative)
+            return
+        stages = 1 if agent.planning == "stationary" else horizon
+        if stages is None:
+            raise ValueError("planning for the episode needs a horizon: give the steps per episode")
+        require_memory(stages * n_states * 8, f"a policy of {stages} stages", "choose a shorter horizon")
+        self.behaviour = kernels.Behaviour(False, np.zeros((0, n_actions)), np.zeros((stages, n_states), np.int64))
+        # A maximum rounded below the true one would make known pairs look better than unknown ones.
+        tops = [high * sum(process.discount**k for k in range(j + 1)) for j in range(stages)]
+        self.tops = np.nextafter(np.array(tops), np.inf)
+        self.top = float(np.nextafter(high / (1.0 - process.discount), np.inf))
+        loss = float(PLANNING_SHARE) * (agent.epsilon if agent.epsilon is not None else 1e-3)
+        self.threshold = loss * (1 - process.discount) / (2 * process.discount) if process.discount else loss
+        self.q = np.empty((n_states, n_actions))
+        self.values = np.full(n_states, self.top)
+        self.spare = np.empty(n_states)
+
+    def plan(self, world: kernels.World) -> None:
+        agent = self.agent
+        if isinstance(agent, PaperRmax):
+            kernels.plan_paper(
+                world,
+                self.memory,
+                self.q,
+                self.initial,
+                self.sweeps,
+                self.discount,
+                agent.temperature,
+                self.behaviour.cumulative,
+            )
+        elif agent.planning == "stationary":
+            kernels.plan_stationary(
+                world,
+                self.memory,
+                self.discount,
+                self.top,
+                self.threshold,
+                self.q,
+                self.values,
+                self.spare,
+                self.behaviour.action,
+            )
+        else:
+            kernels.plan_horizon(
+                world, self.memory, self.discount, self.tops, self.q, self.values, self.spare, self.behaviour.action
+            )
+
+    def policy(self) -> Int:
+        if isinstance(self.agent, PaperRmax):
+            return self.q.argmax(axis=1)
+        action = self.behaviour.action
+        return action[0].copy() if self.agent.planning == "stationary" else action.copy()
+
+    def action_probabilities(self) -> Float | None:
+        if isinstance(self.agent, PaperRmax):
+            return np.diff(self.behaviour.cumulative, axis=1, prepend=0.0)
+        if self.agent.planning == "episode":
+            return None
+        return np.eye(self.q.shape[1])[self.behaviour.action[0]]
+
+
+def run(
+    process: Process,
+    agent: Agent,
+    *,
+    episodes: int | None = None,
+    steps: int | None = None,
+    horizon: int | None = None,
+    starts: ArrayLike | None = None,
+    bins: int = 100,
+    rng: Seed = None,
+    progress: Callable[[int], None] | None = None,
+) -> Trace:
+    """Run an agent in a meta-game or an MDP and return what it learned.
+
+    Memory does not grow with the number of steps: rewards are binned while the run goes on.
+
+    Parameters
+    ----------
+    process : WindowMetaGame or TabularMDP
+    agent : Rmax or PaperRmax
+    episodes, steps : int
+        Length of the run: one of the two; `episodes` needs a horizon.
+    horizon : int, optional
+        Steps per episode; default that of the meta-game, for an MDP none (no restarts).
+    starts : array_like of int, optional
+        Meta-states that episodes start in, uniformly; default all.
+    bins : int
+        Number of bins of (nearly) equal length.
+    rng : int, SeedSequence or Generator, optional
+        The same seed brings the same bytes.
+    progress : callable, optional
+        Called with the number of steps just played, at most once a bin; an exception raised in it ends the run.
+
+    Returns
+    -------
+    Trace
+
+    Raises
+    ------
+    ValueError
+        If a length, the horizon, a start or the number of bins is out of range.
+    MemoryError
+        If the tables do not fit this machine; nothing is allocated then.
+
+    Examples
+    --------
+    One state, action 1 pays: R-max tries each action m = 3 times and keeps to the better.
+
+    >>> trace = run(TabularMDP([[0, 0]], [[0.0, 1.0]], 0.5), Rmax(m=3), steps=100, bins=2, rng=1)
+    >>> trace.policy.tolist(), trace.known.tolist(), trace.mean_reward.tolist()
+    ([1], [2, 2], [0.94, 1.0])
+    """
+    if isinstance(agent, Rmax) and agent.pooled and not isinstance(process, WindowMetaGame):
+        raise ValueError("counts are pooled over actions in window meta-games only (X2): set pooled=False")
+    world, learners, horizon, uniform = _process_arrays(process, horizon, starts)
+    if (episodes is None) == (steps is None):
+        raise ValueError("give the length of the run once, as episodes or as steps")
+    if episodes is not None and horizon is None:
+        raise ValueError("the run has no horizon: give its length in steps")
+    length = steps if steps is not None else int(episodes or 0) * int(horizon or 0)
+    if length < 1 or length >= CONTINUING:
+        raise ValueError(f"the run is {length} steps long: give at least 1")
+    if not 1 <= bins <= length:
+        raise ValueError(f"bins is {bins}: give a whole number from 1 to the {length} steps of the run")
+    if isinstance(agent, Rmax) and agent.planning == "episode" and horizon is None:
+        raise ValueError("planning for the episode needs a horizon: give the steps per episode")
+    m = derived_m(process, agent, horizon=horizon, uniform_starts=uniform)
+    pooled = isinstance(agent, Rmax) and agent.pooled
+    rows = process.n_states if pooled else process.n_states * process.n_actions
+    memory = kernels.Memory(
+        np.zeros(rows, np.int64), np.zeros((rows, process.branching), np.int64), np.zeros(rows, np.int64), m, pooled
+    )
+    planner = _Planner(process, agent, horizon, memory)
+    if isinstance(agent, Rmax):
+        planner.plan(world)
+    unit = horizon if episodes is not None and horizon is not None else 1
+    bin_end = np.array([length // unit * (i + 1) // bins * unit for i in range(bins)], np.int64)
+    rewards = np.zeros(bins)
+    known = np.zeros(bins, np.int64)
+    position = np.zeros(3, np.int64)
+    state = stream(rng)
+    if horizon is None:
+        # A run without restarts draws its one start here, as every episode does.
+        pass
+    began = time.perf_counter()
+    plans = 0
+    for i, end in enumerate(bin_end):
+        total = np.zeros(1)
+        before = int(position[0])
+        while position[0] < end:
+            if kernels.advance(world, learners, planner.behaviour, memory, state, position, total, end):
+                planner.plan(world)
+                plans += 1
+        rewards[i] = total[0] / (int(end) - before)
+        known[i] = np.count_nonzero(memory.known_at)
+        if progress is not None:
+            progress(int(end) - before)
+    return Trace(
+        agent=replace(agent),
+        m=m,
+        coverage=coverage(process, agent, horizon=horizon, uniform_starts=uniform),
+        horizon=horizon,
+        n_steps=length,
+        bin_end=bin_end,
+        mean_reward=rewards,
+        known=known,
+        known_at=memory.known_at,
+        visits=memory.visits,
+        branch_counts=memory.branches,
+        q=planner.q,
+        policy=planner.policy(),
+        action_probabilities=planner.action_probabilities(),
+        plans=plans,
+        seconds=time.perf_counter() - began,
+    )
