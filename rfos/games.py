@@ -1,0 +1,679 @@
+"""Inner games: what the shaper and its opponents play against each other.
+
+A normal-form game has players ``0, ..., n-1`` (player 0 is the shaper), ``A_i`` actions for player i, and a
+reward ``r_i(a)`` for player i at every joint action ``a = (a_0, ..., a_{n-1})``. It is a stochastic game
+with one state (theory.md, section 1). All rewards are *per step*, and larger is better; no game here is
+stated in costs.
+
+The theory wants meta-rewards in [0, R_max], the literature states its games in other units.
+`NormalFormGame.scaled` maps each player's rewards onto [0, 1], and the game that it returns carries in
+`NormalFormGame.scaling` the maps that lead back.
+
+`named_game` looks a game up by the name that the command line uses (`NAMED_GAMES` lists them); each is also a
+function of its own, such as `matching_pennies`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = [
+    "NAMED_GAMES",
+    "AffineScaling",
+    "NormalFormGame",
+    "bach_or_stravinsky",
+    "chicken",
+    "matching_pennies",
+    "named_game",
+    "prisoners_dilemma",
+    "public_goods",
+    "rock_paper_scissors",
+    "stag_hunt",
+    "standard_prisoners_dilemma",
+    "three_player_matching_pennies",
+]
+
+_MAX_BYTES = 2**28
+_FUNG_2024 = (
+    "Fung et al. (2024), Analysing the Sample Complexity of Opponent Shaping, AAMAS, arXiv:2402.05782"
+)
+
+
+@dataclass(frozen=True)
+class AffineScaling:
+    """Increasing affine map of one player's rewards, ``apply(x) = (x - shift) / scale``, and its inverse.
+
+    Parameters
+    ----------
+    scale : float
+        Length of one scaled unit, in original reward units; positive and finite.
+    shift : float
+        Original reward that is mapped to 0; finite.
+
+    Raises
+    ------
+    ValueError
+        If `scale` is not positive and finite, or `shift` is not finite.
+
+    Notes
+    -----
+    For ``|x| <= M``, ``|shift| <= M`` and ``scale <= 2 M``, ``undo(apply(x))`` differs from ``x`` by at most
+    ``4 * 2**-52 * M`` (four rounded operations), underflow apart.
+
+    Both maps act on a reward per step, or on an average or expectation of such rewards. A discounted sum
+    has to be multiplied by (1 - discount) first, or the shift is counted once instead of 1/(1 - discount)
+    times.
+
+    Examples
+    --------
+    >>> scaling = AffineScaling(scale=3.0, shift=-3.0)
+    >>> scaling.apply(0.0), scaling.undo(0.0)
+    (1.0, -3.0)
+    """
+
+    scale: float = 1.0
+    shift: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Validate the two numbers."""
+        if not 0.0 < self.scale < math.inf:
+            raise ValueError(f"scale is {self.scale}: give a positive finite number")
+        if not math.isfinite(self.shift):
+            raise ValueError(f"shift is {self.shift}: give a finite number")
+
+    @overload
+    def apply(self, reward: float) -> float: ...
+    @overload
+    def apply(self, reward: NDArray[np.float64]) -> NDArray[np.float64]: ...
+    def apply(self, reward: float | NDArray[np.float64]) -> float | NDArray[np.float64]:
+        """Scaled reward of an original reward (number or array of any shape)."""
+        return (reward - self.shift) / self.scale
+
+    @overload
+    def undo(self, reward: float) -> float: ...
+    @overload
+    def undo(self, reward: NDArray[np.float64]) -> NDArray[np.float64]: ...
+    def undo(self, reward: float | NDArray[np.float64]) -> float | NDArray[np.float64]:
+        """Original reward of a scaled reward (number or array of any shape)."""
+        return self.shift + self.scale * reward
+
+
+@dataclass(frozen=True, eq=False)
+class NormalFormGame:
+    """Finite n-player game in normal form, stated by its payoff tensor.
+
+    Parameters
+    ----------
+    payoffs : array_like, shape (n_players, A_0, ..., A_{n_players-1})
+        ``payoffs[i, a_0, ..., a_{n-1}]`` is the reward per step of player i at that joint action; finite.
+        Kept as a read-only, C-contiguous float64 copy.
+    name : str
+        What to call the game in tables and messages.
+    action_names : tuple of tuple of str
+        For each player the names of its actions, all different; "0", "1", ... where not given.
+    source : str
+        Where the payoffs come from: author, year, place.
+    convention : str
+        What the sign of a payoff means, as `source` states it, and who wants what.
+    scaling : tuple of AffineScaling
+        For each player the map from rewards as stated in `source` to the rewards of this game; the identity
+        where not given. Set by `scaled`.
+
+    Raises
+    ------
+    ValueError
+        If the payoffs are not real and finite, are not shaped as above, leave a player without an action,
+        span more than a float can hold, or if names or scalings do not fit the players.
+
+    Examples
+    --------
+    >>> game = NormalFormGame.from_payoffs([[3, 0], [5, 1]], [[3, 5], [0, 1]], name="my dilemma")
+    >>> game.n_players, game.n_actions, game.reward_range()
+    (2, (2, 2), (0.0, 5.0))
+    >>> float(game.payoffs[1, 0, 1])
+    5.0
+    """
+
+    payoffs: NDArray[np.float64] = field(repr=False)
+    name: str = "unnamed"
+    action_names: tuple[tuple[str, ...], ...] = ()
+    source: str = ""
+    convention: str = "rewards per step, larger is better"
+    scaling: tuple[AffineScaling, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Validate, then keep a read-only copy of the payoffs and fill in the defaults."""
+        payoffs = _real_array(self.payoffs, "payoffs")
+        n_players = payoffs.ndim - 1
+        if n_players < 1 or payoffs.shape[0] != n_players:
+            raise ValueError(
+                f"payoffs have shape {payoffs.shape}: give one tensor per player, so that n players "
+                "(at least 1) make the shape (n, A_0, ..., A_{n-1})"
+            )
+        n_actions = payoffs.shape[1:]
+        if 0 in n_actions:
+            raise ValueError(
+                f"player {n_actions.index(0)} has no action (payoffs have shape {payoffs.shape}): "
+                "give every player at least one"
+            )
+        action_names = tuple(tuple(names) for names in self.action_names) or tuple(
+            tuple(str(action) for action in range(n)) for n in n_actions
+        )
+        if len(action_names) != n_players:
+            raise ValueError(f"action_names are for {len(action_names)} players, the game has {n_players}")
+        for player, (names, n) in enumerate(zip(action_names, n_actions, strict=True)):
+            if len(set(names)) != n or len(names) != n:
+                raise ValueError(
+                    f"action_names of player {player} are {names}: give {n} different names, "
+                    "one for each action"
+                )
+        scaling = tuple(self.scaling) or (AffineScaling(),) * n_players
+        if len(scaling) != n_players:
+            raise ValueError(f"scaling is for {len(scaling)} players, the game has {n_players}")
+        _check_finite(payoffs)
+
+        payoffs = np.array(payoffs, dtype=np.float64, order="C")
+        payoffs.flags.writeable = False
+        object.__setattr__(self, "payoffs", payoffs)
+        object.__setattr__(self, "action_names", action_names)
+        object.__setattr__(self, "scaling", scaling)
+
+    @classmethod
+    def from_payoffs(
+        cls,
+        *payoffs: ArrayLike,
+        name: str = "unnamed",
+        action_names: tuple[tuple[str, ...], ...] = (),
+        source: str = "",
+        convention: str = "rewards per step, larger is better",
+    ) -> NormalFormGame:
+        """Game of one payoff tensor per player.
+
+        Parameters
+        ----------
+        *payoffs : array_like, each of shape (A_0, ..., A_{n_players-1})
+            Rewards per step of player 0, of player 1, and so on.
+        name, action_names, source, convention
+            As for `NormalFormGame`.
+
+        Raises
+        ------
+        ValueError
+            If the tensors differ in shape, or as `NormalFormGame` does.
+
+        Examples
+        --------
+        >>> NormalFormGame.from_payoffs([[1, 0], [0, 1]], [[0, 1], [1, 0]]).payoffs.shape
+        (2, 2, 2)
+        """
+        if not payoffs:
+            raise ValueError("no payoffs given: give one payoff tensor for each player, at least one")
+        tensors = [
+            _real_array(tensor, f"payoffs of player {player}") for player, tensor in enumerate(payoffs)
+        ]
+        n_players = len(tensors)
+        for player, tensor in enumerate(tensors):
+            if tensor.ndim != n_players:
+                raise ValueError(
+                    f"payoffs of player {player} have shape {tensor.shape}: with {n_players} players give "
+                    f"{n_players} axes, one for the actions of each"
+                )
+            if tensor.shape != tensors[0].shape:
+                raise ValueError(
+                    f"payoffs of player {player} have shape {tensor.shape} and those of player 0 "
+                    f"{tensors[0].shape}: give all players tensors of the same shape"
+                )
+        return cls(
+            np.stack(tensors), name=name, action_names=action_names, source=source, convention=convention
+        )
+
+    @property
+    def n_players(self) -> int:
+        """Number of players, at least 1; player 0 is the shaper."""
+        return self.payoffs.ndim - 1
+
+    @property
+    def n_actions(self) -> tuple[int, ...]:
+        """Number of actions of each player, ``(A_0, ..., A_{n_players-1})``."""
+        return self.payoffs.shape[1:]
+
+    def reward_range(self, player: int | None = None) -> tuple[float, float]:
+        """Smallest and largest reward per step, of one player or (default) of all.
+
+        Parameters
+        ----------
+        player : int, optional
+            0 to ``n_players - 1``.
+
+        Returns
+        -------
+        tuple of float
+            ``(min, max)`` in the units of `payoffs`, attained.
+
+        Raises
+        ------
+        ValueError
+            If there is no such player.
+
+        Examples
+        --------
+        >>> chicken().reward_range(player=0)
+        (-100.0, 1.0)
+        """
+        if player is not None and not 0 <= player < self.n_players:
+            raise ValueError(
+                f"player {player} does not exist: {self.name} has players 0 to {self.n_players - 1}"
+            )
+        payoffs = self.payoffs if player is None else self.payoffs[player]
+        return float(payoffs.min()), float(payoffs.max())
+
+    def scaled(self) -> NormalFormGame:
+        """Same game with each player's rewards mapped onto [0, 1], which remembers how to undo that.
+
+        The smallest reward of a player becomes exactly 0 and the largest exactly 1; a player whose reward
+        never changes gets 0 throughout. The map is affine and increasing, so best replies, equilibria and
+        the ranking of policies stay as they are. ``scaled().scaling[i].undo(x)`` is the reward that player
+        i's scaled reward x stands for. Scaling a scaled game changes nothing.
+
+        Returns
+        -------
+        NormalFormGame
+            With `payoffs` in [0, 1] and `scaling` leading back to the rewards that `source` states.
+
+        Examples
+        --------
+        >>> game = standard_prisoners_dilemma().scaled()
+        >>> game.payoffs[0, 1]  # defect against cooperate, defect against defect: 0 and -2
+        array([1.        , 0.33333333])
+        >>> game.scaling[0].undo(0.5)
+        -1.5
+        """
+        steps = []
+        for player in range(self.n_players):
+            low, high = self.reward_range(player)
+            steps.append(AffineScaling(scale=high - low if high > low else 1.0, shift=low))
+        payoffs = np.stack([step.apply(rewards) for step, rewards in zip(steps, self.payoffs, strict=True)])
+        scaling = tuple(
+            AffineScaling(scale=before.scale * step.scale, shift=before.undo(step.shift))
+            for before, step in zip(self.scaling, steps, strict=True)
+        )
+        return replace(self, payoffs=payoffs, scaling=scaling)
+
+    def unscaled(self) -> NormalFormGame:
+        """Same game with rewards as `source` states them, within the rounding that `AffineScaling` states.
+
+        Examples
+        --------
+        >>> bool((chicken().scaled().unscaled().payoffs == chicken().payoffs).all())
+        True
+        """
+        payoffs = np.stack([s.undo(rewards) for s, rewards in zip(self.scaling, self.payoffs, strict=True)])
+        return replace(self, payoffs=payoffs, scaling=())
+
+
+def _real_array(values: ArrayLike, what: str) -> NDArray[np.generic]:
+    """`values` as an array of real numbers, copied only if it was none."""
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise ValueError(f"{what} are ragged: give all rows, and all players, the same shape") from None
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{what} have dtype {array.dtype}: give real numbers")
+    return array
+
+
+def _check_finite(payoffs: NDArray[np.generic]) -> None:
+    """Refuse NaN, infinity, and a player whose largest minus smallest reward overflows."""
+    numbers = payoffs.astype(np.float64, copy=False)
+    if not np.isfinite(numbers).all():
+        player, *joint = (int(i) for i in np.argwhere(~np.isfinite(numbers))[0])
+        raise ValueError(
+            f"payoff of player {player} at joint action {tuple(joint)} is {numbers[player, *joint]}: "
+            "give a finite number"
+        )
+    for player, rewards in enumerate(numbers):
+        low, high = float(rewards.min()), float(rewards.max())
+        if math.isinf(high - low):
+            raise ValueError(
+                f"payoffs of player {player} range from {low} to {high}, more than a float can hold: "
+                "give them in a larger unit"
+            )
+
+
+def matching_pennies() -> NormalFormGame:
+    """Matching Pennies as in the R-FOS experiment: player 0 earns 1 on a match, player 1 on a mismatch.
+
+    Rewards 0 and 1, constant sum 1 (subtract 1/2 from each for the zero-sum game); larger is better. The only
+    equilibrium is uniform play and pays 1/2 to each.
+
+    Source: Fung, Zhang, Lu, Wan, Willi and Foerster (2024), "Analysing the Sample Complexity of Opponent
+    Shaping", AAMAS, arXiv:2402.05782, the Matching Pennies experiment.
+
+    Examples
+    --------
+    >>> matching_pennies().payoffs[0]
+    array([[1., 0.],
+           [0., 1.]])
+    """
+    match = np.eye(2)
+    return NormalFormGame.from_payoffs(
+        match,
+        1.0 - match,
+        name="matching-pennies",
+        action_names=(("heads", "tails"),) * 2,
+        source=_FUNG_2024,
+        convention="rewards per step, larger is better; player 0 (the shaper) wants a match, "
+        "player 1 a mismatch",
+    )
+
+
+def prisoners_dilemma() -> NormalFormGame:
+    """Prisoner's Dilemma as in the R-FOS experiment, with rewards in [0, 1].
+
+    Each earns .6 if both cooperate and .2 if both defect; a lone defector earns 1 and the one it betrays 0.
+    Action 0 cooperates; larger is better. Defection is strictly dominant.
+
+    Source: Fung, Zhang, Lu, Wan, Willi and Foerster (2024), "Analysing the Sample Complexity of Opponent
+    Shaping", AAMAS, arXiv:2402.05782, the Prisoner's Dilemma experiment.
+
+    Examples
+    --------
+    >>> prisoners_dilemma().payoffs[0]
+    array([[0.6, 0. ],
+           [1. , 0.2]])
+    """
+    own = np.array([[0.6, 0.0], [1.0, 0.2]])
+    return NormalFormGame.from_payoffs(
+        own,
+        own.T,
+        name="prisoners-dilemma",
+        action_names=(("cooperate", "defect"),) * 2,
+        source=_FUNG_2024,
+        convention="rewards per step, larger is better",
+    )
+
+
+def standard_prisoners_dilemma() -> NormalFormGame:
+    """Prisoner's Dilemma with the years in prison as negative rewards: -1, -3, 0, -2.
+
+    Rewards in [-3, 0]: each earns -1 if both cooperate and -2 if both defect; a lone defector earns 0 and
+    the one it betrays -3. Action 0 cooperates; larger is better. Defection is strictly dominant.
+
+    Source: Foerster, Chen, Al-Shedivat, Whiteson, Abbeel and Mordatch (2018), "Learning with
+    Opponent-Learning Awareness", AAMAS, the iterated prisoner's dilemma; the same in Lu, Willi, Schroeder
+    de Witt and Foerster (2022), "Model-Free Opponent Shaping", ICML.
+
+    Examples
+    --------
+    >>> standard_prisoners_dilemma().payoffs[0]
+    array([[-1., -3.],
+           [ 0., -2.]])
+    """
+    own = np.array([[-1.0, -3.0], [0.0, -2.0]])
+    return NormalFormGame.from_payoffs(
+        own,
+        own.T,
+        name="standard-prisoners-dilemma",
+        action_names=(("cooperate", "defect"),) * 2,
+        source="Foerster et al. (2018), Learning with Opponent-Learning Awareness, AAMAS; "
+        "Lu et al. (2022), Model-Free Opponent Shaping, ICML",
+        convention="rewards per step, larger is better; the reward is minus the years in prison",
+    )
+
+
+def chicken() -> NormalFormGame:
+    """Chicken with a disastrous crash.
+
+    Rewards in [-100, 1]: both swerve 0, 0; who drives straight on alone earns 1 and the one that swerves
+    -1; a crash costs each 100. Action 0 swerves; larger is better. The pure equilibria are the two in which
+    just one swerves.
+
+    Source: Lu, Willi, Schroeder de Witt and Foerster (2022), "Model-Free Opponent Shaping", ICML, the
+    chicken game (the authors' code, ``src/environments.py``, ``chicken_game_batch``).
+
+    Examples
+    --------
+    >>> chicken().payoffs[0]
+    array([[   0.,   -1.],
+           [   1., -100.]])
+    """
+    own = np.array([[0.0, -1.0], [1.0, -100.0]])
+    return NormalFormGame.from_payoffs(
+        own,
+        own.T,
+        name="chicken",
+        action_names=(("swerve", "straight"),) * 2,
+        source="Lu et al. (2022), Model-Free Opponent Shaping, ICML, and the authors' src/environments.py",
+        convention="rewards per step, larger is better; a crash costs each player 100",
+    )
+
+
+def stag_hunt() -> NormalFormGame:
+    """Stag Hunt: the stag takes two, a hare can be had alone.
+
+    Rewards in [0, 2]: both hunt the stag 2, 2; alone at the stag 0; a hare 1, whatever the other does.
+    Action 0 hunts the stag; larger is better. Both at the stag and both at hares are equilibria, and the
+    first is better for each.
+
+    Source: Rousseau (1755), "Discourse on Inequality", part 2; payoffs as in Osborne (2004), "An
+    Introduction to Game Theory", Oxford University Press, section 2.5.
+
+    Examples
+    --------
+    >>> stag_hunt().payoffs[0]
+    array([[2., 0.],
+           [1., 1.]])
+    """
+    own = np.array([[2.0, 0.0], [1.0, 1.0]])
+    return NormalFormGame.from_payoffs(
+        own,
+        own.T,
+        name="stag-hunt",
+        action_names=(("stag", "hare"),) * 2,
+        source="Rousseau (1755), Discourse on Inequality, part 2; payoffs: Osborne (2004), An Introduction "
+        "to Game Theory, section 2.5",
+        convention="rewards per step, larger is better",
+    )
+
+
+def bach_or_stravinsky() -> NormalFormGame:
+    """Bach or Stravinsky: two want to go out together, each to its own favourite.
+
+    Rewards in [0, 2]: together at Bach 2, 1; together at Stravinsky 1, 2; apart 0, 0; larger is better.
+    Player 0 prefers Bach (action 0). Both concerts together are equilibria.
+
+    Source: Osborne and Rubinstein (1994), "A Course in Game Theory", MIT Press, example 15.3.
+
+    Examples
+    --------
+    >>> bach_or_stravinsky().payoffs[1]
+    array([[1., 0.],
+           [0., 2.]])
+    """
+    return NormalFormGame.from_payoffs(
+        [[2, 0], [0, 1]],
+        [[1, 0], [0, 2]],
+        name="bach-or-stravinsky",
+        action_names=(("bach", "stravinsky"),) * 2,
+        source="Osborne and Rubinstein (1994), A Course in Game Theory, MIT Press, example 15.3",
+        convention="rewards per step, larger is better; both want to be together, player 0 at Bach, "
+        "player 1 at Stravinsky",
+    )
+
+
+def rock_paper_scissors() -> NormalFormGame:
+    """Rock Paper Scissors: paper beats rock, scissors beat paper, rock beats scissors.
+
+    Rewards in [-1, 1], zero-sum: the winner earns 1, the loser -1, a tie 0; larger is better. The only
+    equilibrium is uniform play.
+
+    Source: von Neumann and Morgenstern (1944), "Theory of Games and Economic Behavior", Princeton
+    University Press, "Stone, Paper, Scissors".
+
+    Examples
+    --------
+    >>> rock_paper_scissors().payoffs[0]
+    array([[ 0., -1.,  1.],
+           [ 1.,  0., -1.],
+           [-1.,  1.,  0.]])
+    """
+    own = np.array([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]])
+    return NormalFormGame.from_payoffs(
+        own,
+        own.T,
+        name="rock-paper-scissors",
+        action_names=(("rock", "paper", "scissors"),) * 2,
+        source="von Neumann and Morgenstern (1944), Theory of Games and Economic Behavior "
+        "('Stone, Paper, Scissors')",
+        convention="rewards per step, larger is better; a win earns 1, a loss -1, a tie 0",
+    )
+
+
+def three_player_matching_pennies() -> NormalFormGame:
+    """Three-player Matching Pennies: 0 wants to match 1, 1 wants to match 2, and 2 wants to differ from 0.
+
+    Rewards -1 and 1; larger is better. The only equilibrium is uniform play and pays 0; fictitious play
+    does not converge to it. Not zero-sum: the rewards add up to 1 or to -3.
+
+    Source: Jordan (1993), "Three Problems in Learning Mixed-Strategy Nash Equilibria", Games and Economic
+    Behavior 5, pages 368-386.
+
+    Examples
+    --------
+    >>> three_player_matching_pennies().payoffs[:, 0, 0, 0]  # all three show heads
+    array([ 1.,  1., -1.])
+    """
+    a = np.ogrid[:2, :2, :2]
+    payoffs = [
+        np.broadcast_to(np.where(wins, 1.0, -1.0), (2, 2, 2))
+        for wins in (a[0] == a[1], a[1] == a[2], a[2] != a[0])
+    ]
+    return NormalFormGame.from_payoffs(
+        *payoffs,
+        name="three-player-matching-pennies",
+        action_names=(("heads", "tails"),) * 3,
+        source="Jordan (1993), Three Problems in Learning Mixed-Strategy Nash Equilibria, "
+        "Games and Economic Behavior 5, 368-386",
+        convention="rewards per step, larger is better; player 0 wants to match player 1, "
+        "player 1 to match player 2, player 2 to differ from player 0",
+    )
+
+
+def public_goods(n_players: int = 3, *, multiplier: float = 2.0, contribution: float = 1.0) -> NormalFormGame:
+    """Linear public-goods game: what is paid into the pot is multiplied and shared out equally among all.
+
+    With k contributors each player earns ``multiplier * contribution * k / n_players``, and a contributor
+    pays `contribution` for it (net gain over keeping one's endowment). Action 0 contributes; larger is
+    better. Rewards lie between that of a lone contributor, ``contribution * (multiplier / n_players - 1)``,
+    and that of a lone free rider, ``contribution * multiplier * (n_players - 1) / n_players``: -1/3 and 4/3
+    with the defaults.
+
+    Parameters
+    ----------
+    n_players : int
+        At least 2.
+    multiplier : float
+        More than 1, so that all gain if all contribute, and less than `n_players`, so that keeping one's
+        contribution is strictly dominant.
+    contribution : float
+        What a contributor pays, in reward units per step; positive and finite.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range.
+    MemoryError
+        If the ``8 * n_players * 2**n_players`` bytes of payoffs exceed 256 MiB (more than 20 players).
+
+    Notes
+    -----
+    Source: Isaac and Walker (1988), "Group Size Effects in Public Goods Provision: The Voluntary
+    Contributions Mechanism", Quarterly Journal of Economics 103(1), pages 179-199, with all-or-nothing
+    contributions.
+
+    Examples
+    --------
+    >>> game = public_goods()
+    >>> float(game.payoffs[0, 0, 0, 0]), float(game.payoffs[0, 1, 1, 1])  # all contribute, none does
+    (1.0, 0.0)
+    """
+    if not isinstance(n_players, int | np.integer) or n_players < 2:
+        raise ValueError(f"n_players is {n_players}: give an integer of at least 2")
+    n = int(n_players)
+    if not 1.0 < multiplier < n:
+        raise ValueError(
+            f"multiplier is {multiplier}: with {n} players give a number strictly between 1 and {n}, "
+            "else it is no social dilemma"
+        )
+    if not 0.0 < contribution < math.inf:
+        raise ValueError(f"contribution is {contribution}: give a positive finite number")
+    n_bytes = 8 * n * 2**n
+    if n_bytes > _MAX_BYTES:
+        raise MemoryError(
+            f"payoffs of {n} players need {n_bytes} bytes and the limit is {_MAX_BYTES}: "
+            "give at most 20 players"
+        )
+    contributes = np.array([1, 0])  # by action
+    own = [contributes.reshape([2 if axis == player else 1 for axis in range(n)]) for player in range(n)]
+    n_contributors = np.zeros((2,) * n, dtype=np.int64)
+    for one in own:
+        n_contributors += one
+    share = np.array([multiplier * contribution * k / n for k in range(n + 1)])[n_contributors]
+    return NormalFormGame.from_payoffs(
+        *(share - contribution * one for one in own),
+        name="public-goods",
+        action_names=(("contribute", "keep"),) * n,
+        source="Isaac and Walker (1988), Group Size Effects in Public Goods Provision, "
+        "Quarterly Journal of Economics 103(1), 179-199",
+        convention=f"rewards per step, larger is better; the net gain of a player: a contribution "
+        f"costs {contribution:g} and returns {multiplier:g} times as much to all {n} together",
+    )
+
+
+NAMED_GAMES: Mapping[str, Callable[[], NormalFormGame]] = MappingProxyType(
+    {
+        "matching-pennies": matching_pennies,
+        "prisoners-dilemma": prisoners_dilemma,
+        "standard-prisoners-dilemma": standard_prisoners_dilemma,
+        "chicken": chicken,
+        "stag-hunt": stag_hunt,
+        "bach-or-stravinsky": bach_or_stravinsky,
+        "rock-paper-scissors": rock_paper_scissors,
+        "three-player-matching-pennies": three_player_matching_pennies,
+        "public-goods": public_goods,
+    }
+)
+"""The named games, each a function without required arguments, in the order of listings."""
+
+
+def named_game(name: str) -> NormalFormGame:
+    """Game of that name in `NAMED_GAMES`.
+
+    Parameters
+    ----------
+    name : str
+        Such as "matching-pennies".
+
+    Raises
+    ------
+    ValueError
+        If there is no such game; the message names the closest and all known names.
+
+    Examples
+    --------
+    >>> named_game("stag-hunt").reward_range()
+    (0.0, 2.0)
+    """
+    if name not in NAMED_GAMES:
+        close = difflib.get_close_matches(name.lower().replace("_", "-").replace(" ", "-"), NAMED_GAMES)
+        hint = f" (closest: {', '.join(close)})" if close else ""
+        raise ValueError(f"unknown game {name!r}{hint}: give one of {', '.join(NAMED_GAMES)}")
+    return NAMED_GAMES[name]()
