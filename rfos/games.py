@@ -42,9 +42,7 @@ __all__ = [
 ]
 
 _MAX_BYTES = 2**28
-_FUNG_2024 = (
-    "Fung et al. (2024), Analysing the Sample Complexity of Opponent Shaping, AAMAS, arXiv:2402.05782"
-)
+_FUNG_2024 = "Fung et al. (2024), Analysing the Sample Complexity of Opponent Shaping, AAMAS, arXiv:2402.05782"
 
 
 @dataclass(frozen=True)
@@ -172,8 +170,7 @@ class NormalFormGame:
         for player, (names, n) in enumerate(zip(action_names, n_actions, strict=True)):
             if len(set(names)) != n or len(names) != n:
                 raise ValueError(
-                    f"action_names of player {player} are {names}: give {n} different names, "
-                    "one for each action"
+                    f"action_names of player {player} are {names}: give {n} different names, one for each action"
                 )
         scaling = tuple(self.scaling) or (AffineScaling(),) * n_players
         if len(scaling) != n_players:
@@ -216,9 +213,7 @@ class NormalFormGame:
         """
         if not payoffs:
             raise ValueError("no payoffs given: give one payoff tensor for each player, at least one")
-        tensors = [
-            _real_array(tensor, f"payoffs of player {player}") for player, tensor in enumerate(payoffs)
-        ]
+        tensors = [_real_array(tensor, f"payoffs of player {player}") for player, tensor in enumerate(payoffs)]
         n_players = len(tensors)
         for player, tensor in enumerate(tensors):
             if tensor.ndim != n_players:
@@ -231,9 +226,7 @@ class NormalFormGame:
                     f"payoffs of player {player} have shape {tensor.shape} and those of player 0 "
                     f"{tensors[0].shape}: give all players tensors of the same shape"
                 )
-        return cls(
-            np.stack(tensors), name=name, action_names=action_names, source=source, convention=convention
-        )
+        return cls(np.stack(tensors), name=name, action_names=action_names, source=source, convention=convention)
 
     @property
     def n_players(self) -> int:
@@ -269,9 +262,7 @@ class NormalFormGame:
         (-100.0, 1.0)
         """
         if player is not None and not 0 <= player < self.n_players:
-            raise ValueError(
-                f"player {player} does not exist: {self.name} has players 0 to {self.n_players - 1}"
-            )
+            raise ValueError(f"player {player} does not exist: {self.name} has players 0 to {self.n_players - 1}")
         payoffs = self.payoffs if player is None else self.payoffs[player]
         return float(payoffs.min()), float(payoffs.max())
 
@@ -370,8 +361,7 @@ def matching_pennies() -> NormalFormGame:
         name="matching-pennies",
         action_names=(("heads", "tails"),) * 2,
         source=_FUNG_2024,
-        convention="rewards per step, larger is better; player 0 (the shaper) wants a match, "
-        "player 1 a mismatch",
+        convention="rewards per step, larger is better; player 0 (the shaper) wants a match, player 1 a mismatch",
     )
 
 
@@ -531,8 +521,7 @@ def rock_paper_scissors() -> NormalFormGame:
         own.T,
         name="rock-paper-scissors",
         action_names=(("rock", "paper", "scissors"),) * 2,
-        source="von Neumann and Morgenstern (1944), Theory of Games and Economic Behavior "
-        "('Stone, Paper, Scissors')",
+        source="von Neumann and Morgenstern (1944), Theory of Games and Economic Behavior ('Stone, Paper, Scissors')",
         convention="rewards per step, larger is better; a win earns 1, a loss -1, a tie 0",
     )
 
@@ -553,8 +542,7 @@ def three_player_matching_pennies() -> NormalFormGame:
     """
     a = np.ogrid[:2, :2, :2]
     payoffs = [
-        np.broadcast_to(np.where(wins, 1.0, -1.0), (2, 2, 2))
-        for wins in (a[0] == a[1], a[1] == a[2], a[2] != a[0])
+        np.broadcast_to(np.where(wins, 1.0, -1.0), (2, 2, 2)) for wins in (a[0] == a[1], a[1] == a[2], a[2] != a[0])
     ]
     return NormalFormGame.from_payoffs(
         *payoffs,
@@ -618,8 +606,7 @@ def public_goods(n_players: int = 3, *, multiplier: float = 2.0, contribution: f
     n_bytes = 8 * n * 2**n
     if n_bytes > _MAX_BYTES:
         raise MemoryError(
-            f"payoffs of {n} players need {n_bytes} bytes and the limit is {_MAX_BYTES}: "
-            "give at most 20 players"
+            f"payoffs of {n} players need {n_bytes} bytes and the limit is {_MAX_BYTES}: give at most 20 players"
         )
     contributes = np.array([1, 0])  # by action
     own = [contributes.reshape([2 if axis == player else 1 for axis in range(n)]) for player in range(n)]

@@ -244,7 +244,7 @@ class Deterministic:
 
 @dataclass(frozen=True, eq=False)
 class ShiftRegister:
-    """Transitions of a window meta-game: branch b of (s, a) has probability[s, b] and leads to shifted[s] + offset[a, b].
+    """Transitions of a window meta-game: branch b of (s, a) leads to shifted[s] + offset[a, b].
 
     Rewards are a function of (a, b), shape (A, B); they are earned on the branch.
 
@@ -285,7 +285,10 @@ class ShiftRegister:
             raise ValueError(
                 f"probability has shape {self.probability.shape}, expected {(self.n_states, self.branching)}"
             )
-        ends = (int(self.shifted.min()) + int(self.offset.min()), int(self.shifted.max()) + int(self.offset.max()))
+        ends = (
+            int(self.shifted.min()) + int(self.offset.min()),
+            int(self.shifted.max()) + int(self.offset.max()),
+        )
         if ends[0] < 0 or ends[1] >= self.n_states:
             raise ValueError(f"successors run from {ends[0]} to {ends[1]}: states are 0 to {self.n_states - 1}")
         return _check_rows(self.probability, lambda entry: entry // self.branching, self.probability.sum(axis=1), 1)

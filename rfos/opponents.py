@@ -215,9 +215,7 @@ class Always:
     def probabilities(self, game: NormalFormGame, player: int, index: WindowIndex) -> Float:
         """Return the probability of each own action in each window, shape (n_states, n_actions[player])."""
         if self.action >= game.n_actions[player]:
-            raise ValueError(
-                f"action is {self.action}, player {player} has actions 0 to {game.n_actions[player] - 1}"
-            )
+            raise ValueError(f"action is {self.action}, player {player} has actions 0 to {game.n_actions[player] - 1}")
         result = np.zeros((index.n_states, game.n_actions[player]))
         result[:, self.action] = 1.0
         return result

@@ -175,9 +175,7 @@ def _iterate(
         values = backed_up
     value = lower + (upper - lower) / 2
     q += (value - backed_up)[:, None]
-    return Solution(
-        value, lower, upper, q.argmax(axis=1), q, method, iterations, width <= tol, Accuracy.CERTIFIED
-    )
+    return Solution(value, lower, upper, q.argmax(axis=1), q, method, iterations, width <= tol, Accuracy.CERTIFIED)
 
 
 def solve(
@@ -287,6 +285,4 @@ def evaluate_policy(
             "they must be at least 0 and sum to 1"
         )
     weights /= sums[:, None]
-    return _iterate(
-        mdp, lambda q: (q * weights).sum(axis=1), "policy_evaluation", tol, max_iterations, initial
-    )
+    return _iterate(mdp, lambda q: (q * weights).sum(axis=1), "policy_evaluation", tol, max_iterations, initial)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -29,6 +29,9 @@ Process = WindowMetaGame | TabularMDP
 
 PLANNING_SHARE = Fraction(1, 100)
 """Share of epsilon left to planning, w_plan: value iteration makes it cheap to keep small."""
+
+DEFAULT_ACCURACY = 0.01
+"""Accuracy that planning assumes where only m is given, in units of value."""
 
 
 def _check_schedule(m: int | None, epsilon: float | None, delta: float | None) -> None:
@@ -305,7 +308,9 @@ def _process_arrays(
         world, learners = process.world(), process.learners()
     else:
         require_memory(
-            process.n_states * process.n_actions * process.branching * 24, "this MDP's branch table", "use fewer states"
+            process.n_states * process.n_actions * process.branching * 24,
+            "this MDP's branch table",
+            "use fewer states",
         )
         successor, probability, reward = process.storage.branches(process.rewards)
         world = kernels.World(
@@ -334,80 +339,83 @@ def _process_arrays(
     return world, learners, horizon, starts is None
 
 
-class _Planner:
-    """Holds an agent's action values and behaviour during one run, and refreshes them when a row becomes known."""
+class _SoftmaxLearner:
+    """The paper's agent during one run: its values, and what it plays."""
 
-    def __init__(self, process: Process, agent: Agent, horizon: int | None, memory: kernels.Memory) -> None:
+    def __init__(self, process: Process, agent: PaperRmax, world: kernels.World, memory: kernels.Memory) -> None:
+        shape = (process.n_states, process.n_actions)
+        self.world, self.memory, self.discount = world, memory, process.discount
+        self.temperature = agent.temperature
+        # Decimals, because the paper's initial value is exactly 1/(1-0.8) = 5.
+        self.initial = float(Fraction(repr(process.reward_range[1])) / (1 - Fraction(repr(process.discount))))
+        self.sweeps = int(bounds.rmax.paper_sweeps().evaluate(epsilon=agent.epsilon, discount=process.discount))
+        self.q = np.full(shape, self.initial)
+        self.behaviour = kernels.Behaviour(True, np.empty(shape), np.zeros((0, 0), np.int64))
+        kernels.softmax(self.q, self.temperature, self.behaviour.cumulative)
+
+    def plan(self) -> None:
+        """Take what has just become known into the values and the play."""
+        kernels.plan_paper(
+            self.world,
+            self.memory,
+            self.q,
+            self.initial,
+            self.sweeps,
+            self.discount,
+            self.temperature,
+            self.behaviour.cumulative,
+        )
+
+    def policy(self) -> Int:
+        """Return the greedy policy, shape (S,)."""
+        return self.q.argmax(axis=1)
+
+    def action_probabilities(self) -> Float | None:
+        """Return the softmax, shape (S, A)."""
+        return np.diff(self.behaviour.cumulative, axis=1, prepend=0.0)
+
+
+class _OptimisticPlanner:
+    """Canonical R-max during one run: its optimistic values, and what it plays."""
+
+    def __init__(
+        self, process: Process, agent: Rmax, world: kernels.World, memory: kernels.Memory, horizon: int | None
+    ) -> None:
         n_states, n_actions = process.n_states, process.n_actions
-        self.agent, self.memory, self.discount = agent, memory, process.discount
-        high = process.reward_range[1]
-        none = np.zeros((0, 0), np.int64)
-        if isinstance(agent, PaperRmax):
-            # The paper's R_max is 1 for both of its games; decimals make 1/(1-0.8) exactly 5.
-            self.initial = float(Fraction(repr(high)) / (1 - Fraction(repr(process.discount))))
-            self.q = np.full((n_states, n_actions), self.initial)
-            values = {"epsilon": agent.epsilon, "discount": process.discount}
-            self.sweeps = int(bounds.rmax.paper_sweeps().evaluate(**values))
-            self.behaviour = kernels.Behaviour(True, np.empty((n_states, n_actions)), none)
-            kernels.softmax(self.q, agent.temperature, self.behaviour.cumulative)
-            return
-        stages = 1 if agent.planning == "stationary" else horizon
-        if stages is None:
-            raise ValueError("planning for the episode needs a horizon: give the steps per episode")
+        self.world, self.memory, self.discount = world, memory, process.discount
+        self.episodic = agent.planning == "episode"
+        stages = int(horizon or 1) if self.episodic else 1
         require_memory(stages * n_states * 8, f"a policy of {stages} stages", "choose a shorter horizon")
-        self.behaviour = kernels.Behaviour(False, np.zeros((0, n_actions)), np.zeros((stages, n_states), np.int64))
+        high = process.reward_range[1]
         # A maximum rounded below the true one would make known pairs look better than unknown ones.
-        tops = [high * sum(process.discount**k for k in range(j + 1)) for j in range(stages)]
-        self.tops = np.nextafter(np.array(tops), np.inf)
-        self.top = float(np.nextafter(high / (1.0 - process.discount), np.inf))
-        loss = float(PLANNING_SHARE) * (agent.epsilon if agent.epsilon is not None else 1e-3)
-        self.threshold = loss * (1 - process.discount) / (2 * process.discount) if process.discount else loss
+        self.top = float(np.nextafter(high / (1.0 - self.discount), np.inf))
+        self.tops = np.nextafter(high * np.cumsum(self.discount ** np.arange(stages)), np.inf)
+        loss = float(PLANNING_SHARE) * (DEFAULT_ACCURACY if agent.epsilon is None else agent.epsilon)
+        # Stopping at a change of `threshold` loses at most 2 discount threshold / (1 - discount) (P3).
+        self.threshold = loss * (1 - self.discount) / (2 * max(self.discount, 0.5))
         self.q = np.empty((n_states, n_actions))
         self.values = np.full(n_states, self.top)
         self.spare = np.empty(n_states)
+        action = np.zeros((stages, n_states), np.int64)
+        self.behaviour = kernels.Behaviour(False, np.zeros((0, n_actions)), action)
+        self.plan()
 
-    def plan(self, world: kernels.World) -> None:
-        agent = self.agent
-        if isinstance(agent, PaperRmax):
-            kernels.plan_paper(
-                world,
-                self.memory,
-                self.q,
-                self.initial,
-                self.sweeps,
-                self.discount,
-                agent.temperature,
-                self.behaviour.cumulative,
-            )
-        elif agent.planning == "stationary":
-            kernels.plan_stationary(
-                world,
-                self.memory,
-                self.discount,
-                self.top,
-                self.threshold,
-                self.q,
-                self.values,
-                self.spare,
-                self.behaviour.action,
-            )
+    def plan(self) -> None:
+        """Plan for the present model."""
+        model = (self.world, self.memory, self.discount)
+        scratch = (self.q, self.values, self.spare, self.behaviour.action)
+        if self.episodic:
+            kernels.plan_horizon(*model, self.tops, *scratch)
         else:
-            kernels.plan_horizon(
-                world, self.memory, self.discount, self.tops, self.q, self.values, self.spare, self.behaviour.action
-            )
+            kernels.plan_stationary(*model, self.top, self.threshold, *scratch)
 
     def policy(self) -> Int:
-        if isinstance(self.agent, PaperRmax):
-            return self.q.argmax(axis=1)
-        action = self.behaviour.action
-        return action[0].copy() if self.agent.planning == "stationary" else action.copy()
+        """Return the greedy policy, shape (S,), or (T, S) where it plans episodes."""
+        return (self.behaviour.action if self.episodic else self.behaviour.action[0]).copy()
 
     def action_probabilities(self) -> Float | None:
-        if isinstance(self.agent, PaperRmax):
-            return np.diff(self.behaviour.cumulative, axis=1, prepend=0.0)
-        if self.agent.planning == "episode":
-            return None
-        return np.eye(self.q.shape[1])[self.behaviour.action[0]]
+        """Return the greedy policy as probabilities, shape (S, A), or None where it plans episodes."""
+        return None if self.episodic else np.eye(self.q.shape[1])[self.behaviour.action[0]]
 
 
 def run(
@@ -469,52 +477,55 @@ def run(
         raise ValueError("give the length of the run once, as episodes or as steps")
     if episodes is not None and horizon is None:
         raise ValueError("the run has no horizon: give its length in steps")
-    length = steps if steps is not None else int(episodes or 0) * int(horizon or 0)
-    if length < 1 or length >= CONTINUING:
-        raise ValueError(f"the run is {length} steps long: give at least 1")
-    if not 1 <= bins <= length:
-        raise ValueError(f"bins is {bins}: give a whole number from 1 to the {length} steps of the run")
+    unit = horizon if episodes is not None and horizon is not None else 1
+    units = int(steps if steps is not None else episodes or 0)
+    if not 1 <= units * unit < CONTINUING:
+        raise ValueError(f"the run is {units} {'steps' if unit == 1 else 'episodes'} long: give at least 1")
+    if not 1 <= bins <= units:
+        raise ValueError(f"bins is {bins}: give a whole number from 1 to the length of the run, {units}")
     if isinstance(agent, Rmax) and agent.planning == "episode" and horizon is None:
         raise ValueError("planning for the episode needs a horizon: give the steps per episode")
     m = derived_m(process, agent, horizon=horizon, uniform_starts=uniform)
     pooled = isinstance(agent, Rmax) and agent.pooled
     rows = process.n_states if pooled else process.n_states * process.n_actions
     memory = kernels.Memory(
-        np.zeros(rows, np.int64), np.zeros((rows, process.branching), np.int64), np.zeros(rows, np.int64), m, pooled
+        np.zeros(rows, np.int64),
+        np.zeros((rows, process.branching), np.int64),
+        np.zeros(rows, np.int64),
+        m,
+        pooled,
     )
-    planner = _Planner(process, agent, horizon, memory)
-    if isinstance(agent, Rmax):
-        planner.plan(world)
-    unit = horizon if episodes is not None and horizon is not None else 1
-    bin_end = np.array([length // unit * (i + 1) // bins * unit for i in range(bins)], np.int64)
-    rewards = np.zeros(bins)
+    planner = (
+        _SoftmaxLearner(process, agent, world, memory)
+        if isinstance(agent, PaperRmax)
+        else _OptimisticPlanner(process, agent, world, memory, horizon)
+    )
+    bin_end = np.array([units * (i + 1) // bins * unit for i in range(bins)], np.int64)
+    mean_reward = np.zeros(bins)
     known = np.zeros(bins, np.int64)
     position = np.zeros(3, np.int64)
     state = stream(rng)
-    if horizon is None:
-        # A run without restarts draws its one start here, as every episode does.
-        pass
-    began = time.perf_counter()
     plans = 0
+    began = time.perf_counter()
     for i, end in enumerate(bin_end):
         total = np.zeros(1)
         before = int(position[0])
         while position[0] < end:
             if kernels.advance(world, learners, planner.behaviour, memory, state, position, total, end):
-                planner.plan(world)
+                planner.plan()
                 plans += 1
-        rewards[i] = total[0] / (int(end) - before)
+        mean_reward[i] = total[0] / (int(end) - before)
         known[i] = np.count_nonzero(memory.known_at)
         if progress is not None:
             progress(int(end) - before)
     return Trace(
-        agent=replace(agent),
+        agent=agent,
         m=m,
         coverage=coverage(process, agent, horizon=horizon, uniform_starts=uniform),
         horizon=horizon,
-        n_steps=length,
+        n_steps=units * unit,
         bin_end=bin_end,
-        mean_reward=rewards,
+        mean_reward=mean_reward,
         known=known,
         known_at=memory.known_at,
         visits=memory.visits,

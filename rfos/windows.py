@@ -53,9 +53,7 @@ class WindowIndex:
         """Check the sizes with Python integers, before anything is allocated."""
         object.__setattr__(self, "n_actions", tuple(int(n) for n in self.n_actions))
         if len(self.n_actions) < 2 or min(self.n_actions) < 1:
-            raise ValueError(
-                f"a window needs at least two players with at least one action each, not {self.n_actions}"
-            )
+            raise ValueError(f"a window needs at least two players with at least one action each, not {self.n_actions}")
         if isinstance(self.window, bool) or not isinstance(self.window, int | np.integer) or self.window < 1:
             raise ValueError(
                 f"window is {self.window!r}: give a whole number of at least 1, the joint actions remembered"

@@ -1,0 +1,76 @@
+"""The sample-complexity theory of opponent shaping, executable.
+
+Names are loaded when first used, so that ``import rfos`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rfos.games import NormalFormGame, named_game
+    from rfos.mdp import ShiftRegister, TabularMDP
+    from rfos.metagames import WindowMetaGame
+    from rfos.opponents import MemoryOne, QLearner, WindowBestResponse, WindowQLearner
+    from rfos.planning import Accuracy, Solution, evaluate_policy, solve
+    from rfos.rmax import PaperRmax, Rmax, Trace, run
+    from rfos.windows import WindowIndex
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "NormalFormGame": "games",
+    "named_game": "games",
+    "ShiftRegister": "mdp",
+    "TabularMDP": "mdp",
+    "WindowMetaGame": "metagames",
+    "MemoryOne": "opponents",
+    "QLearner": "opponents",
+    "WindowBestResponse": "opponents",
+    "WindowQLearner": "opponents",
+    "Accuracy": "planning",
+    "Solution": "planning",
+    "evaluate_policy": "planning",
+    "solve": "planning",
+    "PaperRmax": "rmax",
+    "Rmax": "rmax",
+    "Trace": "rmax",
+    "run": "rmax",
+    "WindowIndex": "windows",
+}
+
+__all__ = [
+    "Accuracy",
+    "MemoryOne",
+    "NormalFormGame",
+    "PaperRmax",
+    "QLearner",
+    "Rmax",
+    "ShiftRegister",
+    "Solution",
+    "TabularMDP",
+    "Trace",
+    "WindowBestResponse",
+    "WindowIndex",
+    "WindowMetaGame",
+    "WindowQLearner",
+    "evaluate_policy",
+    "named_game",
+    "run",
+    "solve",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its module on first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'rfos' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"rfos.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return [*__all__, "__version__"]
