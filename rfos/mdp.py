@@ -246,7 +246,8 @@ class Deterministic:
 class ShiftRegister:
     """Transitions of a window meta-game: branch b of (s, a) leads to shifted[s] + offset[a, b].
 
-    Rewards are a function of (a, b), shape (A, B); they are earned on the branch.
+    Branch b of (s, a) has probability[s, b], whatever the action. Rewards are a function of (a, b), shape (A, B),
+    earned on the branch.
 
     Parameters
     ----------

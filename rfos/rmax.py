@@ -296,7 +296,7 @@ def derived_m(process: Process, agent: Agent, *, horizon: int | None = None, uni
             values |= bounds.rmax.default_weights("continuing")
         else:
             values |= {"w_plan": PLANNING_SHARE, "w_sim": 1 - PLANNING_SHARE, "w_hor": 0, "w_esc": 0}
-    return int(family.m.evaluate(**{str(s): values[str(s)] for s in family.m.expression.free_symbols}))
+    return int(family.m.evaluate(**{name: values[name] for name in family.m.parameters}))
 
 
 def _process_arrays(
