@@ -1,0 +1,196 @@
+"""Lower tails of the binomial law and their quantile in the number of trials, for numbers of any size.
+
+Write G(z) = (1-p+pz)^n for the generating function of X ~ Bin(n, p). Then Pr(X <= j) is the coefficient
+c_j of z^j in G(z)/(1-z), so with z_l = r·exp(2πi l/M), 0 < r < 1, the trapezoidal rule over M points of a
+circle gives exactly
+
+    (1/M) Σ_l G(z_l) / ((1-z_l) z_l^k) = c_k + Σ_{j>=1} c_{k+jM} r^{jM} + Σ_{1<=j<=k/M} c_{k-jM} r^{-jM}.
+
+The first error is at most r^M/(1-r^M) since c <= 1; the second is bounded by Chernoff. |G(z)/(1-z)| falls
+as the angle grows from 0 to π, so the sum may stop early and the last term taken bounds the omitted ones.
+Some thirty points give twenty digits whatever n is, where summing the tail itself takes about √n terms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import lru_cache
+from statistics import NormalDist
+from typing import Any, NamedTuple
+
+import mpmath
+
+_FIRST_BITS = 48
+_MAX_BITS = 1 << 14
+_EXACT_WORK = 10**9  # bit operations allowed for settling a tie in integers, about a second
+
+
+class _Tail(NamedTuple):
+    value: Any  # mpf
+    error: Any  # mpf: |value - Pr(X <= k)| <= error
+
+
+def _tail(mp: Any, n: int, k: int, p: Fraction, bits: int) -> _Tail:
+    """Return Pr(Bin(n, p) <= k) for 0 <= k < n and 0 < p < 1, with error about 2**-bits, and that error."""
+    if k >= n * p:  # then the upper tail is the small one
+        upper = _tail(mp, n, n - k - 1, 1 - p, bits)
+        return _Tail(1 - upper.value, upper.error)
+    mp.prec = 64 + 2 * n.bit_length()
+    prob, rest = _mpf(mp, p), _mpf(mp, 1 - p)
+    goal = bits * mp.ln2
+    level = k + mp.mpf(1) / 2  # not zero for k = 0
+    spread = mp.sqrt(level * (1 - level / (n + 1)))
+    # Radius e^-t: the saddle point of G(z)/z^k, then further in, where fewer points do. Any t > 0 is valid.
+    t = mp.log(max(1, (n - level) * prob / (level * rest))) + mp.sqrt(goal) / (2 * spread)
+    reach = t * spread
+    points = 2 + int(mp.ceil(max(goal / t, spread * (reach + mp.sqrt(reach**2 + 2 * goal)))))
+
+    # Guard bits: exponents of this size lose its bits, 1 - z those of 1/t; 64 more cover the products.
+    magnitude = n * (1 - mp.log(rest + prob * mp.exp(-t))) + (k + 1) * t + 1 / t
+    mp.prec = bits + 2 * int(magnitude).bit_length() + 64
+    prob, rest = _mpf(mp, p), _mpf(mp, 1 - p)
+    z, root = mp.mpc(mp.exp(-t)), mp.expjpi(mp.mpf(2) / points)
+    turn = 2 * mp.pi * k / points
+    total, used, first, last = mp.mpf(0), 0, mp.mpf(0), mp.mpf(0)
+    for j in range(points // 2 + 1):
+        term = mp.exp(n * mp.log(rest + prob * z) + mp.mpc(k * t, -j * turn)) / (1 - z)
+        last = abs(term)
+        first = first or last
+        weight = 1 if j == 0 or 2 * j == points else 2  # a point and its conjugate
+        total += weight * term.real
+        used += weight
+        if mp.ldexp(last, bits) * points < first:
+            break
+        z *= root
+    rounding = mp.ldexp(first * used / points, -bits - 8)
+    omitted = last * (points - used) / points
+    outer = mp.exp(-points * t)
+    aliased = outer / (1 - outer)
+    if points <= k:
+        aliased += _inner_alias(mp, n, k, points, t, prob, rest)
+    return _Tail(total / points, 2 * (omitted + aliased) + rounding)
+
+
+def _inner_alias(mp: Any, n: int, k: int, points: int, t: Any, prob: Any, rest: Any) -> Any:
+    """Bound Σ_{1<=j<=k/M} c_{k-jM} e^{tjM} by c_l <= exp(-n KL(l/n || p)), log-concave in l."""
+    low = k - points
+    share = mp.mpf(low) / n
+    divergence = (n - low) * mp.log((1 - share) / rest) + (low * mp.log(share / prob) if low else 0)
+    first = mp.exp(points * t - divergence)
+    if low < points:
+        return first
+    ratio = mp.exp(points * (t - mp.log((1 - share) * prob / (share * rest))))
+    return first / (1 - ratio) if ratio < 1 else mp.inf
+
+
+def _mpf(mp: Any, x: Fraction) -> Any:
+    return mp.mpf(x.numerator) / x.denominator
+
+
+def _exact_tail_at_most(n: int, k: int, p: Fraction, count: int, q: Fraction) -> bool | None:
+    """Decide count·Pr(Bin(n, p) <= k) <= q in integers, or return None where that takes too long."""
+    bits = n * p.denominator.bit_length()
+    if (k + 1) * bits > _EXACT_WORK:
+        return None
+    hit, miss = p.numerator, p.denominator - p.numerator
+    term = miss**n
+    total = term
+    for j in range(k):
+        term = term * (n - j) * hit // ((j + 1) * miss)
+        total += term
+    return bool(count * total * q.denominator <= q.numerator * p.denominator**n)
+
+
+def fewest_trials_of(groups: Sequence[tuple[int, Fraction]], k: int, q: Fraction) -> int:
+    """Return the smallest N with Σ c·Pr(Bin(N, p) <= k) <= q over the pairs (c, p) of `groups`.
+
+    Parameters
+    ----------
+    groups : sequence of (int, Fraction)
+        Multiplicities c >= 1 and success probabilities 0 < p <= 1.
+    k : int
+        Largest number of successes that counts as too few; k < 0 gives 0.
+    q : Fraction
+        Probability allowed, 0 < q < 1.
+
+    Returns
+    -------
+    int
+        Proved: both sides of the inequality are enclosed at N and at N-1, with more digits until they
+        separate.
+
+    Raises
+    ------
+    ArithmeticError
+        If they do not separate within 16384 bits (an exact tie that is too large to settle in integers).
+    """
+    if k < 0:
+        return 0
+    groups = [(c, p) for c, p in groups if p < 1]
+    if not groups:
+        return k + 1
+    mp = mpmath.mp.clone()
+    bits = _FIRST_BITS + max(0, q.denominator.bit_length() - q.numerator.bit_length())
+
+    def excess(n: int) -> tuple[bool, Any]:
+        """Return whether the sum at n exceeds q, and about log(sum / q)."""
+        nonlocal bits
+        while True:
+            parts = [(c, _tail(mp, n, k, p, bits)) for c, p in groups]
+            total, error = sum(c * x.value for c, x in parts), sum(c * x.error for c, x in parts)
+            margin = total - _mpf(mp, q)
+            if abs(margin) > 2 * error:
+                return margin > 0, mp.log(total / _mpf(mp, q))
+            if bits > 400 and len(groups) == 1:
+                c, p = groups[0]
+                at_most = _exact_tail_at_most(n, k, p, c, q)
+                if at_most is not None:
+                    return not at_most, mp.mpf(0)
+            if bits > _MAX_BITS:
+                raise ArithmeticError(f"cannot tell whether {n} trials suffice for k = {k}, q = {q}; change q a little")
+            bits *= 2
+
+    p_min = min(p for _, p in groups)
+    share = q / sum(c for c, _ in groups)
+    mp.prec = 64 + 2 * k.bit_length() + p_min.denominator.bit_length()
+    ell = -mp.log(_mpf(mp, share))
+    low = k  # no fewer can do
+    p_low = _mpf(mp, p_min)
+    high = 1 + int(mp.ceil((k + ell + mp.sqrt(ell**2 + 2 * ell * k)) / p_low))  # by Chernoff these do
+    # Start where the normal law would have it, with the slope of log Pr there; then secants inside (low, high].
+    z = -NormalDist().inv_cdf(float(share)) if float(share) > 1e-300 else mp.sqrt(2 * ell)
+    root = z * mp.sqrt(1 - p_low)
+    n = int(((root + mp.sqrt(root**2 + 4 * k + 2)) / 2) ** 2 / p_low)
+    slope = -(abs(z) + 0.8) * p_low / mp.sqrt(k + 1)
+    previous: tuple[int, Any] | None = None
+    rounds = 0
+    while high - low > 1:
+        n = min(max(n, low + 1), high - 1)
+        too_few, value = excess(n)
+        low, high = (n, high) if too_few else (low, n)
+        if previous is not None and value != previous[1]:
+            slope = (value - previous[1]) / (n - previous[0])
+        previous = (n, value)
+        rounds += 1
+        secant = slope < 0 and rounds % 16  # now and then a bisection, so that the end is certain
+        n = int(mp.ceil(n - value / slope)) if secant else (low + high) // 2
+    return high
+
+
+@lru_cache(maxsize=4096)
+def fewest_trials(k: int, p: Fraction, q: Fraction) -> int:
+    """Return the smallest N with Pr(Bin(N, p) <= k) <= q.
+
+    Examples
+    --------
+    One success in fair tosses with probability at least 7/8 takes three of them.
+
+    >>> fewest_trials(0, Fraction(1, 2), Fraction(1, 8))
+    3
+    """
+    if not 0 < p <= 1:
+        raise ValueError(f"the success probability p must lie in (0, 1]; got {p}")
+    if not 0 < q < 1:
+        raise ValueError(f"the allowed probability q must lie in (0, 1); got {q}")
+    return fewest_trials_of([(1, p)], k, q)

@@ -1,0 +1,330 @@
+"""Evaluation of the theory's expressions: exact where they allow it, in rigorous enclosures elsewhere.
+
+A value is a `Fraction` while it is rational and small enough to write down, else an enclosure of the
+backend: an `arb` ball of python-flint where that is installed, an interval of mpmath's `iv` otherwise. A
+ceiling or floor is decided by the enclosure of its argument; where that holds an integer, `Undecided`
+asks the caller for more digits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from fractions import Fraction
+from typing import Any
+
+import sympy as sp
+from mpmath.ctx_iv import MPIntervalContext
+
+from bounds._binomial import fewest_trials
+
+try:
+    import flint
+except ImportError:  # the extra `exact` is not installed
+    flint = None
+
+MAX_BITS = 1 << 18  # of precision: integers of some 78,000 digits
+_EXACT_BITS = 1 << 14  # rational powers larger than this are enclosed instead
+
+
+class Undecided(ArithmeticError):
+    """The enclosure is too wide to decide a ceiling, a floor or a case."""
+
+
+class FewestTrials(sp.Function):  # type: ignore[misc]  # sympy has no types
+    """FewestTrials(k, p, q): the smallest N with Pr(Bin(N, p) <= k) <= q, the quantile of P5 and X4."""
+
+    nargs = 3
+
+    def _latex(self, printer: Any) -> str:
+        k, p, q = (printer.doprint(a) for a in self.args)
+        return rf"\min\left\{{N : \Pr\left(\mathrm{{Bin}}\left(N, {p}\right) \le {k}\right) \le {q}\right\}}"
+
+
+def closed_form(k: sp.Expr, p: sp.Expr, q: sp.Expr) -> sp.Expr:
+    """Return P5's closed form [k + ℓ + √(ℓ² + 2ℓk)]/p, ℓ = ln(1/q), at least FewestTrials(k, p, q) - 1."""
+    ell = sp.log(1 / q)
+    return (k + ell + sp.sqrt(ell**2 + 2 * ell * k)) / p
+
+
+class _Flint:
+    """Balls of python-flint."""
+
+    @staticmethod
+    @contextmanager
+    def working(bits: int) -> Iterator[Any]:
+        with flint.ctx.workprec(bits):
+            yield _Flint
+
+    @staticmethod
+    def number(x: Fraction) -> Any:
+        return flint.arb(flint.fmpq(x.numerator, x.denominator))
+
+    @staticmethod
+    def log(x: Any) -> Any:
+        return x.log()
+
+    @staticmethod
+    def exp(x: Any) -> Any:
+        return x.exp()
+
+    @staticmethod
+    def sqrt(x: Any) -> Any:
+        return x.sqrt()
+
+    @staticmethod
+    def hull(x: Any, y: Any) -> Any:
+        return x.union(y)
+
+    @staticmethod
+    def ends(x: Any) -> tuple[tuple[int, int], tuple[int, int]]:
+        if not x.is_finite():
+            raise Undecided("not finite")
+        low, high = x.lower().man_exp(), x.upper().man_exp()
+        return (int(low[0]), int(low[1])), (int(high[0]), int(high[1]))
+
+
+class _Interval:
+    """Intervals of mpmath, with a context of their own so that the caller's precision stays as it is."""
+
+    def __init__(self, bits: int) -> None:
+        self.iv = MPIntervalContext()
+        self.iv.prec = bits
+
+    @staticmethod
+    @contextmanager
+    def working(bits: int) -> Iterator[Any]:
+        yield _Interval(bits)
+
+    def number(self, x: Fraction) -> Any:
+        return self.iv.mpf(x.numerator) / self.iv.mpf(x.denominator)
+
+    def log(self, x: Any) -> Any:
+        if not x > 0:  # iv.log turns complex there
+            raise Undecided("logarithm of an interval that touches 0")
+        return self.iv.log(x)
+
+    def exp(self, x: Any) -> Any:
+        return self.iv.exp(x)
+
+    def sqrt(self, x: Any) -> Any:
+        if not x >= 0:
+            raise Undecided("root of an interval that passes 0")
+        return self.iv.sqrt(x)
+
+    def hull(self, x: Any, y: Any) -> Any:
+        return self.iv.mpf([min(x.a, y.a), max(x.b, y.b)])
+
+    @staticmethod
+    def ends(x: Any) -> tuple[tuple[int, int], tuple[int, int]]:
+        ends = []
+        for sign, mantissa, exponent, bits in x._mpi_:
+            if not mantissa and bits:  # how mpmath writes infinities
+                raise Undecided("not finite")
+            ends.append((-int(mantissa) if sign else int(mantissa), int(exponent)))
+        return ends[0], ends[1]
+
+
+BACKEND: Any = _Interval if flint is None else _Flint
+
+
+def _fraction(end: tuple[int, int]) -> Fraction:
+    mantissa, exponent = end
+    if mantissa and abs(exponent) > 64 * MAX_BITS:
+        raise OverflowError("the value is too large or too small to write down; use log10()")
+    return Fraction(mantissa << exponent) if exponent >= 0 else Fraction(mantissa, 1 << -exponent)
+
+
+class Walker:
+    """Evaluates expressions at one point and one precision.
+
+    Parameters
+    ----------
+    field : backend
+        From `BACKEND.working(bits)`.
+    values : mapping of sympy.Symbol to Fraction
+        The point.
+    digits : int or None
+        None proves every ceiling, floor and binomial quantile as an integer. Otherwise an enclosure of it
+        to that many digits will do, which keeps numbers of thousands of digits cheap.
+    """
+
+    def __init__(self, field: Any, values: Mapping[Any, Fraction], digits: int | None) -> None:
+        self.field = field
+        self.digits = digits
+        self.memo: dict[Any, Any] = dict(values)
+
+    def enclose(self, x: Any) -> Any:
+        """Return x as an enclosure."""
+        return self.field.number(x) if isinstance(x, Fraction) else x
+
+    def ends(self, x: Any) -> tuple[Fraction, Fraction]:
+        """Return rational lower and upper bounds of x."""
+        if isinstance(x, Fraction):
+            return x, x
+        low, high = self.field.ends(x)
+        return _fraction(low), _fraction(high)
+
+    def __call__(self, expression: sp.Expr) -> Any:
+        """Return the value of an expression: a Fraction or an enclosure."""
+        if expression not in self.memo:
+            self.memo[expression] = self._value(expression)
+        return self.memo[expression]
+
+    def _value(self, e: sp.Expr) -> Any:
+        if e.is_Rational:
+            return Fraction(int(e.p), int(e.q))
+        if e.is_Add:
+            return self._fold([self(a) for a in e.args], lambda x, y: x + y)
+        if e.is_Mul:
+            factors = [self(a) for a in e.args]
+            return Fraction(0) if Fraction(0) in factors else self._fold(factors, lambda x, y: x * y)
+        if e.is_Pow:
+            return self._power(self(e.base), self(e.exp))
+        if isinstance(e, sp.exp):
+            return self._exp(self(e.args[0]))
+        if isinstance(e, sp.log):
+            return self._log(self(e.args[0]))
+        if isinstance(e, sp.Max | sp.Min):
+            return self._extreme([self(a) for a in e.args], isinstance(e, sp.Max))
+        if isinstance(e, sp.ceiling | sp.floor):
+            return self._round(e)
+        if isinstance(e, sp.Piecewise):
+            return self(self.branch(e))
+        if isinstance(e, FewestTrials):
+            return self._fewest(e)
+        raise NotImplementedError(f"no rule for {type(e).__name__}")
+
+    def _fold(self, values: list[Any], join: Callable[[Any, Any], Any]) -> Any:
+        """Join the rational values first, so that they stay exact as long as they can."""
+        values = sorted(values, key=lambda v: not isinstance(v, Fraction))
+        total = values[0]
+        for v in values[1:]:
+            total = join(total, v) if isinstance(v, Fraction) else join(self.enclose(total), v)
+        return total
+
+    def _power(self, base: Any, exponent: Any) -> Any:
+        if isinstance(exponent, Fraction):
+            whole = exponent.denominator == 1
+            if isinstance(base, Fraction):
+                if base == 0 and exponent < 0:
+                    raise ValueError("the bound divides by 0 at this point")
+                if base in (0, 1):
+                    return Fraction(base == 1 or exponent == 0)
+                size = max(base.numerator.bit_length(), base.denominator.bit_length())
+                if whole and abs(exponent) * size <= _EXACT_BITS:
+                    return base ** int(exponent)
+                if exponent.denominator == 2 and base > 0:
+                    root = Fraction(math.isqrt(base.numerator), math.isqrt(base.denominator))
+                    if root**2 == base:
+                        return self._power(root, 2 * exponent)
+            if whole and abs(exponent) < 64:
+                return self.enclose(base) ** int(exponent)
+            if exponent == Fraction(1, 2):
+                return self.field.sqrt(self.enclose(base))
+        return self._exp(self._fold([exponent, self._log(base)], lambda x, y: x * y))
+
+    def _exp(self, x: Any) -> Any:
+        return Fraction(1) if x == 0 and isinstance(x, Fraction) else self.field.exp(self.enclose(x))
+
+    def _log(self, x: Any) -> Any:
+        if isinstance(x, Fraction):
+            if x <= 0:
+                raise ValueError(f"the bound needs the logarithm of {x} at this point, which does not exist")
+            if x == 1:
+                return Fraction(0)
+        return self.field.log(self.enclose(x))
+
+    def _extreme(self, values: list[Any], largest: bool) -> Any:
+        best = values[0]
+        for v in values[1:]:
+            if isinstance(best, Fraction) and isinstance(v, Fraction):
+                best = max(best, v) if largest else min(best, v)
+                continue
+            x, y = self.enclose(best), self.enclose(v)
+            if (x > y) if largest else (x < y):
+                continue
+            if (y > x) if largest else (y < x):
+                best = v
+            else:  # too close to tell: an enclosure of both
+                best = self.field.hull(x, y)
+        return best
+
+    def branch(self, e: sp.Piecewise) -> sp.Expr:
+        """Return the expression of the first case whose condition, an equation, holds."""
+        for value, condition in e.args:
+            if condition == sp.true:
+                return value
+            difference = self(condition.lhs - condition.rhs)
+            if not isinstance(difference, Fraction):
+                raise Undecided("case")
+            if difference == 0:
+                return value
+        raise ValueError("no case of the bound covers this point")
+
+    def _round(self, e: sp.Expr) -> Any:
+        """Return a proved ceiling or floor, or where `digits` allow it an enclosure of it."""
+        rounding = math.ceil if isinstance(e, sp.ceiling) else math.floor
+        argument = e.args[0]
+        low, high = self.ends(self(argument))
+        first, last = rounding(low), rounding(high)
+        if first == last:
+            return Fraction(first)
+        if last == first + 1:
+            # Two roundings are left. The enclosure can never exclude the integer between them when it is
+            # the value.
+            candidate = first if rounding is math.ceil else last
+            if self._is_log_ratio(argument, candidate):
+                return Fraction(candidate)
+        if self.digits is not None and first > 0 and last - first < first // 10 ** (self.digits + 2):
+            return self.field.hull(self.field.number(Fraction(first)), self.field.number(Fraction(last)))
+        raise Undecided("rounding")
+
+    def _is_log_ratio(self, e: sp.Expr, n: int) -> bool:
+        """Decide e == n for e = c·ln(a)/ln(b) with rational a, b, c.
+
+        Of the arguments that this package rounds only these can be integers without being rational: the
+        others are non-constant algebraic functions of one logarithm, which is transcendental (Lindemann).
+        """
+        logs = [f for f in sp.Mul.make_args(e) if f.has(sp.log)]
+        top = [f for f in logs if isinstance(f, sp.log)]
+        bottom = [f.base for f in logs if f.is_Pow and f.exp == -1 and isinstance(f.base, sp.log)]
+        if len(logs) != 2 or len(top) != 1 or len(bottom) != 1:
+            return False
+        scale = self(e / top[0] * bottom[0])
+        a, b = self(top[0].args[0]), self(bottom[0].args[0])
+        if not all(isinstance(x, Fraction) for x in (a, b, scale)) or scale == 0:
+            return False
+        return _same_power(a, scale.numerator, b, n * scale.denominator)
+
+    def _fewest(self, e: FewestTrials) -> Any:
+        k, p, q = (self(a) for a in e.args)
+        (k_low, k_high), (p_low, p_high), (q_low, q_high) = self.ends(k), self.ends(p), self.ends(q)
+        size = q_low.denominator.bit_length()  # at least ln(1/q)
+        if self.digits is not None and k_low > size * 10 ** (2 * self.digits + 8) and q_high < Fraction(1, 2):
+            # The median of Bin(n, p) is at least floor(np), so N > k/p; the closed form is P5's. They
+            # agree to more than the digits asked for.
+            ell = self._log(1 / self.enclose(q))
+            k, p = self.enclose(k), self.enclose(p)
+            return self.field.hull(k / p, (k + ell + self.field.sqrt(ell * ell + 2 * ell * k)) / p + 1)
+        low = fewest_trials(math.floor(k_low), min(p_high, Fraction(1)), q_high)
+        high = fewest_trials(math.floor(k_high), p_low, q_low)
+        if low == high:
+            return Fraction(low)
+        if self.digits is not None and high - low < low // 10 ** (self.digits + 2):
+            return self.field.hull(self.field.number(Fraction(low)), self.field.number(Fraction(high)))
+        raise Undecided("binomial quantile")
+
+
+def _same_power(a: Fraction, i: int, b: Fraction, j: int) -> bool:
+    """Return whether a**i == b**j, without writing down powers that cannot be equal."""
+    if i < 0:
+        a, i = 1 / a, -i
+    if j < 0:
+        b, j = 1 / b, -j
+    size = i * (a.numerator.bit_length() + a.denominator.bit_length())
+    other = j * (b.numerator.bit_length() + b.denominator.bit_length())
+    if abs(size - other) > 2 * (i + j) or size > 1 << 26:
+        return False
+    return bool(a**i == b**j)

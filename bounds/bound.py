@@ -1,0 +1,248 @@
+"""`Bound`: one statement of the theory as a symbolic expression that can be evaluated exactly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import sympy as sp
+
+from bounds import _evaluate
+from bounds._evaluate import MAX_BITS, FewestTrials, Undecided, Walker, closed_form
+from bounds.symbols import REGISTRY, SYMBOLS, Number
+
+_FIRST_BITS = 128
+
+
+class Kind(StrEnum):
+    """How much a bound's number may be trusted."""
+
+    EXACT = "exact"
+    EXPLICIT = "explicit constant"
+    LEADING = "leading order"
+
+
+class Enclosure(NamedTuple):
+    """Rational numbers with lower <= value <= upper, both proved."""
+
+    lower: Fraction
+    upper: Fraction
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bound:
+    """A statement's number as a function of the theory's symbols.
+
+    Attributes
+    ----------
+    name : str
+        What the number is, in words.
+    label : str
+        The statement in the theory, such as "T1".
+    expression : sympy.Expr
+        The formula, in the symbols of `bounds.symbols`.
+    source : str
+        Paper and theorem.
+    assumptions : tuple of str
+        What must hold for the statement to be true.
+    kind : Kind
+        Exact, with explicit constants, or leading order only.
+    parameters : tuple of str
+        Symbols of the statement that the formula need not contain; values for them are accepted and
+        checked.
+    weights : tuple of str
+        Symbols that share out epsilon and must sum to 1. Those that the formula lacks may be left out; the
+        rest must then sum to 1 at most.
+
+    Examples
+    --------
+    >>> from bounds.symbols import delta, n_states
+    >>> formula = sp.ceiling(n_states * sp.log(1 / delta))
+    >>> b = Bound(name="demonstration", label="", expression=formula, source="")
+    >>> b.evaluate(n_states=10, delta=0.5)
+    7
+    >>> round(b.log10(n_states=10**500, delta=0.5), 6)
+    499.840825
+    """
+
+    name: str
+    label: str
+    expression: sp.Expr
+    source: str
+    assumptions: tuple[str, ...] = ()
+    kind: Kind = Kind.EXPLICIT
+    parameters: tuple[str, ...] = ()
+    weights: tuple[str, ...] = ()
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Names that `evaluate` needs, in alphabetic order."""
+        return tuple(sorted(s.name for s in self.expression.free_symbols))
+
+    def evaluate(self, **values: Number) -> int | Fraction | float:
+        """Return the bound's value.
+
+        Parameters
+        ----------
+        **values : int, Fraction, float or str
+            One value for each of `symbols`. A float means the decimal that it prints as, a string is
+            "p/q" or a decimal.
+
+        Returns
+        -------
+        int, Fraction or float
+            An int or a Fraction where the value is rational: every ceiling, floor and binomial quantile
+            is proved, by raising the precision until its argument's enclosure holds no integer. Otherwise
+            a correctly enclosed float.
+
+        Raises
+        ------
+        TypeError
+            If a value is not a number, if one is missing, or if a name is not a symbol of the statement.
+        ValueError
+            If a value lies outside its symbol's range, or the weights do not sum to 1.
+        OverflowError
+            If an irrational value lies outside the range of floats.
+        """
+        low, high = self._solve(values, None, lambda walker, x: _narrow(walker, x, 17))
+        if low == high:
+            return int(low) if low.denominator == 1 else low
+        try:
+            value = float((low + high) / 2)
+        except OverflowError:
+            value = math.inf
+        if value == 0 or math.isinf(value):
+            raise OverflowError(f"{self.name} is outside the range of floats at this point; use log10() or ball()")
+        return value
+
+    def log10(self, **values: Number) -> float:
+        """Return the decimal logarithm of the value, which may have any size; -inf for 0."""
+
+        def logarithm(walker: Walker, x: Any) -> float:
+            if isinstance(x, Fraction):
+                if x == 0:
+                    return -math.inf
+                if x == 1:
+                    return 0.0
+            field = walker.field
+            ratio = field.log(walker.enclose(x)) / field.log(field.number(Fraction(10)))
+            low, high = walker.ends(ratio)
+            if high - low > max(abs(low), Fraction(1, 10**6)) / 10**16:
+                raise Undecided("logarithm")
+            return float((low + high) / 2)
+
+        return float(self._solve(values, 17, logarithm))
+
+    def ball(self, *, digits: int = 30, **values: Number) -> Enclosure:
+        """Return proved rational bounds of the value, at most 10**-digits of it apart.
+
+        Examples
+        --------
+        >>> from bounds.symbols import epsilon
+        >>> b = Bound(name="root", label="", expression=sp.sqrt(epsilon), source="")
+        >>> low, high = b.ball(epsilon=2, digits=40)
+        >>> low**2 <= 2 <= high**2, high - low < Fraction(2, 10**40)
+        (True, True)
+        """
+        if isinstance(digits, bool) or not isinstance(digits, int) or digits < 1:
+            raise ValueError(f"digits must be a whole number, at least 1; got {digits}")
+        return Enclosure(*self._solve(values, digits, lambda walker, x: _narrow(walker, x, digits)))
+
+    def elasticity(self, symbol: str, /, **values: Number) -> float:
+        """Return ∂ln(value)/∂ln(symbol) at a point: the exponent of a power law that touches the bound there.
+
+        Ceilings and floors count as their arguments and the binomial quantile as P5's closed form, since
+        those of the step functions are 0 almost everywhere. The other values are held fixed, weights too.
+
+        Examples
+        --------
+        >>> from bounds.symbols import epsilon
+        >>> b = Bound(name="cube", label="", expression=7 / epsilon**3, source="")
+        >>> b.elasticity("epsilon", epsilon=0.1)
+        -3.0
+        """
+        if symbol not in REGISTRY:
+            raise ValueError(f"{symbol!r} is not a symbol of this theory; choose one of {', '.join(self.symbols)}")
+        s = SYMBOLS[symbol]
+
+        def slope(walker: Walker, _: Any) -> float:
+            smooth = _smooth(self.expression, walker)
+            value, derivative = walker(smooth), walker(sp.diff(smooth, s))
+            if isinstance(value, Fraction) and value == 0:
+                raise ValueError(f"{self.name} is 0 at this point and has no elasticity")
+            number = walker.enclose(derivative) * walker.enclose(walker(s)) / walker.enclose(value)
+            low, high = walker.ends(number)
+            if high - low > Fraction(1, 10**14):
+                raise Undecided("elasticity")
+            return float((low + high) / 2)
+
+        return float(self._solve(values, 17, slope, needed=(symbol,)))
+
+    def latex(self) -> str:
+        """Return the formula in LaTeX, in the theory's notation."""
+        names = {entry.symbol: entry.latex for entry in REGISTRY.values()}
+        return str(sp.latex(self.expression, symbol_names=names))
+
+    def _read(self, values: Mapping[str, Number], needed: tuple[str, ...]) -> dict[Any, Fraction]:
+        """Return the checked values by symbol."""
+        known = {*self.symbols, *self.parameters, *self.weights}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            names = ", ".join(map(repr, unknown))
+            raise TypeError(f"{self.name} has no symbol {names}; it has {', '.join(sorted(known))}")
+        missing = sorted({*self.symbols, *needed} - set(values))
+        if missing:
+            raise TypeError(f"{self.name} needs a value for {', '.join(missing)}")
+        numbers = {name: REGISTRY[name].read(value) for name, value in values.items()}
+        given = [w for w in self.weights if w in numbers]
+        total = sum((numbers[w] for w in given), Fraction(0))
+        if total > 1 or (total < 1 and self.weights and len(given) == len(self.weights)):
+            raise ValueError(f"the weights {' + '.join(self.weights)} must sum to 1; they sum to {total}")
+        return {SYMBOLS[name]: number for name, number in numbers.items()}
+
+    def _solve(
+        self,
+        values: Mapping[str, Number],
+        digits: int | None,
+        finish: Callable[[Walker, Any], Any],
+        needed: tuple[str, ...] = (),
+    ) -> Any:
+        """Evaluate with more and more digits until `finish` is content with the enclosure."""
+        point = self._read(values, needed)
+        bits = _FIRST_BITS if digits is None else max(_FIRST_BITS, 4 * digits)
+        while bits <= MAX_BITS:
+            try:
+                with _evaluate.BACKEND.working(bits) as field:
+                    walker = Walker(field, point, digits)
+                    return finish(walker, walker(self.expression))
+            except Undecided:
+                bits *= 2
+        raise ArithmeticError(f"{self.name} cannot be decided within {MAX_BITS} bits at this point")
+
+
+def _narrow(walker: Walker, x: Any, digits: int) -> tuple[Fraction, Fraction]:
+    low, high = walker.ends(x)
+    if low != high and (high - low) * 10**digits > min(abs(low), abs(high)):
+        raise Undecided("enclosure")
+    return low, high
+
+
+def _smooth(e: sp.Expr, walker: Walker) -> sp.Expr:
+    """Return a differentiable stand-in for e near the point: steps smoothed, cases and extremes resolved."""
+    if isinstance(e, sp.Piecewise):
+        return _smooth(walker.branch(e), walker)
+    if not e.args:
+        return e
+    args = [_smooth(a, walker) for a in e.args]
+    if isinstance(e, sp.ceiling | sp.floor):
+        return args[0]
+    if isinstance(e, FewestTrials):
+        return closed_form(*args)
+    if isinstance(e, sp.Max | sp.Min):
+        ranked = sorted(args, key=lambda a: walker.ends(walker(a))[0])
+        return ranked[-1] if isinstance(e, sp.Max) else ranked[0]
+    return e.func(*args)
