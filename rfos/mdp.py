@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import scipy.sparse as sp
@@ -126,7 +126,7 @@ class Dense:
     def branches(self, rewards: Float) -> tuple[Int, Float, Float]:
         """Return successors, probabilities and rewards of all branches, each (S*A, B)."""
         rows = self.transitions.reshape(self.n_states * self.n_actions, self.n_states)
-        return Sparse.from_matrix(sp.csr_array(rows), self.n_actions).branches(rewards)
+        return Sparse.from_matrix(rows, self.n_actions).branches(rewards)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,9 +139,9 @@ class Sparse:
     n_actions: int
 
     @classmethod
-    def from_matrix(cls, matrix: sp.csr_array, n_actions: int) -> Sparse:
-        """Take over a CSR matrix (S*A, S), duplicates summed."""
-        matrix = sp.csr_array(matrix, dtype=np.float64, copy=True)
+    def from_matrix(cls, rows: Any, n_actions: int) -> Sparse:
+        """Copy a dense or sparse matrix (S*A, S), duplicates summed."""
+        matrix: Any = sp.csr_array(rows, dtype=np.float64, copy=True)
         matrix.sum_duplicates()
         parts = (matrix.indptr.astype(np.int64), matrix.indices.astype(np.int64), matrix.data)
         for part in parts:
@@ -167,7 +167,7 @@ class Sparse:
         """Return the largest distance of a row sum from 1, or raise ValueError."""
         # reduceat would misread empty rows; cumulated sums would lose digits.
         row = np.repeat(np.arange(len(self.indptr) - 1), np.diff(self.indptr))
-        sums = np.bincount(row, weights=self.data, minlength=len(self.indptr) - 1)
+        sums: Any = np.bincount(row, weights=self.data, minlength=len(self.indptr) - 1)
         return _check_rows(self.data, lambda entry: int(row[entry]), sums, self.n_actions)
 
     def reward_shape(self) -> tuple[int, int]:
@@ -311,14 +311,15 @@ class ShiftRegister:
         return successor, probability, np.broadcast_to(rewards, shape).reshape(rows)
 
 
-def _as_storage(transitions: object, n_actions: int | None) -> Storage:
+def _as_storage(transitions: Any, n_actions: int | None) -> Storage:
     if isinstance(transitions, Dense | Sparse | Deterministic | ShiftRegister):
         return transitions
     if sp.issparse(transitions):
-        rows, columns = transitions.shape
+        matrix: Any = transitions
+        rows, columns = matrix.shape
         if columns == 0 or rows % columns or (n_actions is not None and rows != columns * n_actions):
-            raise ValueError(f"a sparse P has shape (S*A, S), not {transitions.shape}")
-        return Sparse.from_matrix(sp.csr_array(transitions), rows // columns)
+            raise ValueError(f"a sparse P has shape (S*A, S), not {(rows, columns)}")
+        return Sparse.from_matrix(matrix, rows // columns)
     array = np.asarray(transitions)
     if array.ndim == 2 and array.dtype.kind in "iu" and array.size:
         successor = array.astype(np.int64)

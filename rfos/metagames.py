@@ -133,7 +133,7 @@ class WindowMetaGame:
     @cached_property
     def rewards(self) -> NDArray[np.float64]:
         """The shaper's reward for (own action, opponents' joint action), shape (n_actions, branching)."""
-        rewards = self.game.payoffs[0].reshape(self.n_actions, self.branching)
+        rewards: NDArray[np.float64] = self.game.payoffs[0].reshape(self.n_actions, self.branching)
         rewards.setflags(write=False)
         return rewards
 

@@ -288,15 +288,15 @@ def derived_m(process: Process, agent: Agent, *, horizon: int | None = None, uni
     if process.branching == 1:
         return 1
     if agent.planning == "episode":
-        family = bounds.rmax.t1_episodic(pooled=agent.pooled)
+        visits = bounds.rmax.t1_episodic(pooled=agent.pooled).m
         values |= {"horizon": horizon, **bounds.rmax.default_weights("episodic")}
     else:
-        family = bounds.rmax.t1(pooled=agent.pooled)
+        visits = bounds.rmax.t1(pooled=agent.pooled).m
         if horizon is None:
             values |= bounds.rmax.default_weights("continuing")
         else:
             values |= {"w_plan": PLANNING_SHARE, "w_sim": 1 - PLANNING_SHARE, "w_hor": 0, "w_esc": 0}
-    return int(family.m.evaluate(**{name: values[name] for name in family.m.parameters}))
+    return int(visits.evaluate(**{name: values[name] for name in visits.parameters}))
 
 
 def _process_arrays(
@@ -368,11 +368,13 @@ class _SoftmaxLearner:
 
     def policy(self) -> Int:
         """Return the greedy policy, shape (S,)."""
-        return self.q.argmax(axis=1)
+        greedy: Int = self.q.argmax(axis=1)
+        return greedy
 
     def action_probabilities(self) -> Float | None:
         """Return the softmax, shape (S, A)."""
-        return np.diff(self.behaviour.cumulative, axis=1, prepend=0.0)
+        softmax: Float = np.diff(self.behaviour.cumulative, axis=1, prepend=0.0)
+        return softmax
 
 
 class _OptimisticPlanner:
@@ -411,7 +413,8 @@ class _OptimisticPlanner:
 
     def policy(self) -> Int:
         """Return the greedy policy, shape (S,), or (T, S) where it plans episodes."""
-        return (self.behaviour.action if self.episodic else self.behaviour.action[0]).copy()
+        greedy: Int = self.behaviour.action if self.episodic else self.behaviour.action[0]
+        return greedy.copy()
 
     def action_probabilities(self) -> Float | None:
         """Return the greedy policy as probabilities, shape (S, A), or None where it plans episodes."""

@@ -74,7 +74,7 @@ class WindowIndex:
     @property
     def n_states(self) -> int:
         """Number of windows, (prod of all action counts) ** window."""
-        return math.prod(self.n_actions) ** self.window
+        return int(math.prod(self.n_actions) ** self.window)
 
     def encode(self, history: object) -> NDArray[np.int64]:
         """Return the index of windows of joint actions.
@@ -111,7 +111,8 @@ class WindowIndex:
                 joint = joint * self.n_actions[player] + actions[..., time, player]
             others = others * self.branching + joint
             own = own * self.n_actions[0] + actions[..., time, 0]
-        return others * self.n_actions[0] ** self.window + own
+        result: NDArray[np.int64] = others * self.n_actions[0] ** self.window + own
+        return result
 
     def decode(self, states: object) -> NDArray[np.int64]:
         """Return the joint actions of window indices, shape (..., window, n_players), oldest first."""
@@ -150,10 +151,12 @@ class WindowIndex:
         others, own = np.divmod(states, own_size)
         others = others * self.branching % self.branching**self.window
         own = own * self.n_actions[0] % own_size
-        return (others * own_size + own).astype(np.int32)
+        result: NDArray[np.int32] = (others * own_size + own).astype(np.int32)
+        return result
 
     def offset(self) -> NDArray[np.int32]:
         """Return what appending (own action a, opponents' joint action b) adds, shape (n_actions[0], branching)."""
         own = np.arange(self.n_actions[0])[:, None]
         joint = np.arange(self.branching)[None, :]
-        return (joint * self.n_actions[0] ** self.window + own).astype(np.int32)
+        result: NDArray[np.int32] = (joint * self.n_actions[0] ** self.window + own).astype(np.int32)
+        return result

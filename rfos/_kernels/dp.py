@@ -6,7 +6,7 @@ from rfos._kernels._jit import kernel
 
 
 @kernel
-def backup_dense(transitions, rewards, discount, values, q):  # type: ignore[no-untyped-def]
+def backup_dense(transitions, rewards, discount, values, q):
     """Fill `q` (S, A) from `transitions` (S, A, S), `rewards` (S, A) and `values` (S,)."""
     n_states, n_actions = rewards.shape
     for s in range(n_states):
@@ -18,7 +18,7 @@ def backup_dense(transitions, rewards, discount, values, q):  # type: ignore[no-
 
 
 @kernel
-def backup_sparse(indptr, indices, data, rewards, discount, values, q):  # type: ignore[no-untyped-def]
+def backup_sparse(indptr, indices, data, rewards, discount, values, q):
     """Fill `q` (S, A) from CSR rows s * n_actions + a, `rewards` (S, A) and `values` (S,)."""
     n_states, n_actions = rewards.shape
     for s in range(n_states):
@@ -31,7 +31,7 @@ def backup_sparse(indptr, indices, data, rewards, discount, values, q):  # type:
 
 
 @kernel
-def backup_deterministic(successor, rewards, discount, values, q):  # type: ignore[no-untyped-def]
+def backup_deterministic(successor, rewards, discount, values, q):
     """Fill `q` (S, A) from the `successor` table (S, A), `rewards` (S, A) and `values` (S,)."""
     n_states, n_actions = rewards.shape
     for s in range(n_states):
@@ -40,7 +40,7 @@ def backup_deterministic(successor, rewards, discount, values, q):  # type: igno
 
 
 @kernel
-def backup_shift(shifted, offset, probability, rewards, discount, values, q):  # type: ignore[no-untyped-def]
+def backup_shift(shifted, offset, probability, rewards, discount, values, q):
     """Fill `q` (S, A) for a shift register: branch b of (s, a) leads to shifted[s] + offset[a, b].
 
     `shifted` (S,), `offset` (A, B), `probability` (S, B), `rewards` (A, B), `values` (S,).

@@ -8,7 +8,7 @@ from rfos._kernels._jit import kernel
 
 
 @kernel
-def sfc64(a, b, c, counter):  # type: ignore[no-untyped-def]
+def sfc64(a, b, c, counter):
     """Return the next state (a, b, c, counter) and the 64-bit word drawn; all are uint64."""
     word = a + b + counter
     counter = counter + np.uint64(1)
@@ -19,14 +19,14 @@ def sfc64(a, b, c, counter):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def uniform(word):  # type: ignore[no-untyped-def]
+def uniform(word):
     """Return the float in [0, 1) of a 64-bit word: its top 53 bits times 2**-53, as NumPy does."""
     # Signed conversion is one instruction, unsigned is five; 53 bits fit either.
     return np.float64(np.int64(word >> np.uint64(11))) * (1.0 / 9007199254740992.0)
 
 
 @kernel
-def fill_uniform(rng, out):  # type: ignore[no-untyped-def]
+def fill_uniform(rng, out):
     """Fill `out` (n,) with uniform floats and advance the stream `rng` uint64[4] (a, b, c, counter)."""
     a, b, c, counter = rng[0], rng[1], rng[2], rng[3]
     for i in range(out.shape[0]):
@@ -39,7 +39,7 @@ def fill_uniform(rng, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def sum_uniform(rng, n):  # type: ignore[no-untyped-def]
+def sum_uniform(rng, n):
     """Return the sum of the next `n` uniform floats: the cost of drawing alone, for benchmarks."""
     a, b, c, counter = rng[0], rng[1], rng[2], rng[3]
     total = 0.0

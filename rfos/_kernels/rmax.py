@@ -62,7 +62,7 @@ class Memory(NamedTuple):
 
 
 @kernel
-def draw_learner(q, learner, n_actions, exploration, u):  # type: ignore[no-untyped-def]
+def draw_learner(q, learner, n_actions, exploration, u):
     """Return the action of one epsilon-greedy learner for the uniform float `u`, ties at random."""
     best = q[learner, 0]
     for j in range(1, n_actions):
@@ -81,7 +81,7 @@ def draw_learner(q, learner, n_actions, exploration, u):  # type: ignore[no-unty
 
 
 @kernel
-def advance(world, learners, behaviour, memory, rng, position, total, stop):  # type: ignore[no-untyped-def]
+def advance(world, learners, behaviour, memory, rng, position, total, stop):
     """Play until a row becomes known or `stop` steps are done; return whether a row became known.
 
     `position` int64[3] holds steps done, step within the episode, meta-state; `total` float64[1] gains the
@@ -179,7 +179,7 @@ def advance(world, learners, behaviour, memory, rng, position, total, stop):  # 
 
 
 @kernel
-def plan_paper(world, memory, q, initial, sweeps, discount, temperature, cumulative):  # type: ignore[no-untyped-def]
+def plan_paper(world, memory, q, initial, sweeps, discount, temperature, cumulative):
     """Sweep in place over the known pairs and refresh the softmax policy, as the paper's agent does.
 
     `q` (S, A) starts at `initial`; the maximum over a successor's actions leaves out values still at exactly
@@ -214,7 +214,7 @@ def plan_paper(world, memory, q, initial, sweeps, discount, temperature, cumulat
 
 
 @kernel
-def softmax(q, temperature, cumulative):  # type: ignore[no-untyped-def]
+def softmax(q, temperature, cumulative):
     """Fill `cumulative` (S, A) with the cumulative softmax probabilities of `q` (S, A) at a temperature."""
     n_states, n_actions = q.shape
     for s in range(n_states):
@@ -230,7 +230,7 @@ def softmax(q, temperature, cumulative):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def optimistic_backup(world, memory, discount, top, following, q, values, action):  # type: ignore[no-untyped-def]
+def optimistic_backup(world, memory, discount, top, following, q, values, action):
     """Back up `following` (S,) once through the optimistic model, in which unknown pairs are worth `top`.
 
     Fills `q` (S, A), its maxima `values` (S,) and the greedy `action` (S,), ties unknown first, then by index.
@@ -265,7 +265,7 @@ def optimistic_backup(world, memory, discount, top, following, q, values, action
 
 
 @kernel
-def plan_stationary(world, memory, discount, top, threshold, q, values, spare, action):  # type: ignore[no-untyped-def]
+def plan_stationary(world, memory, discount, top, threshold, q, values, spare, action):
     """Iterate values of the optimistic model until the largest change is at most `threshold`; return the iterations.
 
     `values` (S,) is the start and the result, `spare` (S,) scratch, `action` (1, S) the greedy policy. The greedy
@@ -281,7 +281,7 @@ def plan_stationary(world, memory, discount, top, threshold, q, values, spare, a
 
 
 @kernel
-def plan_horizon(world, memory, discount, tops, q, values, spare, action):  # type: ignore[no-untyped-def]
+def plan_horizon(world, memory, discount, tops, q, values, spare, action):
     """Plan backwards for the rest of an episode; `action` (T, S) is optimal for the optimistic model.
 
     `tops` (T,): the largest return of the last j + 1 steps, which is what an unknown pair is worth there.
@@ -295,7 +295,7 @@ def plan_horizon(world, memory, discount, tops, q, values, spare, action):  # ty
 
 
 @kernel
-def play_informed(world, learners, rng, n_steps, n_actions):  # type: ignore[no-untyped-def]
+def play_informed(world, learners, rng, n_steps, n_actions):
     """Return the summed reward of `n_steps` by a shaper who sees the learners' values and plays the best reply.
 
     The reply is myopic: the action with the largest expected reward of the present step, ties by index.

@@ -1,0 +1,196 @@
+"""The commands. Results go to stdout, progress and messages to stderr.
+
+Exit status: 0 done, 1 a check failed, 2 bad input (one line that says what and how to mend it), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rfos.reproduction import Estimate, Report, WindowResult
+
+app = typer.Typer(
+    help="The sample-complexity theory of opponent shaping, executable.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+DEFAULT_OUT = Path("results")
+
+
+@app.callback()
+def _commands() -> None:
+    """Keep `reproduce` a subcommand."""
+
+
+def _whole_numbers(text: str, option: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"{option} is {text!r}: give whole numbers separated by commas, such as 2,3,4") from None
+
+
+def _interval(estimate: Estimate | None, scale: float = 1.0, digits: int = 1) -> str:
+    if estimate is None:
+        return "not reached"
+    mean, low, high = (x / scale for x in (estimate.mean, estimate.low, estimate.high))
+    text = f"{mean:,.{digits}f}"
+    return text if estimate.n < 2 else f"{text} ({low:,.{digits}f} to {high:,.{digits}f})"
+
+
+def _table(rows: list[tuple[str, list[str]]]) -> str:
+    """Return rows of (heading, cells) as aligned text."""
+    first = max(len(heading) for heading, _ in rows)
+    widths = [max(len(cells[i]) for _, cells in rows) for i in range(len(rows[0][1]))]
+    lines = []
+    for heading, cells in rows:
+        padded = "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
+        lines.append(f"{heading.ljust(first)}  {padded}".rstrip())
+    lines.insert(1, "-" * max(len(line) for line in lines))
+    return "\n".join(lines)
+
+
+def _window_table(report: Report) -> str:
+    best = {y.window: f"{y.reward:.3f}" for y in report.yardsticks if y.name == "best window policy"}
+    full = next((f"{y.reward:.3f}" for y in report.yardsticks if y.name == "full information"), None)
+
+    def row(heading: str, cell: Callable[[WindowResult], str]) -> tuple[str, list[str]]:
+        return heading, [cell(result) for result in report.results]
+
+    def published(result: WindowResult) -> str:
+        if result.published is None:
+            return "-"
+        return f"{result.published * result.n_states**2:,} = {result.published} |S|^2"
+
+    rows = [
+        row("window", lambda r: str(r.window)),
+        row("meta-states |S|", lambda r: str(r.n_states)),
+        row("visits m", lambda r: f"{r.m:,}"),
+        row("meta-episodes played", lambda r: f"{r.episodes:,}"),
+        row("to 95 % of the final level", lambda r: _interval(r.converged, digits=0)),
+        row("  over |S|^2", lambda r: _interval(r.converged, r.n_states**2)),
+        row("  published", published),
+        row("until all pairs are known", lambda r: _interval(r.all_known, digits=0)),
+        row("  over |S|^2", lambda r: _interval(r.all_known, r.n_states**2)),
+        row("  X4's bracket", lambda r: f"{r.x4[0]:,} to {r.x4[1]:,}"),
+        row("final reward per step", lambda r: _interval(r.final_reward, digits=4)),
+        row("  best window policy", lambda r: best.get(r.window, "not enumerable")),
+    ]
+    if full is not None:
+        rows.append(row("  full information, myopic", lambda _: full))
+    if report.experiment.opponent == "window":
+        rows += [
+            row("optimal value V*, mean", lambda r: "{:.6f} to {:.6f}".format(*r.optimal_value or (0.0, 0.0))),
+            row("value of the final policy", lambda r: _interval(r.final_value, digits=4)),
+            row("largest gap to V*", lambda r: "-" if r.largest_gap is None else f"{r.largest_gap:.4f}"),
+        ]
+    rows.append(row("steps per second and core", lambda r: f"{r.steps_per_second / 1e6:,.0f} million"))
+    return _table(rows)
+
+
+def _print_report(report: Report, echo: Callable[[str], None]) -> None:
+    from rfos.rmax import PaperRmax
+
+    e = report.experiment
+    echo(f"{e.game}, agent {e.agent}, opponent {e.opponent}, epsilon {e.epsilon:g}, {e.seeds} seeds; 95 % intervals\n")
+    echo(_window_table(report))
+    if e.opponent == "hidden":
+        echo("\nV* and the gap to it are not defined here: the opponent's state is hidden, the meta-game is no MDP.")
+    echo(f"Covered by {report.results[0].coverage}.")
+    if e.agent == "paper":
+        assert PaperRmax.__doc__ is not None
+        departures = PaperRmax.__doc__.split("Departures from R-max:")[1].split("Parameters")[0]
+        echo("The preset departs from R-max: " + " ".join(departures.split()))
+    for claim in report.claims:
+        echo(f"\n{claim.verdict.upper()}: {claim.claim}\n  evidence: {claim.evidence}\n  rule: {claim.rule}")
+
+
+@app.command()
+def reproduce(
+    windows: Annotated[str, typer.Option(help="Joint actions remembered, separated by commas.")] = "2,3,4",
+    epsilon: Annotated[float, typer.Option(help="Accuracy in units of value, reward/(1-0.8).")] = 0.8,
+    seeds: Annotated[int, typer.Option(help="Runs per window.")] = 5,
+    game: Annotated[str, typer.Option(help="matching-pennies or prisoners-dilemma.")] = "matching-pennies",
+    agent: Annotated[str, typer.Option(help="paper (the preset with its departures) or rmax (canonical).")] = "paper",
+    opponent: Annotated[
+        str, typer.Option(help="hidden (the paper's learner) or window (the same recomputed: an exact MDP).")
+    ] = "hidden",
+    jobs: Annotated[int | None, typer.Option(help="Threads; default: all processors.", show_default=False)] = None,
+    out: Annotated[Path, typer.Option(help="Folder for tables and figures.")] = DEFAULT_OUT,
+    seed: Annotated[int, typer.Option(help="Root of all random streams.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Run the paper's experiment and print a verdict on each published claim."""
+    from rfos._files import atomic, require_writable
+
+    numbers = _whole_numbers(windows, "--windows")
+    require_writable(out)
+
+    import threading
+
+    from tqdm import tqdm
+
+    from rfos import plots, reproduction
+
+    choice: dict[str, Any] = {"game": game, "agent": agent, "opponent": opponent}
+    experiment = reproduction.Experiment(windows=numbers, epsilon=epsilon, seeds=seeds, seed=seed, **choice)
+    lock = threading.Lock()
+    with tqdm(unit="step", unit_scale=True, disable=None, file=sys.stderr, desc="playing") as bar:
+
+        def tick(steps: int, total: int) -> None:
+            with lock:
+                bar.total = total
+                bar.update(steps)
+
+        report = reproduction.reproduce(experiment, jobs=jobs, progress=tick)
+    out.mkdir(parents=True, exist_ok=True)
+    with atomic(out / "curves.csv") as path:
+        report.curves.to_csv(path, index=False)
+    with atomic(out / "summary.json") as path:
+        path.write_text(json.dumps(report.summary(), indent=2) + "\n")
+    official = reproduction.official_curve() if experiment.is_published and 2 in numbers else None
+    figures = {
+        "learning_curves": plots.learning_curves(
+            reproduction.curve_bands(report.curves, epsilon), report.yardsticks, official
+        ),
+        "episodes_against_states": plots.episodes_against_states(report.results),
+    }
+    for name, figure in figures.items():
+        for suffix in (".png", ".svg"):
+            with atomic(out / f"{name}{suffix}") as path:
+                figure.savefig(path, dpi=160)
+    if as_json:
+        typer.echo(json.dumps(report.summary()))
+    else:
+        _print_report(report, typer.echo)
+    typer.echo(f"\nwritten to {out}: curves.csv, summary.json, {', '.join(figures)} (.png, .svg)", err=True)
+    if report.claims[0].verdict == "not reproduced":
+        raise typer.Exit(1)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command; exit as the module docstring says."""
+    usage_error: Any = typer.BadParameter.__base__
+    try:
+        status = app(args=arguments, standalone_mode=False)
+    except usage_error as error:
+        message = error.format_message().replace("\n", " ")
+        typer.echo(f"rfos: {message} (see rfos --help)", err=True)
+        sys.exit(2)
+    except (ValueError, MemoryError, OSError) as error:
+        typer.echo(f"rfos: {error}", err=True)
+        sys.exit(2)
+    except (KeyboardInterrupt, typer.Abort):
+        typer.echo("rfos: interrupted; files written so far are whole", err=True)
+        sys.exit(130)
+    sys.exit(status if isinstance(status, int) else 0)

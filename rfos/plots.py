@@ -1,0 +1,128 @@
+"""Results as figures: they draw what they are given and compute nothing.
+
+Lines differ in style and lightness, not in hue alone, so that they stay legible in grey.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from rfos.reproduction import WindowResult, Yardstick
+
+SHADES = ("#1b1b1b", "#2166ac", "#d6604d", "#7fbf7b", "#984ea3", "#999999")
+DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
+
+
+def learning_curves(
+    bands: pd.DataFrame, yardsticks: Sequence[Yardstick] = (), official: pd.DataFrame | None = None
+) -> Figure:
+    """Draw mean reward per step against meta-episodes on a log axis, with a band from the lowest to the highest seed.
+
+    Parameters
+    ----------
+    bands : DataFrame
+        Columns window, episode, mean, low, high (`reproduction.curve_bands`).
+    yardsticks : sequence of Yardstick
+        Horizontal lines, rewards per step.
+    official : DataFrame, optional
+        The authors' own curve (`reproduction.official_curve`), drawn as points.
+
+    Returns
+    -------
+    Figure
+    """
+    figure = Figure(figsize=(7.2, 4.4), layout="constrained")
+    axes = figure.subplots()
+    for i, (window, band) in enumerate(bands.groupby("window")):
+        shade, dash = SHADES[i % len(SHADES)], DASHES[i % len(DASHES)]
+        axes.fill_between(band["episode"], band["low"], band["high"], color=shade, alpha=0.25, linewidth=0)
+        axes.plot(band["episode"], band["mean"], color=shade, linestyle=dash, label=f"window {window}")
+    if official is not None:
+        axes.plot(
+            official["episode_end"],
+            official["mean_reward"],
+            "o",
+            color="black",
+            markerfacecolor="white",
+            markersize=3.5,
+            markeredgewidth=0.8,
+            linestyle="none",
+            label="authors' code, window 2",
+        )
+    for yardstick in yardsticks:
+        of = "" if yardstick.window is None else f", window {yardstick.window}"
+        axes.axhline(yardstick.reward, color="0.45", linewidth=0.8)
+        axes.annotate(
+            f"{yardstick.name}{of}: {yardstick.reward:.3f}",
+            (0.01, yardstick.reward),
+            xycoords=("axes fraction", "data"),
+            va="bottom",
+            fontsize=8,
+            color="0.25",
+        )
+    axes.set_xscale("log")
+    axes.set_xlabel("meta-episodes (10 inner steps each)")
+    axes.set_ylabel("shaper's mean reward per inner step")
+    axes.margins(y=0.08)
+    axes.legend(fontsize=8, loc="best", frameon=False)
+    _tidy(axes)
+    return figure
+
+
+def episodes_against_states(results: Sequence[WindowResult]) -> Figure:
+    """Draw episodes to convergence and until all pairs are known against |S|, with X4's bracket, on log axes.
+
+    Parameters
+    ----------
+    results : sequence of WindowResult
+
+    Returns
+    -------
+    Figure
+    """
+    figure = Figure(figsize=(6.4, 4.6), layout="constrained")
+    axes = figure.subplots()
+    sizes = [r.n_states for r in results]
+    lower, upper = [r.x4[0] for r in results], [r.x4[1] for r in results]
+    axes.fill_between(sizes, lower, upper, color="0.88", label="X4's bracket for all pairs known")
+    axes.plot(sizes, lower, color="0.6", linewidth=0.8)
+    axes.plot(sizes, upper, color="0.6", linewidth=0.8)
+    known = [(r.n_states, r.all_known.mean) for r in results if r.all_known is not None]
+    converged = [(r.n_states, r.converged) for r in results if r.converged is not None]
+    published = [(r.n_states, r.published * r.n_states**2) for r in results if r.published is not None]
+    if known:
+        axes.plot(*zip(*known, strict=True), "s-", color="#2166ac", label="until all pairs are known")
+    if converged:
+        axes.errorbar(
+            [size for size, _ in converged],
+            [e.mean for _, e in converged],
+            # A single seed has no interval.
+            yerr=[[(e.high - e.low) / 2 if e.n > 1 else 0.0 for _, e in converged]] * 2,
+            fmt="o--",
+            color="#1b1b1b",
+            capsize=3,
+            label="to 95 % of the final level",
+        )
+    if published:
+        axes.plot(
+            *zip(*published, strict=True), "x", color="#b2182b", markersize=9, markeredgewidth=2, label="published"
+        )
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.set_xticks(sizes, [str(size) for size in sizes])
+    axes.minorticks_off()
+    axes.set_xlabel("meta-states |S|")
+    axes.set_ylabel("meta-episodes")
+    axes.legend(fontsize=8, loc="upper left", frameon=False)
+    _tidy(axes)
+    return figure
+
+
+def _tidy(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color="0.92", linewidth=0.6)
+    axes.set_axisbelow(True)

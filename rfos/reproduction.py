@@ -1,0 +1,767 @@
+"""The experiment of the R-FOS paper and a verdict on each of its claims (theory.md section 6).
+
+The published claims: episodes to convergence grow as about 12 |S|^2 in Matching Pennies with windows of the last
+h = 2, 3, 4 joint actions. Here the experiment runs as published, next to what the schedule of visits m alone implies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.resources
+import json
+import math
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+import bounds.rmax
+from rfos._kernels import rmax as kernels
+from rfos.games import named_game
+from rfos.metagames import WindowMetaGame, check_discount
+from rfos.opponents import QLearner, WindowOpponent, WindowQLearner
+from rfos.pac import convergence
+from rfos.planning import Solution, evaluate_policy, solve
+from rfos.randomness import stream
+from rfos.rmax import Agent, PaperRmax, Rmax, Trace, derived_m, run
+
+Float = NDArray[np.float64]
+Item = TypeVar("Item")
+Value = TypeVar("Value")
+
+DISCOUNT = 0.8
+HORIZON = 10
+DELTA = 0.2
+BINS = 1000
+EPISODES_PER_VISIT = 8
+"""A run has 8 m |S| meta-episodes."""
+
+PUBLISHED = {2: 11, 3: 14, 4: 13}
+"""Published episodes to convergence divided by |S|^2, by window, at epsilon 0.8 in Matching Pennies."""
+
+ABOUT = (8.0, 18.0)
+"""What "about 12" may mean: within a factor of 1.5."""
+
+QUADRATIC = (1.75, 2.25)
+"""What "quadratic" may mean for a fitted exponent."""
+
+SECOND_EPSILON = 0.625
+"""The second epsilon is this times the first, which multiplies m by 2.56."""
+
+LONGEST_SECOND_RUN = 10**8
+"""Windows whose run at the second epsilon would take more steps are left out there (the smallest never is)."""
+
+REFERENCE_GROUPS = 99
+"""Simulated groups of five runs that the authors' five are ranked among: an exact test at a rate of 1 in 100."""
+
+ENUMERABLE = 2**16
+"""Deterministic window policies are enumerated up to this many."""
+
+Verdict = Literal["reproduced", "not reproduced", "tautological", "undecided"]
+
+
+class CancelledError(Exception):
+    """A run was cancelled from outside."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What to run; the defaults are the published experiment.
+
+    Parameters
+    ----------
+    game : str
+        "matching-pennies" or "prisoners-dilemma", the paper's two games.
+    windows : tuple of int
+        Joint actions remembered, each at least 1.
+    epsilon : float > 0
+        Accuracy in units of value, reward/(1-0.8).
+    seeds : int
+        Runs per window.
+    agent : {"paper", "rmax"}
+        The paper's agent with its departures (`rmax.PaperRmax`), or canonical R-max with m derived from epsilon and
+        delta = 0.2.
+    opponent : {"hidden", "window"}
+        The paper's Q-learner with hidden values, or the same recomputed from the window: an exact MDP.
+    seed : int
+        Root of all random streams.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range; the message says how to mend it.
+    """
+
+    game: str = "matching-pennies"
+    windows: tuple[int, ...] = (2, 3, 4)
+    epsilon: float = 0.8
+    seeds: int = 5
+    agent: Literal["paper", "rmax"] = "paper"
+    opponent: Literal["hidden", "window"] = "hidden"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check everything that can be checked before the first run."""
+        if self.game not in ("matching-pennies", "prisoners-dilemma"):
+            raise ValueError(
+                f"unknown game {self.game!r}: the paper's games are matching-pennies and prisoners-dilemma"
+            )
+        if self.agent not in ("paper", "rmax"):
+            raise ValueError(f"unknown agent {self.agent!r}: choose paper or rmax")
+        if self.opponent not in ("hidden", "window"):
+            raise ValueError(f"unknown opponent {self.opponent!r}: choose hidden or window")
+        if not self.windows or len(set(self.windows)) < len(self.windows):
+            raise ValueError(f"windows are {self.windows}: give different whole numbers, such as 2,3,4")
+        if not 1 <= self.seeds <= 10**4:
+            raise ValueError(f"seeds is {self.seeds}: give the number of runs per window, at least 1")
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}: give a non-negative integer")
+        check_discount(DISCOUNT)
+        for window in self.windows:
+            steps = episodes_of(meta_game(self, window), agent_of(self, self.epsilon)) * HORIZON
+            if steps > 10**12:
+                raise ValueError(
+                    f"window {window} at epsilon {self.epsilon:g} means {steps:.1e} steps per run, which takes weeks: "
+                    "choose smaller windows or a larger epsilon"
+                )
+
+    @property
+    def is_published(self) -> bool:
+        """Whether game, agent and opponent are those of the paper's figure."""
+        return (self.game, self.agent, self.opponent) == ("matching-pennies", "paper", "hidden")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of an experiment."""
+
+    game: str
+    window: int
+    epsilon: float
+    seed: int
+    agent: str
+    opponent: str
+
+    def key(self) -> tuple[int, ...]:
+        """Return eight 32-bit words, the SHA-256 of the cell's canonical JSON: its own random stream."""
+        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return tuple(int(word) for word in np.frombuffer(hashlib.sha256(text.encode()).digest(), ">u4"))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds with its 95 % t interval; the ends are NaN for a single seed."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class WindowResult:
+    """What was measured for one window and epsilon, and what the theory says beside it.
+
+    `converged` and `all_known` are episodes (None where some run did not get there); `x4` is the bracket of the
+    latter; values are in units of reward/(1-discount), as means over uniform starts; rewards are per step.
+    """
+
+    window: int
+    n_states: int
+    epsilon: float
+    m: int
+    episodes: int
+    converged: Estimate | None
+    all_known: Estimate | None
+    x4: tuple[int, int]
+    in_x4: bool
+    published: int | None
+    final_reward: Estimate
+    steps_per_second: float
+    coverage: str
+    optimal_value: tuple[float, float] | None
+    final_value: Estimate | None
+    largest_gap: float | None
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """A reward per step that the final reward is held against, with its 95 % interval (a point where exact)."""
+
+    name: str
+    window: int | None
+    reward: float
+    low: float
+    high: float
+    how: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim with its verdict, the evidence, and the rule that decided."""
+
+    claim: str
+    verdict: Verdict
+    evidence: str
+    rule: str
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """Everything that `reproduce` found: curves as a table, results per window, yardsticks and claims."""
+
+    experiment: Experiment
+    curves: pd.DataFrame
+    results: tuple[WindowResult, ...]
+    second: tuple[WindowResult, ...]
+    yardsticks: tuple[Yardstick, ...]
+    claims: tuple[Claim, ...]
+
+    def summary(self) -> dict[str, Any]:
+        """Return all but the curves as plain JSON values (NaN becomes null)."""
+        content = {
+            "experiment": asdict(self.experiment),
+            "discount": DISCOUNT,
+            "horizon": HORIZON,
+            "delta": DELTA,
+            "results": [asdict(result) for result in self.results],
+            "second_epsilon": [asdict(result) for result in self.second],
+            "yardsticks": [asdict(yardstick) for yardstick in self.yardsticks],
+            "claims": [asdict(claim) for claim in self.claims],
+        }
+        plain: dict[str, Any] = _without_nan(content)
+        return plain
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def meta_game(experiment: Experiment, window: int) -> WindowMetaGame:
+    """Return the experiment's meta-game for a window."""
+    opponent: QLearner | WindowOpponent = QLearner() if experiment.opponent == "hidden" else WindowQLearner()
+    return WindowMetaGame(named_game(experiment.game), opponent, window, DISCOUNT, HORIZON)
+
+
+def agent_of(experiment: Experiment, epsilon: float) -> Agent:
+    """Return the experiment's agent for an epsilon."""
+    if experiment.agent == "paper":
+        return PaperRmax(epsilon=epsilon, delta=DELTA)
+    return Rmax(epsilon=epsilon, delta=DELTA)
+
+
+def episodes_of(game: WindowMetaGame, agent: Agent) -> int:
+    """Return the meta-episodes of a run, 8 m |S|."""
+    return EPISODES_PER_VISIT * derived_m(game, agent, horizon=HORIZON) * game.n_states
+
+
+def official_curve() -> pd.DataFrame:
+    """Return the learning curve measured on the authors' own code; see rfos/data/README.md."""
+    source = importlib.resources.files("rfos") / "data" / "official_matching_pennies.csv"
+    with importlib.resources.as_file(source) as path:
+        return pd.read_csv(path)
+
+
+def _estimate(values: Iterable[float]) -> Estimate:
+    sample = np.array(list(values), np.float64)
+    mean = float(sample.mean())
+    if len(sample) < 2:
+        return Estimate(mean, math.nan, math.nan, len(sample))
+    half = float(stats.t.ppf(0.975, len(sample) - 1) * sample.std(ddof=1) / math.sqrt(len(sample)))
+    return Estimate(mean, mean - half, mean + half, len(sample))
+
+
+def _parallel(
+    work: Callable[[Item], Value], items: Sequence[Item], jobs: int, cancelled: threading.Event
+) -> list[Value]:
+    """Return work(item) of all items in order, on threads: kernels release the GIL."""
+    with ThreadPoolExecutor(jobs) as pool:
+        futures: list[Future[Value]] = [pool.submit(work, item) for item in items]
+        try:
+            pending = set(futures)
+            while pending:
+                done, pending = wait(pending, timeout=0.2, return_when=FIRST_EXCEPTION)
+                for future in done:
+                    future.result()
+        except BaseException:
+            cancelled.set()
+            for future in futures:
+                future.cancel()
+            raise
+    return [future.result() for future in futures]
+
+
+def _run_cell(experiment: Experiment, cell: Cell, bins: int, progress: Callable[[int], None]) -> Trace:
+    game = meta_game(experiment, cell.window)
+    agent = agent_of(experiment, cell.epsilon)
+    episodes = episodes_of(game, agent)
+    seeds = np.random.SeedSequence(experiment.seed, spawn_key=cell.key())
+    return run(game, agent, episodes=episodes, bins=min(bins, episodes), rng=seeds, progress=progress)
+
+
+def best_window_policy(
+    game: WindowMetaGame, rng: int = 0, *, jobs: int = 1, cancelled: threading.Event | None = None
+) -> Yardstick:
+    """Estimate the largest mean reward per step of all deterministic window policies, by enumeration.
+
+    Every policy plays against the hidden learner with the game's own restarts; the better part of them plays longer,
+    four times over. The last one's reward is estimated anew on fresh draws, so the choice does not bias it upwards; as
+    the best of the whole class it may be missed, so it is a lower bound for that.
+
+    Parameters
+    ----------
+    game : WindowMetaGame
+        With at most 2^16 deterministic window policies.
+    rng : int
+    jobs : int
+        Threads.
+    cancelled : threading.Event, optional
+        Setting it ends the enumeration with CancelledError.
+
+    Raises
+    ------
+    ValueError
+        If there are too many policies to enumerate.
+    """
+    count = game.n_actions**game.n_states
+    if count > ENUMERABLE:
+        raise ValueError(f"{game.n_actions}^{game.n_states} window policies are too many to enumerate")
+    flag = threading.Event() if cancelled is None else cancelled
+    powers = game.n_actions ** np.arange(game.n_states, dtype=np.int64)
+    world = game.world()
+
+    def reward(policy: int, steps: int, stage: int) -> float:
+        if flag.is_set():
+            raise CancelledError
+        behaviour = kernels.Behaviour(
+            False, np.zeros((0, game.n_actions)), (policy // powers % game.n_actions)[None, :]
+        )
+        rows = game.n_states * game.n_actions
+        memory = kernels.Memory(
+            np.zeros(rows, np.int64), np.zeros((rows, game.branching), np.int64), np.zeros(rows, np.int64), 0, False
+        )
+        total = np.zeros(1)
+        kernels.advance(
+            world, game.learners(), behaviour, memory, stream(rng, (stage,)), np.zeros(3, np.int64), total, steps
+        )
+        return float(total[0]) / steps
+
+    candidates = np.arange(count)
+    for stage, (steps, keep) in enumerate([(2_000, 4_096), (20_000, 256), (200_000, 16), (2_000_000, 1)]):
+        chunks = np.array_split(candidates, max(1, min(len(candidates), 8 * jobs)))
+
+        def play(chunk: NDArray[np.int64], steps: int = steps, stage: int = stage) -> list[float]:
+            return [reward(int(policy), steps, stage) for policy in chunk]
+
+        rewards = np.concatenate(_parallel(play, chunks, jobs, flag))
+        candidates = candidates[np.argsort(-rewards, kind="stable")[:keep]]
+    # Batches of a million steps give the interval without assumptions about correlations.
+    batches = _parallel(lambda stage: reward(int(candidates[0]), 10**6, stage), range(100, 108), jobs, flag)
+    estimate = _estimate(batches)
+    how = f"best of all {count} deterministic window policies, estimated on fresh draws"
+    return Yardstick("best window policy", game.window, estimate.mean, estimate.low, estimate.high, how)
+
+
+def full_information(game: WindowMetaGame, rng: int = 0) -> Yardstick:
+    """Estimate the reward per step of a shaper who sees the hidden learners' values and replies myopically."""
+    world = game.world()
+    batches = []
+    for batch in range(8):
+        state = stream(rng, (1000 + batch,))
+        total = kernels.play_informed(world, game.learners(), state, 500_000, game.n_actions)
+        batches.append(total / 500_000)
+    estimate = _estimate(batches)
+    how = "myopic best reply to the learner's hidden values, simulated"
+    return Yardstick("full information", None, estimate.mean, estimate.low, estimate.high, how)
+
+
+def solved_optimum(game: WindowMetaGame) -> Yardstick:
+    """Return the largest mean reward per step of an episode from a uniformly random window, by backward induction."""
+    mdp = game.to_mdp()
+    values = np.zeros(mdp.n_states)
+    q = np.empty((mdp.n_states, mdp.n_actions))
+    for _ in range(HORIZON):
+        mdp.storage.backup(mdp.rewards, 1.0, values, q)
+        values = q.max(axis=1)
+    reward = float(values.mean()) / HORIZON
+    return Yardstick("best window policy", game.window, reward, reward, reward, "solved by backward induction")
+
+
+def _yardsticks(experiment: Experiment, jobs: int, cancelled: threading.Event) -> tuple[Yardstick, ...]:
+    games = [meta_game(experiment, window) for window in experiment.windows]
+    if experiment.opponent == "window":
+        return tuple(solved_optimum(game) for game in games)
+    found = [
+        best_window_policy(game, experiment.seed, jobs=jobs, cancelled=cancelled)
+        for game in games
+        if game.n_actions**game.n_states <= ENUMERABLE
+    ]
+    return (*found, full_information(games[0], experiment.seed))
+
+
+def _times(
+    traces: Sequence[Trace], what: Literal["converged", "all_known"], fraction: float = 0.95
+) -> list[float] | None:
+    """Return the episodes that each run took, or None if some run did not get there."""
+    found = []
+    for t in traces:
+        if what == "converged":
+            average = max(1, len(t.bin_end) // 100)
+            end = convergence(t.bin_end // HORIZON, t.mean_reward, fraction=fraction, average=average)
+        else:
+            end = None if t.all_known_at is None else -(-t.all_known_at // HORIZON)
+        if end is None:
+            return None
+        found.append(float(end))
+    return found
+
+
+def _result(experiment: Experiment, window: int, epsilon: float, traces: Sequence[Trace]) -> WindowResult:
+    """Summarise the runs of one window and epsilon."""
+    game = meta_game(experiment, window)
+    trace = traces[0]
+    converged, known = _times(traces, "converged"), _times(traces, "all_known")
+    x4 = bounds.rmax.x4(softmax=experiment.agent == "paper").evaluate(
+        n_states=game.n_states, n_actions=game.n_actions, m=trace.m, horizon=HORIZON, delta=DELTA
+    )
+    bracket = (int(x4["lower"]), int(x4["upper"]))
+    optimum: Solution | None = None
+    finals: list[Solution] = []
+    if game.is_markov:
+        mdp = game.to_mdp()
+        optimum = solve(mdp)
+        finals = [evaluate_policy(mdp, t.action_probabilities) for t in traces if t.action_probabilities is not None]
+    tail = max(1, len(trace.bin_end) // 10)
+    return WindowResult(
+        window=window,
+        n_states=game.n_states,
+        epsilon=epsilon,
+        m=trace.m,
+        episodes=trace.n_steps // HORIZON,
+        converged=None if converged is None else _estimate(converged),
+        all_known=None if known is None else _estimate(known),
+        x4=bracket,
+        in_x4=known is not None and all(bracket[0] <= k <= bracket[1] for k in known),
+        published=PUBLISHED.get(window) if experiment.is_published and epsilon == 0.8 else None,
+        final_reward=_estimate(float(t.mean_reward[-tail:].mean()) for t in traces),
+        steps_per_second=float(np.median([t.n_steps / t.seconds for t in traces])),
+        coverage=f"{trace.coverage.theorem or 'no theorem'}: {trace.coverage.reason}",
+        optimal_value=None if optimum is None else (float(optimum.lower.mean()), float(optimum.upper.mean())),
+        final_value=_estimate(float(s.value.mean()) for s in finals) if finals else None,
+        largest_gap=max(float((optimum.upper - s.lower).max()) for s in finals) if optimum and finals else None,
+    )
+
+
+def rank_among(observed: Float, simulated: Float, *, standardise: bool) -> int:
+    """Return how many of the curves (the observed one among them) lie at least as far out as the observed one.
+
+    How far out a curve lies is its largest distance over bins from the mean of the others, in their standard
+    deviations where asked. All curves are treated alike, so under the null hypothesis that they share a law the rank is
+    uniform: rank 1 of n has probability at most 1/n.
+
+    Parameters
+    ----------
+    observed : ndarray, shape (bins,)
+    simulated : ndarray, shape (n - 1, bins)
+    standardise : bool
+    """
+    curves = np.vstack([observed, simulated])
+    distances = np.empty(len(curves))
+    for i in range(len(curves)):
+        others = np.delete(curves, i, axis=0)
+        distance = np.abs(curves[i] - others.mean(axis=0))
+        distances[i] = (distance / others.std(axis=0, ddof=1) if standardise else distance).max()
+    return int((distances >= distances[0] - 1e-12).sum())
+
+
+def match_official(
+    experiment: Experiment, *, jobs: int, cancelled: threading.Event, progress: Callable[[int], None]
+) -> Claim:
+    """Test whether the authors' five runs look like five of ours (claim 1)."""
+    claim = "the authors' code is matched"
+    rule = (
+        f"exact Monte Carlo rank test among {REFERENCE_GROUPS} simulated groups of five runs, on the largest deviation "
+        "over 100 bins of (a) the mean reward, standardised, (b) the known pairs; false-alarm rate 1 % each, 2 % in all"
+    )
+    if not experiment.is_published:
+        reason = "the reference curve is of the paper's agent in Matching Pennies against the hidden learner"
+        return Claim(claim, "undecided", reason, rule)
+    official = official_curve()
+    cells = [Cell("matching-pennies", 2, 0.8, 10**6 + i, "paper", "hidden") for i in range(5 * REFERENCE_GROUPS)]
+    traces = _parallel(lambda cell: _run_cell(experiment, cell, 100, progress), cells, jobs, cancelled)
+    rewards = np.array([t.mean_reward for t in traces]).reshape(REFERENCE_GROUPS, 5, 100).mean(axis=1)
+    known = np.array([t.known for t in traces]).reshape(REFERENCE_GROUPS, 5, 100).mean(axis=1)
+    total = REFERENCE_GROUPS + 1
+    ranks = (
+        rank_among(official["mean_reward"].to_numpy(), rewards, standardise=True),
+        rank_among(official["mean_known_pairs"].to_numpy(), known, standardise=False),
+    )
+    evidence = (
+        f"learning curve: rank {ranks[0]} of {total} (p = {ranks[0] / total:.2f}), "
+        f"known pairs: rank {ranks[1]} of {total} (p = {ranks[1] / total:.2f})"
+    )
+    return Claim(claim, "not reproduced" if min(ranks) == 1 else "reproduced", evidence, rule)
+
+
+def _claim_constant(results: Sequence[WindowResult], traces: Mapping[int, Sequence[Trace]]) -> Claim:
+    claim = "convergence needs about 12 |S|^2 episodes"
+    rule = (
+        f"95 % intervals of episodes to 95 % of the final level, over |S|^2: all inside {ABOUT[0]:g} to {ABOUT[1]:g} "
+        "(a factor 1.5 around 12): reproduced; one wholly outside: not reproduced; else undecided"
+    )
+    missing = [str(r.window) for r in results if r.converged is None]
+    if missing:
+        return Claim(claim, "undecided", f"no convergence in some run of window {', '.join(missing)}", rule)
+    scaled = []
+    parts = []
+    for r in results:
+        assert r.converged is not None
+        squared = r.n_states**2
+        mean, low, high = (x / squared for x in (r.converged.mean, r.converged.low, r.converged.high))
+        scaled.append((low, high))
+        earlier = _times(traces[r.window], "converged", 0.9)
+        assert earlier is not None
+        parts.append(
+            f"window {r.window}: {mean:.1f} ({low:.1f} to {high:.1f}), to 90 % {np.mean(earlier) / squared:.1f}"
+        )
+    verdict: Verdict = "undecided"
+    if any(high < ABOUT[0] or low > ABOUT[1] for low, high in scaled):
+        verdict = "not reproduced"
+    elif all(ABOUT[0] <= low and high <= ABOUT[1] for low, high in scaled):
+        verdict = "reproduced"
+    return Claim(claim, verdict, "; ".join(parts), rule)
+
+
+def fitted_exponent(sizes: Sequence[int], times: Sequence[Sequence[float]]) -> Estimate:
+    """Return the slope of log time against log |S| over all runs, with its 95 % t interval.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        |S| of each window; at least two.
+    times : sequence of sequences of float
+        The runs' times for each window.
+    """
+    x = np.concatenate([np.full(len(t), math.log(s)) for s, t in zip(sizes, times, strict=True)])
+    y = np.log(np.concatenate([np.asarray(t, np.float64) for t in times]))
+    fit = stats.linregress(x, y)
+    half = float(stats.t.ppf(0.975, len(x) - 2) * fit.stderr) if len(x) > 2 else math.nan
+    return Estimate(float(fit.slope), float(fit.slope) - half, float(fit.slope) + half, len(x))
+
+
+def _claim_exponent(traces: Mapping[int, Sequence[Trace]], sizes: Mapping[int, int]) -> Claim:
+    claim = "the growth is quadratic in |S|"
+    rule = (
+        f"95 % interval of the log-log slope of episodes to 95 % of the final level: inside {QUADRATIC[0]:g} to "
+        f"{QUADRATIC[1]:g}: reproduced; wholly outside: not reproduced; else undecided"
+    )
+    if len(traces) < 2:
+        return Claim(claim, "undecided", "one window gives no slope: choose at least two", rule)
+    order = sorted(traces)
+    parts = []
+    verdict: Verdict = "undecided"
+    measures: dict[Literal["converged", "all_known"], str] = {
+        "converged": "to 95 % of the final level",
+        "all_known": "until all pairs are known",
+    }
+    for what, label in measures.items():
+        times = [_times(traces[w], what) for w in order]
+        complete = [t for t in times if t is not None]
+        if len(complete) < len(times):
+            parts.append(f"{label}: some runs did not get there")
+            continue
+        fit = fitted_exponent([sizes[w] for w in order], complete)
+        means = [math.log(float(np.mean(t))) for t in complete]
+        local = [
+            (means[i + 1] - means[i]) / (math.log(sizes[order[i + 1]]) - math.log(sizes[order[i]]))
+            for i in range(len(order) - 1)
+        ]
+        parts.append(
+            f"{label}: {fit.mean:.2f} ({fit.low:.2f} to {fit.high:.2f}), between neighbouring windows "
+            + ", ".join(f"{slope:.2f}" for slope in local)
+        )
+        if what == "converged" and fit.high < math.inf:
+            inside = QUADRATIC[0] <= fit.low and fit.high <= QUADRATIC[1]
+            outside = fit.high < QUADRATIC[0] or fit.low > QUADRATIC[1]
+            verdict = "reproduced" if inside else "not reproduced" if outside else "undecided"
+    return Claim(claim, verdict, "; ".join(parts), rule)
+
+
+def _claim_schedule(first: Sequence[WindowResult], second: Sequence[WindowResult]) -> Claim:
+    claim = "the quadratic growth is set by the schedule"
+    rule = (
+        "at fixed |S| the episodes until all pairs are known grow as m does (within 15 %), and every run lies in X4's "
+        "bracket, which knows nothing of what is learned: then the growth is tautological"
+    )
+    by_window = {r.window: r for r in first}
+    parts = []
+    proportional = bool(second)
+    for other in second:
+        one = by_window[other.window]
+        if one.all_known is None or other.all_known is None:
+            proportional = False
+            parts.append(f"window {other.window}: some runs did not know all pairs")
+            continue
+        growth, m_growth = other.all_known.mean / one.all_known.mean, other.m / one.m
+        proportional = proportional and abs(growth / m_growth - 1) <= 0.15
+        parts.append(
+            f"window {other.window}: epsilon {one.epsilon:g} to {other.epsilon:g} multiplies m by {m_growth:.2f} "
+            f"and the episodes by {growth:.2f}"
+        )
+    inside = [r.in_x4 for r in (*first, *second)]
+    parts.append(f"{sum(inside)} of {len(inside)} settings have all runs in X4's bracket")
+    verdict: Verdict = "tautological" if proportional and all(inside) else "not reproduced"
+    return Claim(claim, verdict, "; ".join(parts), rule)
+
+
+def reproduce(
+    experiment: Experiment | None = None,
+    *,
+    jobs: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    cancelled: threading.Event | None = None,
+) -> Report:
+    """Run the experiment and decide on each claim.
+
+    Parameters
+    ----------
+    experiment : Experiment, optional
+        Default: the published one.
+    jobs : int, optional
+        Threads; default all processors. Results do not depend on it.
+    progress : callable, optional
+        Called with (steps just played, steps in all), from worker threads.
+    cancelled : threading.Event, optional
+        Setting it ends everything with CancelledError, within one bin.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    ValueError
+        If `jobs` is below 1.
+    """
+    chosen = Experiment() if experiment is None else experiment
+    workers = len(os.sched_getaffinity(0)) if jobs is None and hasattr(os, "sched_getaffinity") else jobs
+    workers = (os.cpu_count() or 1) if workers is None else workers
+    if workers < 1:
+        raise ValueError(f"jobs is {jobs}: give at least 1 thread")
+    flag = threading.Event() if cancelled is None else cancelled
+
+    def steps_of(window: int, epsilon: float) -> int:
+        return episodes_of(meta_game(chosen, window), agent_of(chosen, epsilon)) * HORIZON
+
+    second_epsilon = round(chosen.epsilon * SECOND_EPSILON, 12)
+    smallest = min(chosen.windows)
+    second = [w for w in chosen.windows if w == smallest or steps_of(w, second_epsilon) <= LONGEST_SECOND_RUN]
+    settings = [(w, chosen.epsilon) for w in chosen.windows] + [(w, second_epsilon) for w in second]
+    cells = [
+        Cell(chosen.game, window, epsilon, seed, chosen.agent, chosen.opponent)
+        for window, epsilon in settings
+        for seed in range(chosen.seeds)
+    ]
+    total = sum(steps_of(cell.window, cell.epsilon) for cell in cells)
+    if chosen.is_published:
+        total += 5 * REFERENCE_GROUPS * steps_of(2, 0.8)
+
+    def tick(steps: int) -> None:
+        if flag.is_set():
+            raise CancelledError
+        if progress is not None:
+            progress(steps, total)
+
+    # The longest runs go first, so that the threads end together.
+    order = sorted(cells, key=lambda cell: -steps_of(cell.window, cell.epsilon))
+    traces = dict(
+        zip(order, _parallel(lambda cell: _run_cell(chosen, cell, BINS, tick), order, workers, flag), strict=True)
+    )
+    grouped = {setting: [traces[c] for c in cells if (c.window, c.epsilon) == setting] for setting in settings}
+    results = tuple(_result(chosen, w, chosen.epsilon, grouped[w, chosen.epsilon]) for w in chosen.windows)
+    seconds = tuple(_result(chosen, w, second_epsilon, grouped[w, second_epsilon]) for w in second)
+    by_window = {w: grouped[w, chosen.epsilon] for w in chosen.windows}
+    claims = (
+        match_official(chosen, jobs=workers, cancelled=flag, progress=tick),
+        _claim_constant(results, by_window),
+        _claim_exponent(by_window, {r.window: r.n_states for r in results}),
+        _claim_schedule(results, seconds),
+    )
+    return Report(
+        experiment=chosen,
+        curves=_curves(cells, traces),
+        results=results,
+        second=seconds,
+        yardsticks=_yardsticks(chosen, workers, flag),
+        claims=claims,
+    )
+
+
+def _curves(cells: Sequence[Cell], traces: dict[Cell, Trace]) -> pd.DataFrame:
+    frames = []
+    for cell in cells:
+        trace = traces[cell]
+        frames.append(
+            pd.DataFrame(
+                {
+                    "game": cell.game,
+                    "window": cell.window,
+                    "epsilon": cell.epsilon,
+                    "seed": cell.seed,
+                    "bin": np.arange(len(trace.bin_end)),
+                    "episode_end": trace.bin_end // HORIZON,
+                    "mean_reward": trace.mean_reward,
+                    "known_pairs": trace.known,
+                }
+            )
+        )
+    return pd.concat(frames, ignore_index=True)
+
+
+def curve_bands(curves: pd.DataFrame, epsilon: float, points: int = 60) -> pd.DataFrame:
+    """Return each window's curve at one epsilon on a logarithmic grid of episodes, for a figure.
+
+    Parameters
+    ----------
+    curves : DataFrame
+        `Report.curves`.
+    epsilon : float
+    points : int
+        Largest number of grid points per window; the bins between two of them are averaged.
+
+    Returns
+    -------
+    DataFrame
+        Columns window, episode (end of the last bin averaged), mean, low and high (over seeds).
+    """
+    chosen = curves[curves["epsilon"] == epsilon]
+    frames = []
+    for window, curve in chosen.groupby("window"):
+        table = curve.pivot_table(index="episode_end", columns="seed", values="mean_reward")
+        edges = np.unique(np.geomspace(1, len(table), points).astype(int))
+        group = np.searchsorted(edges, np.arange(1, len(table) + 1))
+        means = table.groupby(group).mean()
+        ends = pd.Series(table.index, index=group).groupby(level=0).max()
+        frames.append(
+            pd.DataFrame(
+                {
+                    "window": window,
+                    "episode": ends.to_numpy(),
+                    "mean": means.mean(axis=1).to_numpy(),
+                    "low": means.min(axis=1).to_numpy(),
+                    "high": means.max(axis=1).to_numpy(),
+                }
+            )
+        )
+    return pd.concat(frames, ignore_index=True)
