@@ -29,7 +29,7 @@ def learning_curves(
     yardsticks : sequence of Yardstick
         Horizontal lines, rewards per step.
     official : DataFrame, optional
-        The authors' own curve (`reproduction.official_curve`), drawn as points.
+        The authors' own curve (`reproduction.official_curve`), drawn as points in the middle of its bins.
 
     Returns
     -------
@@ -42,8 +42,9 @@ def learning_curves(
         axes.fill_between(band["episode"], band["low"], band["high"], color=shade, alpha=0.25, linewidth=0)
         axes.plot(band["episode"], band["mean"], color=shade, linestyle=dash, label=f"window {window}")
     if official is not None:
+        width = official["episode_end"].iloc[0]
         axes.plot(
-            official["episode_end"],
+            official["episode_end"] - width / 2,
             official["mean_reward"],
             "o",
             color="black",

@@ -743,7 +743,7 @@ def curve_bands(curves: pd.DataFrame, epsilon: float, points: int = 60) -> pd.Da
     Returns
     -------
     DataFrame
-        Columns window, episode (end of the last bin averaged), mean, low and high (over seeds).
+        Columns window, episode (middle of the bins averaged), mean, low and high (over seeds).
     """
     chosen = curves[curves["epsilon"] == epsilon]
     frames = []
@@ -752,12 +752,12 @@ def curve_bands(curves: pd.DataFrame, epsilon: float, points: int = 60) -> pd.Da
         edges = np.unique(np.geomspace(1, len(table), points).astype(int))
         group = np.searchsorted(edges, np.arange(1, len(table) + 1))
         means = table.groupby(group).mean()
-        ends = pd.Series(table.index, index=group).groupby(level=0).max()
+        ends = pd.Series(table.index, index=group).groupby(level=0).max().to_numpy()
         frames.append(
             pd.DataFrame(
                 {
                     "window": window,
-                    "episode": ends.to_numpy(),
+                    "episode": (np.append(0, ends[:-1]) + ends) / 2,
                     "mean": means.mean(axis=1).to_numpy(),
                     "low": means.min(axis=1).to_numpy(),
                     "high": means.max(axis=1).to_numpy(),
