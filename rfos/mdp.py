@@ -396,6 +396,10 @@ class TabularMDP:
         object.__setattr__(self, "storage", storage)
         object.__setattr__(self, "rewards", rewards)
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Print the tables too, in notebooks and in Hypothesis' counterexamples, NumPy's way of abridging them."""
+        printer.text(f"TabularMDP({self.storage!r}, R={self.rewards!r}, discount={self.discount!r})")
+
     @property
     def n_states(self) -> int:
         """Number of states, S."""

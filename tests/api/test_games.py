@@ -164,9 +164,7 @@ def test_rock_paper_scissors_is_zero_sum_and_cyclic():
     assert np.array_equal(game.payoffs.sum(axis=0), np.zeros((3, 3)))
     assert pure_equilibria(game) == set()
     names = game.action_names[0]
-    wins = {
-        (names[a], names[b]) for a, b in itertools.product(range(3), repeat=2) if game.payoffs[0, a, b] > 0
-    }
+    wins = {(names[a], names[b]) for a, b in itertools.product(range(3), repeat=2) if game.payoffs[0, a, b] > 0}
     assert wins == {("paper", "rock"), ("scissors", "paper"), ("rock", "scissors")}
 
 
@@ -236,9 +234,7 @@ def test_the_player_limit_of_public_goods_is_the_byte_limit():
 
 
 def test_unknown_game_is_answered_with_the_closest_and_all_known_names():
-    with pytest.raises(
-        ValueError, match=r"unknown game 'Maching_Pennies' \(closest: matching-pennies"
-    ) as error:
+    with pytest.raises(ValueError, match=r"unknown game 'Maching_Pennies' \(closest: matching-pennies") as error:
         games.named_game("Maching_Pennies")
     assert all(name in str(error.value) for name in games.NAMED_GAMES)
     assert "\n" not in str(error.value)

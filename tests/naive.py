@@ -1,0 +1,572 @@
+"""The slow, obvious reference for every kernel: loops, dictionaries, NumPy's own generator.
+
+A function here has the name of the kernel it mirrors and must agree with it bit for bit, so sums run in the
+documented order (branches by index, oldest step first). Windows are lists of joint actions; numbering follows the
+docstring of `rfos.windows.WindowIndex`.
+"""
+
+import itertools
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rfos import opponents
+from rfos.mdp import Dense, Deterministic, Sparse
+
+# Randomness ------------------------------------------------------------------------------------------------------
+
+
+def generator(seed, key=()):
+    """NumPy's own SFC64 generator of a seed and a key."""
+    return np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed, spawn_key=key)))
+
+
+def sfc64(bits, n):
+    """The next `n` words of a NumPy bit generator."""
+    return [int(word) for word in bits.random_raw(n)]
+
+
+def uniform(word):
+    """The top 53 bits as a fraction of 2^53."""
+    return (word >> 11) / 2**53
+
+
+def fill_uniform(rng, n):
+    return [rng.random() for _ in range(n)]
+
+
+def sum_uniform(rng, n):
+    total = 0.0
+    for _ in range(n):
+        total += rng.random()
+    return total
+
+
+def draw(probabilities, u):
+    """Invert the distribution function: the first outcome whose cumulative probability exceeds u, else the last."""
+    cumulative = 0.0
+    for outcome, probability in enumerate(probabilities):
+        cumulative += probability
+        if u < cumulative:
+            return outcome
+    return len(probabilities) - 1
+
+
+# Windows ---------------------------------------------------------------------------------------------------------
+
+
+def number(digits, bases):
+    """The number with these digits in mixed bases, highest digit first."""
+    value = 0
+    for digit, base in zip(digits, bases, strict=True):
+        assert 0 <= digit < base
+        value = value * base + digit
+    return value
+
+
+def encode(n_actions, history):
+    """Opponents' joint actions are the high digits, own actions the low ones, each oldest first."""
+    joint_size = math.prod(n_actions[1:])
+    joint = [number(step[1:], n_actions[1:]) for step in history]
+    own = [step[0] for step in history]
+    return number(joint + own, [joint_size] * len(history) + [n_actions[0]] * len(history))
+
+
+def all_windows(n_actions, window):
+    """Every window, by its number."""
+    joint_actions = list(itertools.product(*map(range, n_actions)))
+    windows = itertools.product(joint_actions, repeat=window)
+    return {encode(n_actions, history): list(history) for history in windows}
+
+
+def epsilon_greedy(values, exploration):
+    """A uniform action with probability `exploration`, else one of the largest value, ties at random."""
+    best = [value == max(values) for value in values]
+    low = exploration / len(values)
+    return [low + (1.0 - exploration) / sum(best) if is_best else low for is_best in best]
+
+
+def opponent_probabilities(opponent, game, player, history):
+    """What an opponent that is a function of the window plays after a history."""
+    n = game.n_actions[player]
+    if isinstance(opponent, opponents.Always):
+        return [1.0 if action == opponent.action else 0.0 for action in range(n)]
+    if isinstance(opponent, opponents.MemoryOne):
+        return [float(p) for p in opponent.table[tuple(history[-1])]]
+    if isinstance(opponent, opponents.WindowQLearner):
+        values = [opponent.initial] * n
+        for joint in history:
+            reward = float(game.payoffs[(player, *joint)])
+            own = joint[player]
+            values[own] = (1.0 - opponent.learning_rate) * values[own] + opponent.learning_rate * reward
+        return epsilon_greedy(values, opponent.exploration)
+    assert isinstance(opponent, opponents.WindowBestResponse)
+    others = Counter(tuple(a for i, a in enumerate(joint) if i != player) for joint in history)
+    payoff = []
+    for action in range(n):
+        earned = Fraction(0)
+        for rest, count in others.items():
+            joint = (*rest[:player], action, *rest[player:])
+            earned += count * Fraction(float(game.payoffs[(player, *joint)]))
+        payoff.append(earned)
+    return epsilon_greedy(payoff, opponent.exploration)
+
+
+# Backups ---------------------------------------------------------------------------------------------------------
+
+
+def mdp_rows(mdp):
+    """The branches of each pair, (probability, reward, successor), whatever the storage."""
+    storage, rewards = mdp.storage, mdp.rewards
+    rows = {}
+    for s, a in itertools.product(range(mdp.n_states), range(mdp.n_actions)):
+        if isinstance(storage, Dense):
+            row = [(float(p), float(rewards[s, a]), j) for j, p in enumerate(storage.transitions[s, a]) if p > 0]
+        elif isinstance(storage, Deterministic):
+            row = [(1.0, float(rewards[s, a]), int(storage.successor[s, a]))]
+        elif isinstance(storage, Sparse):
+            pair = s * mdp.n_actions + a
+            stored = range(storage.indptr[pair], storage.indptr[pair + 1])
+            row = [(float(storage.data[k]), float(rewards[s, a]), int(storage.indices[k])) for k in stored]
+        else:
+            row = [
+                (float(p), float(rewards[a, b]), int(storage.shifted[s] + storage.offset[a, b]))
+                for b, p in enumerate(storage.probability[s])
+            ]
+        rows[s, a] = row
+    return rows
+
+
+def backup_dense(transitions, rewards, discount, values):
+    n_states, n_actions = np.shape(rewards)
+    q = np.empty((n_states, n_actions))
+    for s, a in itertools.product(range(n_states), range(n_actions)):
+        q[s, a] = rewards[s][a] + discount * sum(p * v for p, v in zip(transitions[s][a], values, strict=True))
+    return q
+
+
+def backup_sparse(rows, rewards, discount, values):
+    """`rows` maps a pair to its list of (successor, probability)."""
+    q = np.empty(np.shape(rewards))
+    for (s, a), row in rows.items():
+        q[s, a] = rewards[s][a] + discount * sum(p * values[j] for j, p in row)
+    return q
+
+
+def backup_deterministic(successor, rewards, discount, values):
+    q = np.empty(np.shape(rewards))
+    for (s, a), reward in np.ndenumerate(rewards):
+        q[s, a] = reward + discount * values[successor[s][a]]
+    return q
+
+
+def backup_shift(n_actions, window, probability, rewards, discount, values):
+    """The next window drops the oldest joint action and appends (own action, opponents' joint action)."""
+    windows = all_windows(n_actions, window)
+    others = list(itertools.product(*map(range, n_actions[1:])))
+    q = np.empty((len(windows), n_actions[0]))
+    for s, history in windows.items():
+        for a in range(n_actions[0]):
+            expected = 0.0
+            for b, rest in enumerate(others):
+                following = values[encode(n_actions, [*history[1:], (a, *rest)])]
+                expected += probability[s][b] * (rewards[a][b] + discount * following)
+            q[s, a] = expected
+    return q
+
+
+# Planning in the learned model -------------------------------------------------------------------------------------
+# A model maps each known pair to its branches, (count, reward, successor); the counts of a pair add up to m.
+
+
+def softmax(q, temperature):
+    """Cumulative softmax probabilities of each row."""
+    cumulative = np.empty(np.shape(q))
+    for s, row in enumerate(q):
+        weights = [math.exp((value - max(row)) / temperature) for value in row]
+        sums = list(itertools.accumulate(weights, initial=0.0))[1:]
+        cumulative[s] = [partial / sums[-1] for partial in sums]
+    return cumulative
+
+
+def plan_paper(model, m, q, initial, sweeps, discount, temperature):
+    """Return the values after the paper's in-place sweeps and the cumulative softmax."""
+    q = np.array(q)
+    for _ in range(sweeps):
+        for s, a in sorted(model):
+            rewards = values = 0.0
+            for count, reward, successor in model[s, a]:
+                learned = [float(v) for v in q[successor] if v != initial]
+                rewards += count * reward
+                values += count * max(learned, default=0.0)
+            q[s, a] = rewards / m + discount * (values / m)
+    return q, softmax(q, temperature)
+
+
+def optimistic_backup(model, m, shape, discount, top, following):
+    """Return q, its maxima, the greedy actions (ties: unknown first, then the lower index), the largest change."""
+    n_states, n_actions = shape
+    q = np.full(shape, top)
+    for (s, a), branches in model.items():
+        total = 0.0
+        for count, reward, successor in branches:
+            total += count * (reward + discount * following[successor])
+        q[s, a] = min(total / m, top)
+    action = []
+    for s in range(n_states):
+        best = [a for a in range(n_actions) if q[s, a] == q[s].max()]
+        action.append(min(best, key=lambda a: ((s, a) in model, a)))
+    values = q.max(axis=1)
+    return q, values, action, max(abs(values - following))
+
+
+def plan_stationary(model, m, shape, discount, top, threshold, values):
+    """Iterate values until none changes by more than `threshold`; return q, values, greedy actions, iterations."""
+    for iterations in itertools.count(1):
+        q, values, action, change = optimistic_backup(model, m, shape, discount, top, values)
+        if change <= threshold:
+            return q, values, action, iterations
+    raise AssertionError
+
+
+def plan_horizon(model, m, shape, discount, tops):
+    """Return q and values of an episode's first stage, and the actions of every stage, first to last."""
+    values = np.zeros(shape[0])
+    plan = []
+    for top in tops:  # one step left, two steps left, ...
+        q, values, action, _ = optimistic_backup(model, m, shape, discount, top, values)
+        plan.insert(0, action)
+    return q, values, plan
+
+
+# Hidden learners -------------------------------------------------------------------------------------------------
+
+
+def draw_learner(values, exploration, u):
+    return draw(epsilon_greedy([float(v) for v in values], exploration), u)
+
+
+@dataclass
+class Learner:
+    """A hidden Q-learner in play."""
+
+    learning_rate: float
+    exploration: float
+    initial: float
+    reset: bool
+    values: list[float]
+
+    def learn(self, action, reward):
+        self.values[action] = (1.0 - self.learning_rate) * self.values[action] + self.learning_rate * reward
+
+
+def hidden_learners(meta_game):
+    return [
+        Learner(o.learning_rate, o.exploration, o.initial, o.reset, [o.initial] * n)
+        for o, n in zip(meta_game.opponents, meta_game.game.n_actions[1:], strict=True)
+        if isinstance(o, opponents.QLearner)
+    ]
+
+
+def restart(learners):
+    for learner in learners:
+        if learner.reset:
+            learner.values = [learner.initial] * len(learner.values)
+
+
+def play_informed(meta_game, rng, n_steps):
+    """The summed reward of a shaper who sees the learners' values and plays the myopically best action."""
+    game = meta_game.game
+    learners = hidden_learners(meta_game)
+    total = 0.0
+    for step in range(n_steps):
+        if (meta_game.horizon is None and step == 0) or (meta_game.horizon and step % meta_game.horizon == 0):
+            restart(learners)
+        play = [epsilon_greedy(learner.values, learner.exploration) for learner in learners]
+        expected = []
+        for a in range(game.n_actions[0]):
+            value = 0.0
+            for rest in itertools.product(*map(range, game.n_actions[1:])):
+                value += math.prod(p[b] for p, b in zip(play, rest, strict=True)) * game.payoffs[(0, a, *rest)]
+            expected.append(value)
+        a = expected.index(max(expected))
+        rest = [draw_learner(learner.values, learner.exploration, rng.random()) for learner in learners]
+        for player, learner in enumerate(learners, start=1):
+            learner.learn(rest[player - 1], float(game.payoffs[(player, a, *rest)]))
+        total += float(game.payoffs[(0, a, *rest)])
+    return total
+
+
+# Whole runs ------------------------------------------------------------------------------------------------------
+
+
+class MDPWorld:
+    """An MDP in play; its states are numbers."""
+
+    def __init__(self, mdp):
+        self.rows = mdp_rows(mdp)
+        self.n_states, self.n_actions = mdp.n_states, mdp.n_actions
+        self.n_branches = max(map(len, self.rows.values()))
+
+    def start(self, s):
+        return s
+
+    def number(self, s):
+        return s
+
+    def outcome(self, s, a, b):
+        """Reward and next state of a branch."""
+        return self.rows[s, a][b][1:]
+
+    def respond(self, s, a, rng):
+        """Draw a branch."""
+        row = [p for p, _, _ in self.rows[s, a]]
+        return draw_from_row(row, rng.random())
+
+    def states(self):
+        return {s: s for s in range(self.n_states)}
+
+
+def draw_from_row(row, u):
+    """Draw from a row that may sum to 1 within rounding: its cumulative sums are divided by the last."""
+    sums = list(itertools.accumulate(row))
+    return next(b for b, partial in enumerate(sums) if u < partial / sums[-1])
+
+
+class WindowWorld:
+    """A window meta-game in play; its states are lists of joint actions."""
+
+    def __init__(self, meta_game):
+        self.game, self.opponents = meta_game.game, meta_game.opponents
+        self.learners = hidden_learners(meta_game)
+        self.others = list(itertools.product(*map(range, self.game.n_actions[1:])))
+        self.windows = all_windows(self.game.n_actions, meta_game.window)
+        self.n_states, self.n_actions = len(self.windows), self.game.n_actions[0]
+        self.n_branches = len(self.others)
+
+    def start(self, s):
+        restart(self.learners)
+        return self.windows[s]
+
+    def number(self, history):
+        return encode(self.game.n_actions, history)
+
+    def outcome(self, history, a, b):
+        joint = (a, *self.others[b])
+        return float(self.game.payoffs[(0, *joint)]), [*history[1:], joint]
+
+    def respond(self, history, a, rng):
+        if not self.learners:
+            players = enumerate(self.opponents, start=1)
+            play = [opponent_probabilities(o, self.game, player, history) for player, o in players]
+            row = [math.prod(p[b] for p, b in zip(play, rest, strict=True)) for rest in self.others]
+            return draw_from_row(row, rng.random())
+        rest = tuple(draw_learner(learner.values, learner.exploration, rng.random()) for learner in self.learners)
+        for player, learner in enumerate(self.learners, start=1):
+            learner.learn(rest[player - 1], float(self.game.payoffs[(player, a, *rest)]))
+        return self.others.index(rest)
+
+    def states(self):
+        return self.windows
+
+
+@dataclass
+class Play:
+    """Everything that changes during a run."""
+
+    world: MDPWorld | WindowWorld
+    rng: np.random.Generator
+    starts: list[int]
+    horizon: int | None
+    m: int
+    pooled: bool
+    step: int = 0
+    state: Any = None
+    total: float = 0.0
+    counts: dict[Any, Counter[int]] = field(default_factory=dict)
+    known_at: dict[Any, int] = field(default_factory=dict)
+
+    def row(self, s, a):
+        return s if self.pooled else s * self.world.n_actions + a
+
+    def model(self):
+        """The known pairs with their branches."""
+        model = {}
+        for s, state in self.world.states().items():
+            for a in range(self.world.n_actions):
+                if self.row(s, a) in self.known_at:
+                    branches = []
+                    for b, count in sorted(self.counts[self.row(s, a)].items()):
+                        reward, following = self.world.outcome(state, a, b)
+                        branches.append((count, reward, self.world.number(following)))
+                    model[s, a] = branches
+        return model
+
+
+def advance(play, choose, stop):
+    """Play step by step until a row becomes known (true) or `stop` steps are done; `choose(stage, s)` acts."""
+    while play.step < stop:
+        stage = 0 if play.horizon is None else play.step % play.horizon
+        if play.step == 0 or (play.horizon is not None and stage == 0):
+            play.state = play.world.start(play.starts[int(play.rng.random() * len(play.starts))])
+        s = play.world.number(play.state)
+        a = choose(stage, s)
+        b = play.world.respond(play.state, a, play.rng)
+        reward, play.state = play.world.outcome(play.state, a, b)
+        play.total += reward
+        play.step += 1
+        row = play.row(s, a)
+        if row not in play.known_at:
+            counts = play.counts.setdefault(row, Counter())
+            counts[b] += 1
+            if counts.total() == play.m:
+                play.known_at[row] = play.step
+                return True
+    return False
+
+
+class Run(NamedTuple):
+    """What a run leaves behind, named as in `rfos.rmax.Trace`."""
+
+    m: int
+    bin_end: list[int]
+    mean_reward: list[float]
+    known: list[int]
+    known_at: list[int]
+    visits: list[int]
+    branch_counts: list[list[int]]
+    q: Any
+    policy: Any
+    action_probabilities: Any
+    plans: int
+
+
+def _begin(process, seed, m, horizon, starts, pooled=False):
+    if hasattr(process, "game"):
+        world = WindowWorld(process)
+        horizon = process.horizon if horizon is None else horizon
+    else:
+        world = MDPWorld(process)
+    starts = list(range(world.n_states)) if starts is None else list(starts)
+    return Play(world, generator(seed), starts, horizon, m, pooled)
+
+
+def _play(play, steps, episodes, bins, choose, replan):
+    """Play all bins; return everything of a `Run` but the agent's part."""
+    unit = 1 if steps is not None else play.horizon
+    units = steps if steps is not None else episodes
+    ends = [units * (i + 1) // bins * unit for i in range(bins)]
+    mean_reward, known, plans = [], [], 0
+    for end in ends:
+        play.total, before = 0.0, play.step
+        while play.step < end:
+            if advance(play, choose, end):
+                replan()
+                plans += 1
+        mean_reward.append(play.total / (end - before))
+        known.append(len(play.known_at))
+    rows = range(play.world.n_states * (1 if play.pooled else play.world.n_actions))
+    return {
+        "m": play.m,
+        "bin_end": ends,
+        "mean_reward": mean_reward,
+        "known": known,
+        "known_at": [play.known_at.get(row, 0) for row in rows],
+        "visits": [play.counts.get(row, Counter()).total() for row in rows],
+        "branch_counts": [[play.counts.get(row, Counter())[b] for b in range(play.world.n_branches)] for row in rows],
+        "plans": plans,
+    }
+
+
+def run_paper(
+    process,
+    *,
+    seed,
+    steps=None,
+    episodes=None,
+    horizon=None,
+    starts=None,
+    bins=1,
+    m=None,
+    epsilon=0.8,
+    delta=0.2,
+    temperature=0.25,
+):
+    """The agent of the paper's experiment, theory.md section 6."""
+    discount = process.discount
+    gap = Fraction(repr(epsilon)) * (1 - Fraction(repr(discount)))
+    if m is None:
+        m = math.floor(process.n_states * math.log(1 / delta) / gap**2)
+    sweeps = math.floor(math.log(1 / gap) / (1 - Fraction(repr(discount))))
+    initial = float(Fraction(repr(process.reward_range[1])) / (1 - Fraction(repr(discount))))
+    play = _begin(process, seed, m, horizon, starts)
+    q = np.full((play.world.n_states, play.world.n_actions), initial)
+    state = {"q": q, "cumulative": softmax(q, temperature)}
+
+    def choose(_, s):
+        u = play.rng.random()
+        return next(a for a, cumulative in enumerate(state["cumulative"][s]) if u < cumulative)
+
+    def replan():
+        arguments = (play.model(), m, state["q"], initial, sweeps, discount, temperature)
+        state["q"], state["cumulative"] = plan_paper(*arguments)
+
+    played = _play(play, steps, episodes, bins, choose, replan)
+    cumulative = state["cumulative"]
+    probabilities = [[high - low for low, high in itertools.pairwise([0.0, *row])] for row in cumulative]
+    policy = [list(row).index(max(row)) for row in state["q"]]
+    return Run(**played, q=state["q"], policy=policy, action_probabilities=probabilities)
+
+
+def run_rmax(
+    process,
+    *,
+    seed,
+    m,
+    steps=None,
+    episodes=None,
+    horizon=None,
+    starts=None,
+    bins=1,
+    epsilon=None,
+    planning="stationary",
+    pooled=False,
+):
+    """R-max, theory.md section 5: greedy for the optimistic model, which is planned anew when a row becomes known.
+
+    An unknown pair is worth the largest value there is, rounded up. Planning loses at most 1 % of epsilon (0.01 where
+    none is given): value iteration that stops at a change tau loses at most 2 discount tau / (1 - discount); for
+    discounts below 1/2 tau is what it is at 1/2.
+    """
+    discount, high = process.discount, process.reward_range[1]
+    play = _begin(process, seed, m, horizon, starts, pooled)
+    shape = (play.world.n_states, play.world.n_actions)
+    top = math.nextafter(high / (1.0 - discount), math.inf)
+    loss = 0.01 * (0.01 if epsilon is None else epsilon)
+    threshold = loss * (1 - discount) / (2 * max(discount, 0.5))
+    plan = {"values": np.full(shape[0], top)}
+
+    def replan():
+        if planning == "episode":
+            sums = itertools.accumulate(np.float64(discount) ** np.arange(play.horizon))
+            tops = [math.nextafter(high * partial, math.inf) for partial in sums]
+            plan["q"], plan["values"], plan["action"] = plan_horizon(play.model(), m, shape, discount, tops)
+        else:
+            arguments = (play.model(), m, shape, discount, top, threshold, plan["values"])
+            plan["q"], plan["values"], action, _ = plan_stationary(*arguments)
+            plan["action"] = [action]
+
+    def choose(stage, s):
+        return plan["action"][stage if planning == "episode" else 0][s]
+
+    replan()
+    played = _play(play, steps, episodes, bins, choose, replan)
+    if planning == "episode":
+        return Run(**played, q=plan["q"], policy=plan["action"], action_probabilities=None)
+    greedy = plan["action"][0]
+    probabilities = [[float(a == chosen) for a in range(shape[1])] for chosen in greedy]
+    return Run(**played, q=plan["q"], policy=greedy, action_probabilities=probabilities)
