@@ -26,11 +26,26 @@ app = typer.Typer(
 )
 
 DEFAULT_OUT = Path("results")
+INTERRUPTED = 130
 
 
 @app.callback()
 def _commands() -> None:
     """Keep `reproduce` a subcommand."""
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no number") from None
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no whole number") from None
 
 
 def _whole_numbers(text: str, option: str) -> tuple[int, ...]:
@@ -118,16 +133,20 @@ def _print_report(report: Report, echo: Callable[[str], None]) -> None:
 @app.command()
 def reproduce(
     windows: Annotated[str, typer.Option(help="Joint actions remembered, separated by commas.")] = "2,3,4",
-    epsilon: Annotated[float, typer.Option(help="Accuracy in units of value, reward/(1-0.8).")] = 0.8,
-    seeds: Annotated[int, typer.Option(help="Runs per window.")] = 5,
+    epsilon: Annotated[
+        float, typer.Option(parser=_number, metavar="NUMBER", help="Accuracy in units of value, reward/(1-0.8).")
+    ] = 0.8,
+    seeds: Annotated[int, typer.Option(parser=_whole, metavar="N", help="Runs per window.")] = 5,
     game: Annotated[str, typer.Option(help="matching-pennies or prisoners-dilemma.")] = "matching-pennies",
     agent: Annotated[str, typer.Option(help="paper (the preset with its departures) or rmax (canonical).")] = "paper",
     opponent: Annotated[
         str, typer.Option(help="hidden (the paper's learner) or window (the same recomputed: an exact MDP).")
     ] = "hidden",
-    jobs: Annotated[int | None, typer.Option(help="Threads; default: all processors.", show_default=False)] = None,
+    jobs: Annotated[
+        int | None, typer.Option(parser=_whole, metavar="N", help="Threads; default: all processors.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for tables and figures.")] = DEFAULT_OUT,
-    seed: Annotated[int, typer.Option(help="Root of all random streams.")] = 0,
+    seed: Annotated[int, typer.Option(parser=_whole, metavar="N", help="Root of all random streams.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Run the paper's experiment and print a verdict on each published claim."""
@@ -191,6 +210,7 @@ def main(arguments: list[str] | None = None) -> None:
         typer.echo(f"rfos: {error}", err=True)
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
-        typer.echo("rfos: interrupted; files written so far are whole", err=True)
-        sys.exit(130)
+        status = INTERRUPTED
+    if status == INTERRUPTED:
+        typer.echo("\nrfos: interrupted; files written so far are whole", err=True)
     sys.exit(status if isinstance(status, int) else 0)

@@ -481,8 +481,12 @@ def rank_among(observed: Float, simulated: Float, *, standardise: bool) -> int:
     for i in range(len(curves)):
         others = np.delete(curves, i, axis=0)
         distance = np.abs(curves[i] - others.mean(axis=0))
-        distances[i] = (distance / others.std(axis=0, ddof=1) if standardise else distance).max()
-    return int((distances >= distances[0] - 1e-12).sum())
+        if standardise:
+            spread = others.std(axis=0, ddof=1)
+            # Where the others agree, equal is no distance and different is infinite.
+            distance = np.divide(distance, spread, out=np.where(distance > 0, np.inf, 0.0), where=spread > 0)
+        distances[i] = distance.max()
+    return int((distances >= distances[0]).sum())
 
 
 def match_official(

@@ -30,6 +30,9 @@ Process = WindowMetaGame | TabularMDP
 PLANNING_SHARE = Fraction(1, 100)
 """Share of epsilon left to planning, w_plan: value iteration makes it cheap to keep small."""
 
+LONGEST_CALL = 10**7
+"""Steps that a kernel plays before Python looks up, so that a run can be watched and interrupted."""
+
 DEFAULT_ACCURACY = 0.01
 """Accuracy that planning assumes where only m is given, in units of value."""
 
@@ -284,19 +287,22 @@ def derived_m(process: Process, agent: Agent, *, horizon: int | None = None, uni
     values = _schedule_values(process, agent)
     if isinstance(agent, PaperRmax):
         names = ("n_states", "epsilon", "delta", "discount")
-        return int(bounds.rmax.paper_m().evaluate(**{name: values[name] for name in names}))
+        visits = int(bounds.rmax.paper_m().evaluate(**{name: values[name] for name in names}))
+        if visits < 1:
+            raise ValueError(f"m is 0 at epsilon {agent.epsilon:g}: choose a smaller epsilon, or give m")
+        return visits
     if process.branching == 1:
         return 1
     if agent.planning == "episode":
-        visits = bounds.rmax.t1_episodic(pooled=agent.pooled).m
+        bound = bounds.rmax.t1_episodic(pooled=agent.pooled).m
         values |= {"horizon": horizon, **bounds.rmax.default_weights("episodic")}
     else:
-        visits = bounds.rmax.t1(pooled=agent.pooled).m
+        bound = bounds.rmax.t1(pooled=agent.pooled).m
         if horizon is None:
             values |= bounds.rmax.default_weights("continuing")
         else:
             values |= {"w_plan": PLANNING_SHARE, "w_sim": 1 - PLANNING_SHARE, "w_hor": 0, "w_esc": 0}
-    return int(visits.evaluate(**{name: values[name] for name in visits.parameters}))
+    return int(bound.evaluate(**{name: values[name] for name in bound.parameters}))
 
 
 def _process_arrays(
@@ -452,7 +458,7 @@ def run(
     rng : int, SeedSequence or Generator, optional
         The same seed brings the same bytes.
     progress : callable, optional
-        Called with the number of steps just played, at most once a bin; an exception raised in it ends the run.
+        Called with the number of steps just played, several times a second; an exception raised in it ends the run.
 
     Returns
     -------
@@ -512,15 +518,17 @@ def run(
     began = time.perf_counter()
     for i, end in enumerate(bin_end):
         total = np.zeros(1)
-        before = int(position[0])
-        while position[0] < end:
-            if kernels.advance(world, learners, planner.behaviour, memory, state, position, total, end):
+        first = before = int(position[0])
+        while before < end:
+            stop = min(int(end), before + LONGEST_CALL)
+            if kernels.advance(world, learners, planner.behaviour, memory, state, position, total, stop):
                 planner.plan()
                 plans += 1
-        mean_reward[i] = total[0] / (int(end) - before)
+            if progress is not None:
+                progress(int(position[0]) - before)
+            before = int(position[0])
+        mean_reward[i] = total[0] / (int(end) - first)
         known[i] = np.count_nonzero(memory.known_at)
-        if progress is not None:
-            progress(int(end) - before)
     return Trace(
         agent=agent,
         m=m,

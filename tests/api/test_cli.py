@@ -1,0 +1,159 @@
+"""The commands, run as a user runs them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+SHORT = ("reproduce", "--windows", "1", "--epsilon", "4", "--seeds", "2", "--game", "prisoners-dilemma")
+
+
+def rfos(*arguments: str, cwd: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, **settings}
+    return subprocess.run(
+        [sys.executable, "-m", "rfos", *arguments],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (("--game", "checkers"), ("checkers", "matching-pennies")),
+        (("--windows", "0"), ("window is 0", "at least 1")),
+        (("--windows", "40"), ("window 40", "largest window here is")),
+        (("--windows", "two"), ("'two'", "2,3,4")),
+        (("--windows", "2,2"), ("(2, 2)", "different")),
+        (("--windows", "12"), ("window 12", "smaller")),
+        (("--epsilon", "0"), ("epsilon is 0", "positive")),
+        (("--epsilon", "nan"), ("epsilon is nan", "positive")),
+        (("--epsilon", "1000"), ("m is 0", "smaller epsilon")),
+        (("--epsilon", "abc"), ("abc", "--epsilon")),
+        (("--seeds", "0"), ("seeds is 0", "at least 1")),
+        (("--seed", "-1"), ("seed is -1", "non-negative")),
+        (("--jobs", "0"), ("jobs is 0", "at least 1")),
+        (("--agent", "dqn"), ("dqn", "paper or rmax")),
+        (("--opponent", "me"), ("'me'", "hidden or window")),
+        (("--out", "/proc/results"), ("/proc/results", "choose another")),
+        (("--nonsense",), ("--nonsense", "rfos --help")),
+    ],
+)
+def test_bad_input_gets_one_line_that_names_the_value_and_the_mend(
+    tmp_path: Path, arguments: tuple[str, ...], names: tuple[str, ...]
+) -> None:
+    """Exit status 2, one line, nothing written."""
+    result = rfos("reproduce", *arguments, cwd=tmp_path)
+    assert result.returncode == 2, result.stderr
+    assert result.stdout == ""
+    (line,) = result.stderr.strip().splitlines()
+    for name in names:
+        assert name in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_output_path_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    """Exit status 2, and the file is as it was."""
+    (tmp_path / "taken").write_text("mine")
+    result = rfos("reproduce", "--out", "taken", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "taken" in result.stderr
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
+@pytest.mark.jit
+def test_reproduce_prints_json_and_writes_whole_files(tmp_path: Path) -> None:
+    """With --json: one object on stdout, everything else on stderr, tables and figures in --out."""
+    result = rfos(*SHORT, "--json", "--out", "a/b", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    summary = json.loads(result.stdout)
+    assert summary["claims"][0]["verdict"] == "undecided"
+    out = tmp_path / "a" / "b"
+    assert json.loads((out / "summary.json").read_text()) == summary
+    expected = {"curves.csv", "summary.json"}
+    expected |= {f"{name}.{kind}" for name in ("learning_curves", "episodes_against_states") for kind in ("png", "svg")}
+    assert {path.name for path in out.iterdir()} == expected
+    curves = pd.read_csv(out / "curves.csv")
+    assert list(curves) == [
+        "game",
+        "window",
+        "epsilon",
+        "seed",
+        "bin",
+        "episode_end",
+        "mean_reward",
+        "known_pairs",
+    ]
+    assert curves["known_pairs"].max() == 8
+    assert (curves.groupby(["epsilon", "seed"])["episode_end"].diff().dropna() > 0).all()
+
+
+@pytest.mark.jit
+def test_results_do_not_depend_on_jobs_but_on_the_seed(tmp_path: Path) -> None:
+    """The same curves byte for byte with 1 and 2 threads; others for another seed."""
+    one = rfos(*SHORT, "--jobs", "1", "--out", "one", cwd=tmp_path)
+    two = rfos(*SHORT, "--jobs", "2", "--out", "two", cwd=tmp_path)
+    other = rfos(*SHORT, "--seed", "1", "--out", "other", cwd=tmp_path)
+    assert one.returncode == two.returncode == other.returncode == 0, one.stderr
+    first = (tmp_path / "one" / "curves.csv").read_bytes()
+    assert first == (tmp_path / "two" / "curves.csv").read_bytes()
+    assert first != (tmp_path / "other" / "curves.csv").read_bytes()
+
+
+@pytest.mark.jit
+def test_an_exact_opponent_brings_values_and_gaps(tmp_path: Path) -> None:
+    """--agent rmax --opponent window: V*, the final policy's value, a gap within epsilon, and the theorem."""
+    options = ("--windows", "1,2", "--agent", "rmax", "--opponent", "window", "--epsilon", "2", "--seeds", "2")
+    result = rfos("reproduce", *options, "--json", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    for window in json.loads(result.stdout)["results"]:
+        low, high = window["optimal_value"]
+        assert 0 <= high - low <= 2e-6
+        assert window["final_value"]["mean"] <= high + 1e-6
+        assert window["largest_gap"] <= 2.0
+        assert window["coverage"].startswith("X4")
+    text = rfos("reproduce", *options, cwd=tmp_path).stdout
+    assert "largest gap to V*" in text
+    assert "not defined" not in text
+
+
+@pytest.mark.jit
+def test_interrupt_ends_with_130_and_leaves_no_half_files(tmp_path: Path) -> None:
+    """Ctrl-C: exit status 130, no traceback, no partial or temporary files."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rfos", "reproduce", "--windows", "5", "--out", "out"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(6)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, messages = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in messages
+    assert "interrupted" in messages
+    assert list(tmp_path.rglob("*.*")) == []
+
+
+def test_help_loads_none_of_the_heavy_packages(tmp_path: Path) -> None:
+    """Rfos --help answers at once because it imports neither numpy nor numba, sympy, pandas or matplotlib."""
+    code = (
+        "import sys\nfrom rfos.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit as end:\n    assert end.code == 0\n"
+        "heavy = {'numpy', 'numba', 'sympy', 'pandas', 'matplotlib', 'scipy'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+    assert "reproduce" in result.stdout
