@@ -228,9 +228,9 @@ def window_meta_games(
     while largest > 1 and joint**largest > max_states:
         largest -= 1
     is_hidden = draw(st.booleans()) if hidden is None else hidden
-    opponents: list[QLearner | WindowOpponent] = [
-        draw(hidden_learners() if is_hidden else window_opponents(game, player)) for player in range(1, game.n_players)
-    ]
+    opponents: list[QLearner | WindowOpponent] = []
+    for player in range(1, game.n_players):
+        opponents.append(draw(hidden_learners()) if is_hidden else draw(window_opponents(game, player)))
     return WindowMetaGame(
         game,
         opponents,
