@@ -272,7 +272,7 @@ def plan_stationary(world, memory, discount, top, threshold, q, values, spare, a
     policy then loses at most 2 * discount * threshold / (1 - discount) in the optimistic model.
     """
     iterations = 0
-    change = threshold + 1.0
+    change = np.inf
     while change > threshold:
         change = optimistic_backup(world, memory, discount, top, values, q, spare, action[0])
         values[:] = spare
