@@ -63,6 +63,17 @@ def _read_only(array: NDArray[np.generic]) -> None:
     array.setflags(write=False)
 
 
+def cumulative_rows(probability: Float) -> Float:
+    """Return the cumulative probabilities of each row (..., B), their last divided out so that it is exactly 1.
+
+    Rows may sum to 1 only nearly; without the division a draw above the sum would take the last branch, even one of
+    probability 0.
+    """
+    cumulative: Float = np.cumsum(probability, axis=-1)
+    cumulative /= cumulative[..., -1:]
+    return cumulative
+
+
 def _check_rows(entries: Float, row_of: Callable[[int], int], sums: Float, n_actions: int) -> float:
     """Check stored probabilities and the `sums` (S*A,) of their rows; `row_of` maps a flat entry to its row."""
     bad = ~((entries >= 0) & (entries <= 1 + ROW_SUM_TOL))  # true for NaN as well

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rfos._kernels.rmax import Learners, World
 from rfos._memory import require_memory
 from rfos.games import NormalFormGame
-from rfos.mdp import ShiftRegister, TabularMDP
+from rfos.mdp import ShiftRegister, TabularMDP, cumulative_rows
 from rfos.opponents import QLearner, WindowOpponent
 from rfos.windows import WindowIndex
 
@@ -182,11 +182,11 @@ class WindowMetaGame:
         self._require(pairs * self.branching * 24 * 2)
         shape = (self.n_states, self.n_actions, self.branching)
         successor = self.index.shifted()[:, None, None].astype(np.int64) + self.index.offset()
-        reward = np.ascontiguousarray(np.broadcast_to(self.rewards, shape))
+        reward = np.array(np.broadcast_to(self.rewards, shape))
         cumulative = np.zeros((0, 0))
         if self.is_markov:
-            play = np.broadcast_to(np.cumsum(self.opponents_play, axis=1)[:, None, :], shape)
-            cumulative = np.ascontiguousarray(play).reshape(pairs, self.branching)
+            play = np.broadcast_to(cumulative_rows(self.opponents_play)[:, None, :], shape)
+            cumulative = np.array(play).reshape(pairs, self.branching)
         return World(
             successor.reshape(pairs, self.branching),
             reward.reshape(pairs, self.branching),

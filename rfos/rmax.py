@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 import bounds.rmax
 from rfos._kernels import rmax as kernels
 from rfos._memory import require_memory
-from rfos.mdp import TabularMDP
+from rfos.mdp import TabularMDP, cumulative_rows
 from rfos.metagames import CONTINUING, WindowMetaGame, check_horizon
 from rfos.randomness import Seed, stream
 
@@ -320,9 +320,10 @@ def _process_arrays(
         )
         successor, probability, reward = process.storage.branches(process.rewards)
         world = kernels.World(
-            np.ascontiguousarray(successor),
-            np.ascontiguousarray(reward),
-            np.cumsum(probability, axis=1),
+            # Copies: views would be read-only here and not there, and every kernel would be compiled for both.
+            np.array(successor),
+            np.array(reward),
+            cumulative_rows(probability),
             np.arange(process.n_states),
             0,
         )
