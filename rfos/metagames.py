@@ -34,6 +34,8 @@ def check_horizon(horizon: int | None) -> None:
     """Raise ValueError unless the horizon is None or a whole number of at least 1."""
     if horizon is not None and (isinstance(horizon, bool) or not isinstance(horizon, int | np.integer) or horizon < 1):
         raise ValueError(f"horizon is {horizon!r}: give a whole number of steps of at least 1, or None for no restarts")
+    if horizon is not None and horizon > CONTINUING:
+        raise ValueError(f"horizon is {horizon}, above the limit of {CONTINUING}: give None for no restarts")
 
 
 @dataclass(frozen=True, eq=False)

@@ -244,6 +244,8 @@ def coverage(process: Process, agent: Agent, *, horizon: int | None = None, unif
     if agent.pooled and not isinstance(process, WindowMetaGame):
         return Coverage(None, "counts are pooled, which X2 proves for window meta-games only")
     if agent.planning == "episode":
+        if horizon is None:
+            return Coverage(None, "it plans for the rest of an episode, but there are no episodes: give a horizon")
         return Coverage("T1-ep", "restarts every T steps, planned for the rest of the episode")
     if process.branching == 1:
         if horizon is None:
@@ -257,12 +259,33 @@ def coverage(process: Process, agent: Agent, *, horizon: int | None = None, unif
     return Coverage(None, "restarts from few meta-states: T1 is false then; plan for the episode (T1-ep)")
 
 
+def _check_fit(process: Process, agent: Agent, horizon: int | None) -> None:
+    """Raise ValueError unless the agent's pooling and planning fit the process."""
+    if isinstance(agent, Rmax) and agent.pooled and not isinstance(process, WindowMetaGame):
+        raise ValueError("counts are pooled over actions in window meta-games only (X2): set pooled=False")
+    if isinstance(agent, Rmax) and agent.planning == "episode" and horizon is None:
+        raise ValueError("planning for the episode needs a horizon: give the steps per episode")
+
+
+def _whole(name: str, value: object) -> int:
+    """Return a count as a Python integer, or raise ValueError."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name} is {value!r}: give a whole number of at least 1")
+    return int(value)
+
+
 def derived_m(process: Process, agent: Agent, *, horizon: int | None = None, uniform_starts: bool = True) -> int:
     """Return the visits m that an agent's epsilon and delta need.
 
     The paper's agent takes the paper's formula. R-max takes m from T1 (continuing), T1-ep (episode planning) or, with
     uniform restarts, from X4, which leaves all of epsilon but the planning share to estimation; X2's smaller union
-    where counts are pooled. Where no theorem covers the run, m is that of the theorem whose assumptions fail.
+    where counts are pooled. Where no theorem covers the run, m is that of the theorem whose assumptions fail. Where
+    all rewards are equal every policy is optimal and m = 1.
+
+    Parameters
+    ----------
+    process, agent, horizon, uniform_starts
+        As for `coverage`.
 
     Returns
     -------
@@ -271,7 +294,7 @@ def derived_m(process: Process, agent: Agent, *, horizon: int | None = None, uni
     Raises
     ------
     ValueError
-        If the agent has no epsilon, or the planning or pooling does not fit the process.
+        If the planning or pooling does not fit the process, or the paper's formula gives less than one visit.
 
     Examples
     --------
@@ -282,16 +305,17 @@ def derived_m(process: Process, agent: Agent, *, horizon: int | None = None, uni
     >>> derived_m(WindowMetaGame(matching_pennies(), QLearner(), window=2, discount=0.8), PaperRmax())
     1005
     """
+    _check_fit(process, agent, horizon)
     if agent.m is not None:
-        return agent.m
+        return int(agent.m)
     values = _schedule_values(process, agent)
     if isinstance(agent, PaperRmax):
         names = ("n_states", "epsilon", "delta", "discount")
-        visits = int(bounds.rmax.paper_m().evaluate(**{name: values[name] for name in names}))
-        if visits < 1:
-            raise ValueError(f"m is 0 at epsilon {agent.epsilon:g}: choose a smaller epsilon, or give m")
-        return visits
-    if process.branching == 1:
+        m = int(bounds.rmax.paper_m().evaluate(**{name: values[name] for name in names}))
+        if m < 1:
+            raise ValueError(f"epsilon {agent.epsilon:g} makes the paper's m {m}: give a smaller epsilon, or m itself")
+        return m
+    if process.branching == 1 or values["r_max"] == 0:
         return 1
     if agent.planning == "episode":
         bound = bounds.rmax.t1_episodic(pooled=agent.pooled).m
@@ -307,10 +331,9 @@ def derived_m(process: Process, agent: Agent, *, horizon: int | None = None, uni
 
 def _process_arrays(
     process: Process, horizon: int | None, starts: ArrayLike | None
-) -> tuple[kernels.World, kernels.Learners, int | None, bool]:
-    """Return the kernel's world and learners, the horizon in force, and whether starts are uniform."""
+) -> tuple[kernels.World, kernels.Learners]:
+    """Return the kernel's world and learners."""
     if isinstance(process, WindowMetaGame):
-        horizon = process.horizon if horizon is None else horizon
         world, learners = process.world(), process.learners()
     else:
         require_memory(
@@ -337,13 +360,20 @@ def _process_arrays(
             np.zeros(0),
             np.zeros(0, np.bool_),
         )
-    check_horizon(horizon)
+    world = world._replace(
+        starts=_start_states(process, starts), horizon=CONTINUING if horizon is None else int(horizon)
+    )
+    return world, learners
+
+
+def _start_states(process: Process, starts: ArrayLike | None) -> Int:
+    """Return the meta-states that episodes start in, shape (n_starts,), default all."""
     chosen = np.arange(process.n_states) if starts is None else np.array(starts, ndmin=1)
-    bad = chosen.dtype.kind not in "iu" or chosen.size == 0 or chosen.min() < 0 or chosen.max() >= process.n_states
-    if bad:
-        raise ValueError(f"starts are {starts!r}: give meta-states from 0 to {process.n_states - 1}")
-    world = world._replace(starts=chosen.astype(np.int64), horizon=CONTINUING if horizon is None else horizon)
-    return world, learners, horizon, starts is None
+    whole = chosen.dtype.kind in "iu" and chosen.ndim == 1 and chosen.size > 0
+    if not whole or chosen.min() < 0 or chosen.max() >= process.n_states:
+        raise ValueError(f"starts are {starts!r}: give a list of meta-states from 0 to {process.n_states - 1}")
+    result: Int = chosen.astype(np.int64)
+    return result
 
 
 class _SoftmaxLearner:
@@ -480,29 +510,30 @@ def run(
     >>> trace.policy.tolist(), trace.known.tolist(), trace.mean_reward.tolist()
     ([1], [2, 2], [0.94, 1.0])
     """
-    if isinstance(agent, Rmax) and agent.pooled and not isinstance(process, WindowMetaGame):
-        raise ValueError("counts are pooled over actions in window meta-games only (X2): set pooled=False")
-    world, learners, horizon, uniform = _process_arrays(process, horizon, starts)
+    if horizon is None and isinstance(process, WindowMetaGame):
+        horizon = process.horizon
+    check_horizon(horizon)
+    _check_fit(process, agent, horizon)
     if (episodes is None) == (steps is None):
         raise ValueError("give the length of the run once, as episodes or as steps")
     if episodes is not None and horizon is None:
         raise ValueError("the run has no horizon: give its length in steps")
     unit = horizon if episodes is not None and horizon is not None else 1
-    units = int(steps if steps is not None else episodes or 0)
-    if not 1 <= units * unit < CONTINUING:
-        raise ValueError(f"the run is {units} {'steps' if unit == 1 else 'episodes'} long: give at least 1")
-    if not 1 <= bins <= units:
+    units = _whole("episodes", episodes) if steps is None else _whole("steps", steps)
+    if units * unit >= CONTINUING:
+        raise ValueError(f"the run is {units * unit} steps long, above the limit of {CONTINUING - 1}: shorten it")
+    if _whole("bins", bins) > units:
         raise ValueError(f"bins is {bins}: give a whole number from 1 to the length of the run, {units}")
-    if isinstance(agent, Rmax) and agent.planning == "episode" and horizon is None:
-        raise ValueError("planning for the episode needs a horizon: give the steps per episode")
+    uniform = starts is None
     m = derived_m(process, agent, horizon=horizon, uniform_starts=uniform)
+    world, learners = _process_arrays(process, horizon, starts)
     pooled = isinstance(agent, Rmax) and agent.pooled
     rows = process.n_states if pooled else process.n_states * process.n_actions
     memory = kernels.Memory(
         np.zeros(rows, np.int64),
         np.zeros((rows, process.branching), np.int64),
         np.zeros(rows, np.int64),
-        m,
+        min(m, CONTINUING),  # no run is longer, so a larger m is never reached either
         pooled,
     )
     planner = (

@@ -37,7 +37,7 @@ def rfos(*arguments: str, cwd: Path, **settings: str) -> subprocess.CompletedPro
         (("--windows", "12"), ("window 12", "smaller")),
         (("--epsilon", "0"), ("epsilon is 0", "positive")),
         (("--epsilon", "nan"), ("epsilon is nan", "positive")),
-        (("--epsilon", "1000"), ("m is 0", "smaller epsilon")),
+        (("--epsilon", "1000"), ("m 0", "smaller epsilon")),
         (("--epsilon", "abc"), ("abc", "--epsilon")),
         (("--seeds", "0"), ("seeds is 0", "at least 1")),
         (("--seed", "-1"), ("seed is -1", "non-negative")),
