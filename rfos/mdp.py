@@ -63,6 +63,14 @@ def _read_only(array: NDArray[np.generic]) -> None:
     array.setflags(write=False)
 
 
+def _frozen(array: NDArray[Any]) -> NDArray[Any]:
+    """Return the array itself if it is read-only, else a read-only copy."""
+    if array.flags.writeable:
+        array = array.copy()
+        _read_only(array)
+    return array
+
+
 def cumulative_rows(probability: Float) -> Float:
     """Return the cumulative probabilities of each row (..., B), their last divided out so that it is exactly 1.
 
@@ -324,7 +332,10 @@ class ShiftRegister:
 
 def _as_storage(transitions: Any, n_actions: int | None) -> Storage:
     if isinstance(transitions, Dense | Sparse | Deterministic | ShiftRegister):
-        return transitions
+        parts: dict[str, Any] = {
+            k: _frozen(v) if isinstance(v, np.ndarray) else v for k, v in vars(transitions).items()
+        }
+        return type(transitions)(**parts)
     if sp.issparse(transitions):
         matrix: Any = transitions
         rows, columns = matrix.shape
