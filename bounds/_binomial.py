@@ -38,6 +38,9 @@ def _tail(mp: Any, n: int, k: int, p: Fraction, bits: int) -> _Tail:
         return _Tail(1 - upper.value, upper.error)
     mp.prec = 64 + 2 * n.bit_length()
     prob, rest = _mpf(mp, p), _mpf(mp, 1 - p)
+    exponent = _divergence(mp, n, k, prob, rest)
+    if exponent > 2 * bits:  # far out; under uneven laws most tails are
+        return _Tail(mp.mpf(0), 2 * mp.exp(-exponent))
     goal = bits * mp.ln2
     level = k + mp.mpf(1) / 2  # not zero for k = 0
     spread = mp.sqrt(level * (1 - level / (n + 1)))
@@ -72,15 +75,19 @@ def _tail(mp: Any, n: int, k: int, p: Fraction, bits: int) -> _Tail:
     return _Tail(total / points, 2 * (omitted + aliased) + rounding)
 
 
+def _divergence(mp: Any, n: int, k: int, prob: Any, rest: Any) -> Any:
+    """Return n KL(k/n || p), Chernoff's exponent: Pr(X <= k) <= exp(-it) for k <= np."""
+    share = mp.mpf(k) / n
+    return (n - k) * mp.log((1 - share) / rest) + (k * mp.log(share / prob) if k else 0)
+
+
 def _inner_alias(mp: Any, n: int, k: int, points: int, t: Any, prob: Any, rest: Any) -> Any:
     """Bound Σ_{1<=j<=k/M} c_{k-jM} e^{tjM} by c_l <= exp(-n KL(l/n || p)), log-concave in l."""
     low = k - points
-    share = mp.mpf(low) / n
-    divergence = (n - low) * mp.log((1 - share) / rest) + (low * mp.log(share / prob) if low else 0)
-    first = mp.exp(points * t - divergence)
+    first = mp.exp(points * t - _divergence(mp, n, low, prob, rest))
     if low < points:
         return first
-    ratio = mp.exp(points * (t - mp.log((1 - share) * prob / (share * rest))))
+    ratio = mp.exp(points * (t - mp.log((n - low) * prob / (low * rest))))
     return first / (1 - ratio) if ratio < 1 else mp.inf
 
 
@@ -138,10 +145,11 @@ def fewest_trials_of(groups: Sequence[tuple[int, Fraction]], k: int, q: Fraction
         nonlocal bits
         while True:
             parts = [(c, _tail(mp, n, k, p, bits)) for c, p in groups]
+            mp.prec = 64 + 2 * (bits + n.bit_length())
             total, error = sum(c * x.value for c, x in parts), sum(c * x.error for c, x in parts)
             margin = total - _mpf(mp, q)
             if abs(margin) > 2 * error:
-                return margin > 0, mp.log(total / _mpf(mp, q))
+                return margin > 0, mp.log(total / _mpf(mp, q)) if total > 0 else mp.mpf(-2 * bits)
             if bits > 400 and len(groups) == 1:
                 c, p = groups[0]
                 at_most = _exact_tail_at_most(n, k, p, c, q)
@@ -153,13 +161,14 @@ def fewest_trials_of(groups: Sequence[tuple[int, Fraction]], k: int, q: Fraction
 
     p_min = min(p for _, p in groups)
     share = q / sum(c for c, _ in groups)
+    chance = float(q / sum(c for c, p in groups if p == p_min))
     mp.prec = 64 + 2 * k.bit_length() + p_min.denominator.bit_length()
     ell = -mp.log(_mpf(mp, share))
     low = k  # no fewer can do
     p_low = _mpf(mp, p_min)
     high = 1 + int(mp.ceil((k + ell + mp.sqrt(ell**2 + 2 * ell * k)) / p_low))  # by Chernoff these do
     # Start where the normal law would have it, with the slope of log Pr there; then secants inside (low, high].
-    z = -NormalDist().inv_cdf(float(share)) if float(share) > 1e-300 else mp.sqrt(2 * ell)
+    z = -NormalDist().inv_cdf(chance) if 1e-300 < chance < 1 else mp.sqrt(2 * ell)
     root = z * mp.sqrt(1 - p_low)
     n = int(((root + mp.sqrt(root**2 + 4 * k + 2)) / 2) ** 2 / p_low)
     slope = -(abs(z) + 0.8) * p_low / mp.sqrt(k + 1)
