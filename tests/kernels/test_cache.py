@@ -38,9 +38,7 @@ def copy(tmp_path):
 
     def run_program(**more):
         command = [sys.executable, "-c", PROGRAM]
-        done = subprocess.run(
-            command, env=environment | more, cwd=tmp_path, capture_output=True, text=True, check=True
-        )
+        done = subprocess.run(command, env=environment | more, cwd=tmp_path, capture_output=True, text=True, check=True)
         value, hits, misses = done.stdout.split()
         return float(value), int(hits), int(misses)
 

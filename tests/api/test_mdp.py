@@ -1,0 +1,176 @@
+"""TabularMDP: validation messages, round trips between storages, read-only results."""
+
+import dataclasses
+import time
+
+import naive
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
+from tabular import dense_of
+
+from rfos.mdp import Deterministic, ShiftRegister, TabularMDP, cumulative_rows
+from rfos.testing import STORAGES, distributions, mdps
+
+HALVES = np.full((2, 1, 2), 0.5)
+REWARDS = [[0.0], [1.0]]
+
+
+@given(mdps(), st.data())
+def test_all_storages_back_up_alike(mdp, data):
+    """Dense, sparse and the storage drawn give the same Q up to the order of summation."""
+    values = np.array(data.draw(st.lists(st.integers(-8, 8), min_size=mdp.n_states, max_size=mdp.n_states))) / 4
+    transitions, rewards = dense_of(mdp)
+    matrix = sp.csr_array(transitions.reshape(-1, mdp.n_states))
+    expected = mdp.backup(values)
+    for P in (transitions, matrix, sp.coo_array(matrix)):
+        other = TabularMDP(P, rewards, mdp.discount)
+        assert (other.n_states, other.n_actions) == (mdp.n_states, mdp.n_actions)
+        assert other.backup(values) == pytest.approx(expected, abs=1e-14)
+
+
+@given(mdps())
+def test_branches_are_the_rows_padded_with_probability_zero(mdp):
+    """What simulation sees is what planning sees."""
+    successor, probability, reward = mdp.storage.branches(mdp.rewards)
+    for (s, a), row in naive.mdp_rows(mdp).items():
+        pair = s * mdp.n_actions + a
+        for b, (p, r, j) in enumerate(row):
+            assert (probability[pair, b], reward[pair, b], successor[pair, b]) == (p, r, j)
+        assert not probability[pair, len(row) :].any()
+    assert successor.shape == (mdp.n_states * mdp.n_actions, mdp.branching)
+
+
+@given(mdps())
+def test_a_small_mdp_prints_its_tables(mdp):
+    """Notebooks and counterexamples show what it is."""
+
+    class Printer:
+        def text(self, text):
+            self.printed = text
+
+    printer = Printer()
+    mdp._repr_pretty_(printer, False)
+    assert printer.printed.startswith(f"TabularMDP({type(mdp.storage).__name__}(")
+    assert "discount" in printer.printed
+
+
+@given(mdps(max_states=6))
+def test_sizes_and_ranges_are_read_off_the_rows(mdp):
+    """B is the largest number of stored successors; memory is that of the arrays."""
+    rows = naive.mdp_rows(mdp)
+    assert mdp.branching == max(map(len, rows.values()))
+    assert mdp.reward_range == (mdp.rewards.min(), mdp.rewards.max())
+    assert mdp.nbytes >= mdp.rewards.nbytes
+    assert mdp.row_defect < 1e-15
+
+
+@pytest.mark.parametrize(
+    ("P", "R", "discount", "message"),
+    [
+        (
+            [[[0.5, 0.5]], [[0.7, 0.4]]],
+            REWARDS,
+            0.5,
+            r"probabilities of state 1, action 0 sum to 1\.1.*: divide the row by its sum",
+        ),
+        ([[[1.5, -0.5]], [[0.5, 0.5]]], REWARDS, 0.5, r"probability of state 0, action 0 is 1\.5: .* lie in \[0, 1\]"),
+        ([[[0.5, 0.5]], [[np.nan, 1]]], REWARDS, 0.5, "probability of state 1, action 0 is nan"),
+        ([[[0.5, 0.5]], [[np.inf, 1]]], REWARDS, 0.5, "probability of state 1, action 0 is inf"),
+        (sp.csr_array([[0.5, 0.5], [0.2, 0.2]]), REWARDS, 0.5, "of state 1, action 0 sum to 0.4"),
+        (sp.csr_array([[0.5, 0.5], [0.0, 0.0]]), REWARDS, 0.5, "of state 1, action 0 sum to 0.0"),
+        (sp.csr_array([[0.5, 0.5], [-1.0, 2.0]]), REWARDS, 0.5, "probability of state 1, action 0 is -1.0"),
+        (sp.csr_array(np.ones((3, 2)) / 2), REWARDS, 0.5, r"sparse P has shape \(S\*A, S\), not \(3, 2\)"),
+        ([[0], [2]], REWARDS, 0.5, "successor of state 1, action 0 is 2: states are 0 to 1"),
+        ([[0], [-1]], REWARDS, 0.5, "successor of state 1, action 0 is -1: states are 0 to 1"),
+        (HALVES, [[0.0, 1.0]], 0.5, r"R has shape \(1, 2\), expected \(2, 1\)"),
+        (HALVES, [0.0, 1.0], 0.5, r"R has shape \(2,\), expected \(2, 1\)"),
+        (HALVES, [[0.0], [np.inf]], 0.5, r"reward at \(1, 0\) is inf: rewards must be finite"),
+        (HALVES, [[np.nan], [0.0]], 0.5, r"reward at \(0, 0\) is nan"),
+        (HALVES, REWARDS, 1.0, r"discount is 1.0: give a number in \[0, 1\)"),
+        (HALVES, REWARDS, -0.5, "discount is -0.5"),
+        (HALVES, REWARDS, float("nan"), "discount is nan"),
+        (np.full((2, 1, 3), 1 / 3), REWARDS, 0.5, r"P is float64 of shape \(2, 1, 3\): give floats \(S, A, S\)"),
+        (np.zeros((0, 1, 0)), np.zeros((0, 1)), 0.5, r"shape \(0, 1, 0\)"),
+        ([[0.5], [0.5]], REWARDS, 0.5, r"P is float64 of shape \(2, 1\)"),
+        ([["a"]], REWARDS, 0.5, "P is <U1"),
+    ],
+)
+def test_bad_mdps_are_refused_with_the_row_the_value_and_the_mend(P, R, discount, message):
+    """Each message names what is wrong and where."""
+    with pytest.raises(ValueError, match=message):
+        TabularMDP(P, R, discount)
+
+
+@pytest.mark.parametrize(
+    ("shifted", "offset", "probability", "message"),
+    [
+        ([0, 0], [[0, 2]], np.full((2, 2), 0.5), "successors run from 0 to 2: states are 0 to 1"),
+        ([0, 0], [[0, 1]], np.full((2, 3), 0.5), r"probability has shape \(2, 3\), expected \(2, 2\)"),
+        ([0, 0], [[0, 1]], [[0.5, 0.5], [0.5, 0.6]], r"of state 1, action 0 sum to 1\.1"),
+    ],
+)
+def test_bad_shift_registers_are_refused(shifted, offset, probability, message):
+    """Successors outside, shapes, rows."""
+    register = ShiftRegister(np.array(shifted, np.int32), np.array(offset, np.int32), np.array(probability))
+    with pytest.raises(ValueError, match=message):
+        TabularMDP(register, [[0.0, 1.0]], 0.5)
+
+
+def test_refusal_of_a_large_mdp_takes_less_than_50_ms():
+    """A bad row among 10^5 pairs."""
+    successor = np.zeros((50_000, 2), np.int64)
+    successor[40_000, 1] = 50_000
+    rewards = np.zeros((50_000, 2))
+    began = time.perf_counter()
+    with pytest.raises(ValueError, match="successor of state 40000, action 1 is 50000"):
+        TabularMDP(successor, rewards, 0.5)
+    assert time.perf_counter() - began < 0.05
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@given(st.data())
+def test_an_mdp_is_frozen_and_read_only(storage, data):
+    """Neither its fields nor its arrays can be changed."""
+    mdp = data.draw(mdps(storage=storage))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        mdp.discount = 0.1
+    arrays = [value for value in vars(mdp.storage).values() if isinstance(value, np.ndarray)]
+    for array in [*arrays, mdp.rewards]:
+        assert not array.flags.writeable
+
+
+def test_what_was_handed_in_can_be_changed_without_changing_the_mdp():
+    """Tables are copied, those of a ready-made storage too."""
+    transitions, rewards = HALVES.copy(), np.array(REWARDS)
+    successor = np.array([[0], [1]])
+    register = ShiftRegister(np.zeros(2, np.int32), np.array([[0, 1]], np.int32), np.full((2, 2), 0.5))
+    made = [
+        TabularMDP(transitions, rewards, 0.5),
+        TabularMDP(successor, rewards, 0.5),
+        TabularMDP(Deterministic(successor), rewards, 0.5),
+        TabularMDP(register, [[0.0, 1.0]], 0.5),
+    ]
+    before = [mdp.backup(np.array([1.0, 2.0])) for mdp in made]
+    transitions[:], rewards[:], successor[:], register.probability[:] = 7, 7, 0, 7
+    for mdp, q in zip(made, before, strict=True):
+        assert (mdp.backup(np.array([1.0, 2.0])) == q).all()
+
+
+def test_duplicate_sparse_entries_are_summed():
+    """Two entries for one successor are one branch."""
+    matrix = sp.coo_array(([0.25, 0.25, 0.5, 1.0], ([0, 0, 0, 1], [1, 1, 0, 0])), shape=(2, 2))
+    mdp = TabularMDP(matrix, REWARDS, 0.5)
+    assert mdp.branching == 2
+    assert mdp.storage.data.tolist() == [0.5, 0.5, 1.0]
+
+
+@given(distributions(3, exact=False), st.integers(1, 2), st.sampled_from([1.0, 1 - 9e-10, 1 + 9e-10]))
+def test_no_draw_can_take_a_branch_of_probability_zero(row, padding, scale):
+    """Cumulative rows reach exactly 1 at the last possible branch, even where the row sums to less."""
+    padded = np.array([*(row * scale), *[0.0] * padding])
+    cumulative = cumulative_rows(padded)
+    assert (cumulative[2:] == 1).all()
+    assert (np.diff(cumulative) >= 0).all()
