@@ -81,6 +81,8 @@ class WindowMetaGame:
         """Check the sizes and the opponents; nothing large is allocated here."""
         check_discount(self.discount)
         check_horizon(self.horizon)
+        if isinstance(self.opponent, Sequence) and not isinstance(self.opponent, str):
+            object.__setattr__(self, "opponent", tuple(self.opponent))
         n_opponents = self.game.n_players - 1
         if n_opponents < 1:
             raise ValueError(f"{self.game.name} has one player: a meta-game needs an opponent")
@@ -108,7 +110,7 @@ class WindowMetaGame:
     @property
     def opponents(self) -> tuple[QLearner | WindowOpponent, ...]:
         """One opponent for each player from 1 on."""
-        if isinstance(self.opponent, Sequence):
+        if isinstance(self.opponent, Sequence) and not isinstance(self.opponent, str):
             return tuple(self.opponent)
         return (self.opponent,) * (self.game.n_players - 1)
 
