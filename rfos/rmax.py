@@ -466,7 +466,7 @@ def run(
     steps: int | None = None,
     horizon: int | None = None,
     starts: ArrayLike | None = None,
-    bins: int = 100,
+    bins: int | None = None,
     rng: Seed = None,
     progress: Callable[[int], None] | None = None,
 ) -> Trace:
@@ -484,8 +484,8 @@ def run(
         Steps per episode; default that of the meta-game, for an MDP none (no restarts).
     starts : array_like of int, optional
         Meta-states that episodes start in, uniformly; default all.
-    bins : int
-        Number of bins of (nearly) equal length.
+    bins : int, optional
+        Number of bins of (nearly) equal length; default 100, or the length of the run if that is less.
     rng : int, SeedSequence or Generator, optional
         The same seed brings the same bytes.
     progress : callable, optional
@@ -522,7 +522,8 @@ def run(
     units = _whole("episodes", episodes) if steps is None else _whole("steps", steps)
     if units * unit >= CONTINUING:
         raise ValueError(f"the run is {units * unit} steps long, above the limit of {CONTINUING - 1}: shorten it")
-    if _whole("bins", bins) > units:
+    bins = min(100, units) if bins is None else _whole("bins", bins)
+    if bins > units:
         raise ValueError(f"bins is {bins}: give a whole number from 1 to the length of the run, {units}")
     uniform = starts is None
     m = derived_m(process, agent, horizon=horizon, uniform_starts=uniform)
