@@ -35,7 +35,7 @@ def _tail(mp: Any, n: int, k: int, p: Fraction, bits: int) -> _Tail:
     """Return Pr(Bin(n, p) <= k) for 0 <= k < n and 0 < p < 1, with error about 2**-bits, and that error."""
     if k >= n * p:  # then the upper tail is the small one
         upper = _tail(mp, n, n - k - 1, 1 - p, bits)
-        return _Tail(1 - upper.value, upper.error)
+        return _Tail(1 - upper.value, upper.error + mp.ldexp(1, 1 - mp.prec))
     mp.prec = 64 + 2 * n.bit_length()
     prob, rest = _mpf(mp, p), _mpf(mp, 1 - p)
     exponent = _divergence(mp, n, k, prob, rest)

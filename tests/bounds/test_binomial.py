@@ -1,0 +1,127 @@
+"""The binomial quantile against exact sums, against scipy and against hand-worked values."""
+
+import math
+import time
+from fractions import Fraction
+
+import mpmath
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from bounds._binomial import _tail, fewest_trials, fewest_trials_of
+
+PROBABILITY = st.fractions(min_value=Fraction(1, 1000), max_value=1, max_denominator=1000)
+CHANCE = st.fractions(min_value=Fraction(1, 1000), max_value=Fraction(999, 1000), max_denominator=1000)
+
+
+def exact_tail(n, k, p):
+    """Pr(Bin(n, p) <= k) as a Fraction."""
+    return sum((math.comb(n, j) * p**j * (1 - p) ** (n - j) for j in range(min(k, n) + 1)), Fraction(0))
+
+
+@settings(deadline=None, max_examples=100)
+@given(k=st.integers(0, 12), p=PROBABILITY.filter(lambda p: p > Fraction(1, 8)), q=CHANCE)
+def test_quantile_is_the_smallest_by_exact_sums(k, p, q):
+    """Pr(Bin(N, p) <= k) <= q < Pr(Bin(N-1, p) <= k), in rationals."""
+    n = fewest_trials(k, p, q)
+    assert exact_tail(n, k, p) <= q < exact_tail(n - 1, k, p)
+
+
+@settings(deadline=None, max_examples=80)
+@given(k=st.integers(0, 40_000), p=PROBABILITY, q=CHANCE)
+def test_quantile_agrees_with_scipy(k, p, q):
+    """binom.cdf(k, N, p) <= q < binom.cdf(k, N-1, p), to the accuracy of scipy's cdf."""
+    n = fewest_trials(k, p, q)
+    assert stats.binom.cdf(k, n, float(p)) <= float(q) * (1 + 1e-9)
+    assert stats.binom.cdf(k, n - 1, float(p)) > float(q) * (1 - 1e-9)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    n=st.integers(1, 300),
+    share=st.floats(0, 1),
+    p=PROBABILITY.filter(lambda p: p < 1),
+    bits=st.sampled_from([20, 48, 96, 200]),
+)
+def test_tail_lies_within_its_own_error(n, share, p, bits):
+    """|value - Pr(Bin(n, p) <= k)| <= error, in rationals."""
+    k = min(int(share * n), n - 1)
+    mp = mpmath.mp.clone()
+    tail = _tail(mp, n, k, p, bits)
+    mp.prec = 2000
+    truth = exact_tail(n, k, p)
+    assert abs(tail.value - mp.mpf(truth.numerator) / truth.denominator) <= tail.error
+
+
+@given(k=st.integers(0, 10), numerator=st.integers(1, 9))
+@settings(deadline=None, max_examples=25)
+def test_ties_are_settled_in_integers(k, numerator):
+    """Where q is itself a tail probability, that tail counts as small enough."""
+    p, n = Fraction(numerator, 10), k + 3
+    q = exact_tail(n, k, p)
+    assume(0 < q < 1)
+    assert fewest_trials(k, p, q) == n
+    assert fewest_trials(k, p, q - Fraction(1, 10**80)) == n + 1
+
+
+@pytest.mark.parametrize(
+    ("k", "p", "q", "n"),
+    [
+        (0, "1/2", "1/8", 3),
+        (0, "1/2", "1/4", 2),
+        (7, 1, "1/10", 8),  # p = 1: k+1 certain successes
+        (-1, "1/2", "1/2", 0),
+        (2, "1/20", "1/10", 105),
+        (999, "1/20", "1/10", 20794),
+        (32187, "1/256", "1/2560", 8394995),
+    ],
+)
+def test_quantile_at_worked_points(k, p, q, n):
+    """Values worked by hand, and those of the proofs of P5 and X4."""
+    assert fewest_trials(k, Fraction(p), Fraction(q)) == n
+
+
+def test_quantile_of_millions_takes_milliseconds():
+    """k = 32187, p = 1/256, N of 8.4 million: well under 0.1 s."""
+    start = time.perf_counter()
+    assert fewest_trials_of([(1, Fraction(1, 256))], 32187, Fraction(1, 2560)) == 8394995
+    assert time.perf_counter() - start < 0.1
+
+
+@pytest.mark.parametrize("exponent", [12, 30, 60])
+def test_quantile_of_any_size_lies_in_its_bracket(exponent):
+    """k/p < N <= [k + ℓ + √(ℓ²+2ℓk)]/p + 1, and N scales as k/p + O(√k)."""
+    k, p, q = 10**exponent, Fraction(1, 7), Fraction(1, 10)
+    n = fewest_trials(k, p, q)
+    mp = mpmath.mp.clone()
+    mp.dps = 100
+    ell = mp.log(10)
+    assert 7 * k < n <= 7 * (k + ell + mp.sqrt(ell**2 + 2 * ell * k)) + 1
+    z = (n - 7 * k) / mp.sqrt(42 * mp.mpf(k))  # standard deviations: the normal quantile of 1/10
+    assert abs(z - 1.2815515655446004) < 1e-15 + 10 * mp.mpf(10) ** (-exponent / 2)
+
+
+def test_tiny_probabilities_are_allowed():
+    """q = 10**-400 is far below the smallest float."""
+    p, q = Fraction(1, 2), Fraction(1, 10**400)
+    n = fewest_trials(3, p, q)
+    assert exact_tail(n, 3, p) <= q < exact_tail(n - 1, 3, p)
+
+
+@settings(deadline=None, max_examples=40)
+@given(weights=st.lists(st.integers(1, 9), min_size=1, max_size=5), k=st.integers(0, 6), q=CHANCE)
+def test_sum_of_tails_is_the_smallest_by_exact_sums(weights, k, q):
+    """Σ Pr(Bin(N, ρ) <= k) <= q < Σ Pr(Bin(N-1, ρ) <= k), in rationals."""
+    law = [Fraction(w, sum(weights)) for w in weights]
+    n = fewest_trials_of([(1, p) for p in law], k, q)
+    assert sum(exact_tail(n, k, p) for p in law) <= q < sum(exact_tail(n - 1, k, p) for p in law)
+
+
+def test_impossible_probabilities_are_refused():
+    """0 < p <= 1 and 0 < q < 1."""
+    with pytest.raises(ValueError, match="success probability"):
+        fewest_trials(3, Fraction(0), Fraction(1, 2))
+    with pytest.raises(ValueError, match="allowed probability"):
+        fewest_trials(3, Fraction(1, 2), Fraction(1))
