@@ -71,15 +71,16 @@ def _frozen(array: NDArray[Any]) -> NDArray[Any]:
     return array
 
 
-def cumulative_rows(probability: Float) -> Float:
-    """Return the cumulative probabilities of each row (..., B), their last divided out so that it is exactly 1.
+def thresholds(probability: Float) -> Int:
+    """Return integer thresholds of the cumulative probabilities of each row (..., B), in units of 2^-53.
 
-    Rows may sum to 1 only nearly; without the division a draw above the sum would take the last branch, even one of
-    probability 0.
+    Branch b is drawn by 53 random bits k with thresholds[b-1] <= k < thresholds[b]. Rows may sum to 1 only nearly;
+    they are divided by their sum, or a draw above it would take the last branch, even one of probability 0.
     """
-    cumulative: Float = np.cumsum(probability, axis=-1)
+    cumulative = np.cumsum(probability, axis=-1)
     cumulative /= cumulative[..., -1:]
-    return cumulative
+    result: Int = np.ceil(cumulative * 2.0**53).astype(np.int64)
+    return result
 
 
 def _check_rows(entries: Float, row_of: Callable[[int], int], sums: Float, n_actions: int) -> float:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rfos._kernels.rmax import Learners, World
 from rfos._memory import require_memory
 from rfos.games import NormalFormGame
-from rfos.mdp import ShiftRegister, TabularMDP, cumulative_rows
+from rfos.mdp import ShiftRegister, TabularMDP, thresholds
 from rfos.opponents import QLearner, WindowOpponent
 from rfos.windows import WindowIndex
 
@@ -187,14 +187,14 @@ class WindowMetaGame:
         shape = (self.n_states, self.n_actions, self.branching)
         successor = self.index.shifted()[:, None, None].astype(np.int64) + self.index.offset()
         reward = np.array(np.broadcast_to(self.rewards, shape))
-        cumulative = np.zeros((0, 0))
+        play = np.zeros((0, 0), np.int64)
         if self.is_markov:
-            play = np.broadcast_to(cumulative_rows(self.opponents_play)[:, None, :], shape)
-            cumulative = np.array(play).reshape(pairs, self.branching)
+            rows = thresholds(self.opponents_play)[:, None, :]
+            play = np.array(np.broadcast_to(rows, shape)).reshape(pairs, self.branching)
         return World(
             successor.reshape(pairs, self.branching),
             reward.reshape(pairs, self.branching),
-            cumulative,
+            play,
             np.arange(self.n_states),
             CONTINUING if self.horizon is None else self.horizon,
         )

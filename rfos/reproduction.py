@@ -345,7 +345,7 @@ def best_window_policy(
         if flag.is_set():
             raise CancelledError
         behaviour = kernels.Behaviour(
-            False, np.zeros((0, game.n_actions)), (policy // powers % game.n_actions)[None, :]
+            False, np.zeros((0, game.n_actions), np.int64), (policy // powers % game.n_actions)[None, :]
         )
         rows = game.n_states * game.n_actions
         memory = kernels.Memory(

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 import bounds.rmax
 from rfos._kernels import rmax as kernels
 from rfos._memory import require_memory
-from rfos.mdp import TabularMDP, cumulative_rows
+from rfos.mdp import TabularMDP, thresholds
 from rfos.metagames import CONTINUING, WindowMetaGame, check_horizon
 from rfos.randomness import Seed, stream
 
@@ -346,7 +346,7 @@ def _process_arrays(
             # Copies: views would be read-only here and not there, and every kernel would be compiled for both.
             np.array(successor),
             np.array(reward),
-            cumulative_rows(probability),
+            thresholds(probability),
             np.arange(process.n_states),
             0,
         )
@@ -387,8 +387,8 @@ class _SoftmaxLearner:
         self.initial = float(Fraction(repr(process.reward_range[1])) / (1 - Fraction(repr(process.discount))))
         self.sweeps = int(bounds.rmax.paper_sweeps().evaluate(epsilon=agent.epsilon, discount=process.discount))
         self.q = np.full(shape, self.initial)
-        self.behaviour = kernels.Behaviour(True, np.empty(shape), np.zeros((0, 0), np.int64))
-        kernels.softmax(self.q, self.temperature, self.behaviour.cumulative)
+        self.behaviour = kernels.Behaviour(True, np.empty(shape, np.int64), np.zeros((0, 0), np.int64))
+        kernels.softmax(self.q, self.temperature, self.behaviour.thresholds)
 
     def plan(self) -> None:
         """Take what has just become known into the values and the play."""
@@ -400,7 +400,7 @@ class _SoftmaxLearner:
             self.sweeps,
             self.discount,
             self.temperature,
-            self.behaviour.cumulative,
+            self.behaviour.thresholds,
         )
 
     def policy(self) -> Int:
@@ -410,7 +410,7 @@ class _SoftmaxLearner:
 
     def action_probabilities(self) -> Float | None:
         """Return the softmax, shape (S, A)."""
-        softmax: Float = np.diff(self.behaviour.cumulative, axis=1, prepend=0.0)
+        softmax: Float = np.diff(self.behaviour.thresholds, axis=1, prepend=0) * 2.0**-53
         return softmax
 
 
@@ -430,13 +430,13 @@ class _OptimisticPlanner:
         self.top = float(np.nextafter(high / (1.0 - self.discount), np.inf))
         self.tops = np.nextafter(high * np.cumsum(self.discount ** np.arange(stages)), np.inf)
         loss = float(PLANNING_SHARE) * (DEFAULT_ACCURACY if agent.epsilon is None else agent.epsilon)
-        # Stopping at a change of `threshold` loses at most 2 discount threshold / (1 - discount) (P3).
-        self.threshold = loss * (1 - self.discount) / (2 * max(self.discount, 0.5))
+        # Stopping at a change of `tolerance` loses at most 2 discount tolerance / (1 - discount) (P3).
+        self.tolerance = loss * (1 - self.discount) / (2 * max(self.discount, 0.5))
         self.q = np.empty((n_states, n_actions))
         self.values = np.full(n_states, self.top)
         self.spare = np.empty(n_states)
         action = np.zeros((stages, n_states), np.int64)
-        self.behaviour = kernels.Behaviour(False, np.zeros((0, n_actions)), action)
+        self.behaviour = kernels.Behaviour(False, np.zeros((0, n_actions), np.int64), action)
         self.plan()
 
     def plan(self) -> None:
@@ -446,7 +446,7 @@ class _OptimisticPlanner:
         if self.episodic:
             kernels.plan_horizon(*model, self.tops, *scratch)
         else:
-            kernels.plan_stationary(*model, self.top, self.threshold, *scratch)
+            kernels.plan_stationary(*model, self.top, self.tolerance, *scratch)
 
     def policy(self) -> Int:
         """Return the greedy policy, shape (S,), or (T, S) where it plans episodes."""
@@ -489,7 +489,8 @@ def run(
     rng : int, SeedSequence or Generator, optional
         The same seed brings the same bytes.
     progress : callable, optional
-        Called with the number of steps just played, several times a second; an exception raised in it ends the run.
+        Called with the number of steps just played, at each bin's end and at least every ten million steps; an
+        exception raised in it ends the run.
 
     Returns
     -------
@@ -554,12 +555,13 @@ def run(
         first = before = int(position[0])
         while before < end:
             stop = min(int(end), before + LONGEST_CALL)
-            if kernels.advance(world, learners, planner.behaviour, memory, state, position, total, stop):
-                planner.plan()
-                plans += 1
+            while position[0] < stop:
+                if kernels.advance(world, learners, planner.behaviour, memory, state, position, total, stop):
+                    planner.plan()
+                    plans += 1
             if progress is not None:
-                progress(int(position[0]) - before)
-            before = int(position[0])
+                progress(stop - before)
+            before = stop
         mean_reward[i] = total[0] / (int(end) - first)
         known[i] = np.count_nonzero(memory.known_at)
     return Trace(

@@ -183,6 +183,11 @@ def backup_shift(n_actions, window, probability, rewards, discount, values):
 # A model maps each known pair to its branches, (count, reward, successor); the counts of a pair add up to m.
 
 
+def threshold(cumulative):
+    """How many of the floats k 2^-53 in [0, 1) lie below a cumulative probability."""
+    return math.ceil(Fraction(float(cumulative)) * 2**53)
+
+
 def softmax(q, temperature):
     """Cumulative softmax probabilities of each row."""
     cumulative = np.empty(np.shape(q))
@@ -517,7 +522,9 @@ def run_paper(
 
     played = _play(play, steps, episodes, bins, choose, replan)
     cumulative = state["cumulative"]
-    probabilities = [[high - low for low, high in itertools.pairwise([0.0, *row])] for row in cumulative]
+    # What a float of 53 bits plays exactly: the share of its values below each cumulative probability.
+    below = [[0, *map(threshold, row)] for row in cumulative]
+    probabilities = [[(high - low) / 2**53 for low, high in itertools.pairwise(row)] for row in below]
     policy = [list(row).index(max(row)) for row in state["q"]]
     return Run(**played, q=state["q"], policy=policy, action_probabilities=probabilities)
 

@@ -1,7 +1,8 @@
 """R-max kernels: play until a row of counts becomes known, then plan for the new model.
 
-Hot loops index with unsigned integers: Numba tests every signed index for being negative, which costs a quarter
-of the time here.
+Two habits of the hot loop, each worth a tenth to a quarter of its time: it indexes with unsigned integers, because
+Numba tests every signed index for being negative; and it compares the 53 bits of a uniform float u = k 2^-53 with
+integer thresholds, because u >= c exactly when k >= ceil(c 2^53).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class World(NamedTuple):
 
     successor: Array  # (S*A, B) int64
     reward: Array  # (S*A, B) float64
-    cumulative: Array  # (S*A, B) float64, cumulative branch probabilities; (0, 0) with hidden learners
+    thresholds: Array  # (S*A, B) int64, of cumulative branch probabilities; (0, 0) with hidden learners
     starts: Array  # (n_starts,) int64, an episode starts in one of them, uniformly
     horizon: Any  # int64, steps per episode
 
@@ -47,7 +48,7 @@ class Behaviour(NamedTuple):
     """What the agent plays: drawn from a distribution per meta-state, or one action per stage and meta-state."""
 
     drawn: Any  # bool
-    cumulative: Array  # (S, A) float64, cumulative probabilities; (0, A) where not drawn
+    thresholds: Array  # (S, A) int64, of cumulative probabilities; (0, A) where not drawn
     action: Array  # (stages, S) int64, one stage where the policy is stationary; (0, 0) where drawn
 
 
@@ -59,6 +60,12 @@ class Memory(NamedTuple):
     known_at: Array  # (rows,) int64, steps played when the row became known, 0 before
     m: Any  # int64
     pooled: Any  # bool
+
+
+@kernel
+def threshold(cumulative):
+    """Return the smallest integer k with k 2^-53 >= a cumulative probability."""
+    return np.int64(math.ceil(cumulative * 9007199254740992.0))
 
 
 @kernel
@@ -91,18 +98,20 @@ def advance(world, learners, behaviour, memory, rng, position, total, stop):
     s0, s1, s2, s3 = rng[0], rng[1], rng[2], rng[3]
     step, t, s = position[0], position[1], position[2]
     rewards = total[0]
-    n_actions = behaviour.cumulative.shape[1]
+    n_actions = behaviour.thresholds.shape[1]
     n_branches = world.successor.shape[1]
     n_learners = learners.q.shape[0]
     stationary = behaviour.action.shape[0] == 1
     # The paper's opponent, one learner with two actions, keeps its two values in registers: twice as fast.
     single = n_learners == 1 and learners.n_actions[0] == 2
-    q0 = q1 = low = tie = high = rate = 0.0
+    q0 = q1 = rate = 0.0
+    low = tie = high = np.int64(0)
     if single:
         q0, q1, rate = learners.q[0, 0], learners.q[0, 1], learners.rate[0]
-        low = learners.exploration[0] / 2
-        tie = low + (1.0 - learners.exploration[0]) / 2
-        high = low + (1.0 - learners.exploration[0]) / 1
+        explore = learners.exploration[0] / 2
+        low = threshold(explore)
+        tie = threshold(explore + (1.0 - learners.exploration[0]) / 2)
+        high = threshold(explore + (1.0 - learners.exploration[0]) / 1)
     keep = 1.0 - rate
     found = False
     while step < stop and not found:
@@ -116,10 +125,10 @@ def advance(world, learners, behaviour, memory, rng, position, total, stop):
                         q0, q1 = learners.q[0, 0], learners.q[0, 1]
         if behaviour.drawn:
             s0, s1, s2, s3, word = sfc64(s0, s1, s2, s3)
-            u = uniform(word)
+            bits = np.int64(word >> np.uint64(11))
             a = np.int64(0)
             for j in range(n_actions - 1):
-                a += np.int64(u >= behaviour.cumulative[np.uint64(s), np.uint64(j)])
+                a += np.int64(bits >= behaviour.thresholds[np.uint64(s), np.uint64(j)])
         elif stationary:
             a = behaviour.action[np.uint64(0), np.uint64(s)]
         else:
@@ -127,8 +136,8 @@ def advance(world, learners, behaviour, memory, rng, position, total, stop):
         pair = np.uint64(s * n_actions + a)
         if single:
             s0, s1, s2, s3, word = sfc64(s0, s1, s2, s3)
-            threshold = tie if q0 == q1 else (high if q0 > q1 else low)
-            b = np.int64(uniform(word) >= threshold)
+            first = tie if q0 == q1 else (high if q0 > q1 else low)
+            b = np.int64(np.int64(word >> np.uint64(11)) >= first)
             gain = rate * learners.reward[np.uint64(0), np.uint64(a), np.uint64(b)]
             after0 = keep * q0 + gain
             after1 = keep * q1 + gain
@@ -146,10 +155,10 @@ def advance(world, learners, behaviour, memory, rng, position, total, stop):
                 learners.q[i, j] = (1.0 - learners.rate[i]) * learners.q[i, j] + gain
         else:
             s0, s1, s2, s3, word = sfc64(s0, s1, s2, s3)
-            u = uniform(word)
+            bits = np.int64(word >> np.uint64(11))
             b = np.int64(0)
             for j in range(n_branches - 1):
-                b += np.int64(u >= world.cumulative[pair, np.uint64(j)])
+                b += np.int64(bits >= world.thresholds[pair, np.uint64(j)])
         branch = np.uint64(b)
         rewards += world.reward[pair, branch]
         step += 1
@@ -179,7 +188,7 @@ def advance(world, learners, behaviour, memory, rng, position, total, stop):
 
 
 @kernel
-def plan_paper(world, memory, q, initial, sweeps, discount, temperature, cumulative):
+def plan_paper(world, memory, q, initial, sweeps, discount, temperature, thresholds):
     """Sweep in place over the known pairs and refresh the softmax policy, as the paper's agent does.
 
     `q` (S, A) starts at `initial`; the maximum over a successor's actions leaves out values still at exactly
@@ -210,23 +219,24 @@ def plan_paper(world, memory, q, initial, sweeps, discount, temperature, cumulat
                     rewards += count * world.reward[pair, b]
                     values += count * best
                 q[s, a] = rewards / memory.m + discount * (values / memory.m)
-    softmax(q, temperature, cumulative)
+    softmax(q, temperature, thresholds)
 
 
 @kernel
-def softmax(q, temperature, cumulative):
-    """Fill `cumulative` (S, A) with the cumulative softmax probabilities of `q` (S, A) at a temperature."""
+def softmax(q, temperature, thresholds):
+    """Fill `thresholds` (S, A) with those of the cumulative softmax probabilities of `q` (S, A) at a temperature."""
     n_states, n_actions = q.shape
     for s in range(n_states):
         best = q[s, 0]
         for a in range(1, n_actions):
             best = max(best, q[s, a])
-        weights = 0.0
+        total = 0.0
         for a in range(n_actions):
-            weights += math.exp((q[s, a] - best) / temperature)
-            cumulative[s, a] = weights
+            total += math.exp((q[s, a] - best) / temperature)
+        partial = 0.0
         for a in range(n_actions):
-            cumulative[s, a] /= weights
+            partial += math.exp((q[s, a] - best) / temperature)
+            thresholds[s, a] = threshold(partial / total)
 
 
 @kernel
@@ -265,15 +275,15 @@ def optimistic_backup(world, memory, discount, top, following, q, values, action
 
 
 @kernel
-def plan_stationary(world, memory, discount, top, threshold, q, values, spare, action):
-    """Iterate values of the optimistic model until the largest change is at most `threshold`; return the iterations.
+def plan_stationary(world, memory, discount, top, tolerance, q, values, spare, action):
+    """Iterate values of the optimistic model until the largest change is at most `tolerance`; return the iterations.
 
     `values` (S,) is the start and the result, `spare` (S,) scratch, `action` (1, S) the greedy policy. The greedy
-    policy then loses at most 2 * discount * threshold / (1 - discount) in the optimistic model.
+    policy then loses at most 2 * discount * tolerance / (1 - discount) in the optimistic model.
     """
     iterations = 0
     change = np.inf
-    while change > threshold:
+    while change > tolerance:
         change = optimistic_backup(world, memory, discount, top, values, q, spare, action[0])
         values[:] = spare
         iterations += 1

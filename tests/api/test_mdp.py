@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tabular import dense_of
 
-from rfos.mdp import Deterministic, ShiftRegister, TabularMDP, cumulative_rows
+from rfos.mdp import Deterministic, ShiftRegister, TabularMDP, thresholds
 from rfos.testing import STORAGES, distributions, mdps
 
 HALVES = np.full((2, 1, 2), 0.5)
@@ -169,8 +169,8 @@ def test_duplicate_sparse_entries_are_summed():
 
 @given(distributions(3, exact=False), st.integers(1, 2), st.sampled_from([1.0, 1 - 9e-10, 1 + 9e-10]))
 def test_no_draw_can_take_a_branch_of_probability_zero(row, padding, scale):
-    """Cumulative rows reach exactly 1 at the last possible branch, even where the row sums to less."""
+    """Thresholds reach exactly 2^53, above every draw, at the last possible branch, even where the row sums to less."""
     padded = np.array([*(row * scale), *[0.0] * padding])
-    cumulative = cumulative_rows(padded)
-    assert (cumulative[2:] == 1).all()
-    assert (np.diff(cumulative) >= 0).all()
+    limits = thresholds(padded)
+    assert (limits[2:] == 2**53).all()
+    assert (np.diff(limits) >= 0).all()

@@ -53,7 +53,7 @@ def reference() -> float:
     """Return steps per second of the slow reference of the preset, window 2."""
     game = WindowMetaGame(GAME, QLearner(), 2, 0.8, 10)
     began = time.perf_counter()
-    naive.run_paper(game, PaperRmax(m=50), episodes=2_000, rng=0)
+    naive.run_paper(game, seed=0, m=50, episodes=2_000)
     return 20_000 / (time.perf_counter() - began)
 
 

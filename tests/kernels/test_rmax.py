@@ -48,7 +48,7 @@ def learned_models(draw, pooled=None):
     world = kernels.World(
         np.array(successor, np.int64).reshape(pairs, n_branches),
         np.array(reward).reshape(pairs, n_branches),
-        np.zeros((0, 0)),
+        np.zeros((0, 0), np.int64),
         np.arange(n_states),
         1,
     )
@@ -77,10 +77,16 @@ def test_softmax_is_its_reference(rows):
     """cumulative(s,a) = Σ_{j<=a} e^{(q_j - max q)/T} / Σ_j e^{(q_j - max q)/T}; the last is exactly 1."""
     q = np.array(rows)
     for width in (1, 2, 3):
-        cumulative = np.empty((len(q), width))
-        kernels.softmax(q[:, :width].copy(), 0.25, cumulative)
-        assert cumulative.tobytes() == naive.softmax(q[:, :width], 0.25).tobytes()
-        assert (cumulative[:, -1] == 1).all()
+        result = np.empty((len(q), width), np.int64)
+        kernels.softmax(q[:, :width].copy(), 0.25, result)
+        assert result.tolist() == [[naive.threshold(c) for c in row] for row in naive.softmax(q[:, :width], 0.25)]
+        assert (result[:, -1] == 2**53).all()
+
+
+@given(st.floats(0, 1))
+def test_threshold_is_its_reference(cumulative):
+    """u = k 2^-53 < c exactly when k < ceil(c 2^53)."""
+    assert kernels.threshold(cumulative) == naive.threshold(cumulative)
 
 
 @given(learned_models(pooled=False), st.integers(-1, 4), st.sampled_from([0.0, 0.8]))
@@ -88,11 +94,11 @@ def test_softmax_is_its_reference(rows):
 def test_plan_paper_is_its_reference(learned, sweeps, discount):
     """In-place sweeps in index order over known pairs; a maximum leaves out values still at their start."""
     world, memory, model, shape = learned
-    q, cumulative = np.full(shape, 5.0), np.empty(shape)
-    kernels.plan_paper(world, memory, q, 5.0, sweeps, discount, 0.25, cumulative)
+    q, result = np.full(shape, 5.0), np.empty(shape, np.int64)
+    kernels.plan_paper(world, memory, q, 5.0, sweeps, discount, 0.25, result)
     expected = naive.plan_paper(model, memory.m, np.full(shape, 5.0), 5.0, sweeps, discount, 0.25)
     assert q.tobytes() == expected[0].tobytes()
-    assert cumulative.tobytes() == expected[1].tobytes()
+    assert result.tolist() == [[naive.threshold(c) for c in row] for row in expected[1]]
 
 
 @given(learned_models(), st.sampled_from([0.0, 0.6]), st.sampled_from([0.5, 1.0, 2.5]), st.data())
