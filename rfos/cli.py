@@ -121,7 +121,8 @@ def _print_report(report: Report, echo: Callable[[str], None]) -> None:
     echo(_window_table(report))
     if e.opponent == "hidden":
         echo("\nV* and the gap to it are not defined here: the opponent's state is hidden, the meta-game is no MDP.")
-    echo(f"Covered by {report.results[0].coverage}.")
+    theorem, _, reason = report.results[0].coverage.partition(": ")
+    echo(f"{theorem[0].upper()}{theorem[1:]} covers these runs: {reason}.")
     if e.agent == "paper":
         assert PaperRmax.__doc__ is not None
         departures = PaperRmax.__doc__.split("Departures from R-max:")[1].split("Parameters")[0]

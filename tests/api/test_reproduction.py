@@ -1,6 +1,7 @@
 """The parts that decide on claims, on data whose verdict is known."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from rfos import reproduction
 from rfos.pac import convergence
 from rfos.reproduction import Cell, Estimate, Experiment, WindowResult, fitted_exponent, rank_among
+from rfos.rmax import Trace
 
 
 def result(window: int, over_square: float, half: float = 0.1, **changes: object) -> WindowResult:
@@ -133,3 +135,31 @@ def test_a_solved_optimum_is_at_least_what_any_policy_earns() -> None:
     best = {y.window: y.reward for y in report.yardsticks}
     for window in report.results:
         assert window.final_reward.mean <= best[window.window] + 0.01
+
+
+def traces_converging_at(episodes: dict[int, tuple[int, int]]) -> dict[int, list[Trace]]:
+    """Runs of 4000 episodes in 400 bins whose reward steps to 0.92 and then to 1, with a little spread."""
+    found: dict[int, list[Trace]] = {}
+    for window, (first, second) in episodes.items():
+        runs = []
+        for shift in (-10, 0, 10):
+            ends = np.arange(10, 4001, 10)
+            rewards = np.where(ends > first + shift, 0.92, 0.0)
+            rewards[ends > second + shift] = 1.0
+            runs.append(SimpleNamespace(bin_end=ends * reproduction.HORIZON, mean_reward=rewards))
+        found[window] = runs  # type: ignore[assignment]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("times", "verdict"),
+    [
+        ((1100, 1300), "reproduced"),  # 11 and 13 |S|^2
+        ((1100, 2500), "undecided"),  # 11, but 25 at 95 %
+        ((2300, 2500), "not reproduced"),
+    ],
+)
+def test_the_constant_is_judged_under_both_criteria(times: tuple[int, int], verdict: str) -> None:
+    """Both 90 % and 95 % inside 8 to 18: reproduced; both outside: not; one of them: undecided."""
+    claim = reproduction._claim_constant(traces_converging_at({1: times}), {1: 10})
+    assert claim.verdict == verdict
