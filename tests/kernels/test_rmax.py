@@ -196,7 +196,7 @@ def length(process, steps):
 
 
 @given(st.one_of(window_meta_games(hidden=None), mdps()), SEEDS, st.integers(1, 4), st.data())
-@settings(max_examples=50)
+@settings(max_examples=120)
 def test_run_paper_is_its_reference(process, seed, m, data):
     """The paper's agent in hidden and exact meta-games and in MDPs of every storage."""
     steps = data.draw(st.integers(1, 150))
@@ -207,7 +207,7 @@ def test_run_paper_is_its_reference(process, seed, m, data):
 
 
 @given(st.one_of(window_meta_games(hidden=None), mdps()), SEEDS, st.integers(1, 4), st.data())
-@settings(max_examples=80)
+@settings(max_examples=160)
 def test_run_rmax_is_its_reference(process, seed, m, data):
     """Canonical R-max: stationary or planning episodes, pooled or not, with restarts from any set of states."""
     horizon = data.draw(st.none() | st.integers(1, 5))
