@@ -7,12 +7,14 @@ Porteus 1971; Puterman 1994, section 6.6),
 
 The computed backup differs from the exact one by at most
 
-    eta = [(B + A + 10) u + defect] (max |R| + discount max |v|),     u = 2^-53,
+    eta = [(2B + 2A + 10) u + defect] (max |R| + discount max |v|) + (2B + 2A + 10) t,    u = 2^-53, t = 2^-1074.
 
-where B is the number of products in a row and `defect` the distance of the stored rows' sums from 1. The brackets
-are widened by eta and by the rounding of c and of the last additions, always outwards. They hold for every MDP whose
-rewards and discount round to the stored ones and whose exactly stochastic rows differ from the stored rows by rounding
-and by at most `defect` in L1.
+B is the number of products in a row: a term passes at most B roundings in the sum, five more from storing P, R and
+the discount and from the three operations on them, and `defect`, the distance of the stored rows' sums from 1, was
+itself summed with B roundings. A stochastic policy adds A for normalising it and A for averaging. t covers products
+that underflow. The brackets are widened by eta and by the rounding of c and of the last additions, always outwards.
+They hold for every MDP whose rewards and discount round to the stored ones (to 0 only if they are 0) and whose exactly
+stochastic rows differ from the stored rows by rounding and by at most `defect` in L1.
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ from rfos.mdp import TabularMDP
 Float = NDArray[np.float64]
 
 UNIT_ROUNDOFF = 2.0**-53
+SMALLEST = 2.0**-1074
+LARGEST = float(np.finfo(np.float64).max)
 POLICY_SUM_TOL = 1e-9
 
 
@@ -57,7 +61,8 @@ class Solution:
     lower, upper : ndarray, shape (S,)
         lower <= V <= upper, for V = V* (`solve`) or V^pi (`evaluate_policy`).
     policy : ndarray of int64, shape (S,)
-        Greedy for `q`, ties by index. From `solve` its own value is at least `lower` in every state.
+        Greedy for the action values of the last backup, ties by index. From `solve` its own value is at least `lower`
+        in every state.
     q : ndarray, shape (S, A)
         Action values of the last backup, shifted by the same midpoint as `value`.
     method : str
@@ -85,7 +90,18 @@ class Solution:
 
 def _outward(low: Float, high: Float) -> tuple[Float, Float]:
     """Move both ends outwards by more than the rounding of the few additions that made them."""
+    low = np.minimum(low, LARGEST)  # an end that overflowed inwards
+    high = np.maximum(high, -LARGEST)
     return low - 8 * UNIT_ROUNDOFF * np.abs(low), high + 8 * UNIT_ROUNDOFF * np.abs(high)
+
+
+def _constant_value(reward: float, factors: tuple[float, float], towards: float) -> float:
+    """Return reward * 1/(1-discount), rounded `towards` minus or plus infinity; `factors` enclose the second."""
+    if reward == 0:
+        return 0.0
+    stored = math.nextafter(reward, towards)
+    ends = stored * factors[0], stored * factors[1]
+    return math.nextafter(min(ends) if towards < 0 else max(ends), towards)
 
 
 def bracket(mdp: TabularMDP, values: Float, backed_up: Float) -> tuple[Float, Float]:
@@ -116,18 +132,17 @@ def bracket(mdp: TabularMDP, values: Float, backed_up: Float) -> tuple[Float, Fl
     discount = mdp.discount
     u = UNIT_ROUNDOFF
     reward_low, reward_high = mdp.reward_range
-    # 1 - discount is exact in floats from 1/2 up (Sterbenz); below, and for the stored discount itself, 4u covers it.
+    # 1 - discount is exact in floats from 1/2 up (Sterbenz); below, 4u covers it, and 2u the stored discount itself.
     effective_low = 1.0 / (1.0 - discount * (1 - 2 * u)) * (1 - 4 * u)
     effective_high = 1.0 / (1.0 - discount * (1 + 2 * u)) * (1 + 4 * u) if discount * (1 + 2 * u) < 1 else math.inf
-    trivial_low = min(reward_low * effective_low, reward_low * effective_high)
-    trivial_high = max(reward_high * effective_low, reward_high * effective_high)
-    if not (np.isfinite(values).all() and np.isfinite(backed_up).all()):
-        low, high = np.full(len(values), trivial_low), np.full(len(values), trivial_high)
-        return _outward(low, high)
-    magnitude = max(abs(reward_low), abs(reward_high)) + discount * float(np.abs(values).max())
-    terms = mdp.branching + mdp.n_actions + 10
-    eta = (terms * u + mdp.row_defect) * magnitude * (1 + 1e-9)
+    trivial_low = _constant_value(reward_low, (effective_low, effective_high), -math.inf)
+    trivial_high = _constant_value(reward_high, (effective_low, effective_high), math.inf)
     with np.errstate(over="ignore", invalid="ignore"):
+        if not (np.isfinite(values).all() and np.isfinite(backed_up).all()):
+            return _outward(np.full(len(values), trivial_low), np.full(len(values), trivial_high))
+        magnitude = max(abs(reward_low), abs(reward_high)) + discount * float(np.abs(values).max())
+        terms = 2 * (mdp.branching + mdp.n_actions) + 10
+        eta = (terms * u + mdp.row_defect) * magnitude * (1 + 1e-9) + terms * SMALLEST
         change = backed_up - values
         slack = eta + 2 * u * float(np.abs(change).max())
         least, most = float(change.min()) - slack, float(change.max()) + slack
@@ -135,11 +150,9 @@ def bracket(mdp: TabularMDP, values: Float, backed_up: Float) -> tuple[Float, Fl
         low = backed_up - eta + min(factors[0] * least, factors[1] * least)
         high = backed_up + eta + max(factors[0] * most, factors[1] * most)
         # The sum's operands can be larger than the sum: widen by their rounding too.
-        widen = 4 * u * (np.abs(backed_up) + abs(factors[1] * least) + abs(factors[1] * most))
-        low, high = _outward(np.maximum(low - widen, trivial_low), np.minimum(high + widen, trivial_high))
-    low = np.where(np.isnan(low), trivial_low, low)
-    high = np.where(np.isnan(high), trivial_high, high)
-    return low, high
+        widen = 4 * u * (np.abs(backed_up) + abs(factors[1] * least) + abs(factors[1] * most)) + 4 * SMALLEST
+        # Where infinities have met, fmax and fmin keep the trivial end.
+        return _outward(np.fmax(low - widen, trivial_low), np.fmin(high + widen, trivial_high))
 
 
 def _iterate(
@@ -160,22 +173,26 @@ def _iterate(
         raise ValueError(f"initial has shape {values.shape}, expected {(mdp.n_states,)}")
     iterations = 0
     limit = max_iterations
-    while True:
-        q = mdp.backup(values)
-        backed_up = select(q)
-        iterations += 1
-        lower, upper = bracket(mdp, values, backed_up)
-        width = float((upper - lower).max())
-        if limit is None:
-            # The span of the change contracts by the discount, so this many steps do, rounding aside.
-            shrink = math.log(max(tol, 1e-300) / max(width, 1e-300))
-            limit = 3 + (math.ceil(shrink / math.log(mdp.discount)) if shrink < 0 and mdp.discount > 0 else 0)
-        if width <= tol or iterations >= limit:
-            break
-        values = backed_up
-    value = lower + (upper - lower) / 2
-    q += (value - backed_up)[:, None]
-    return Solution(value, lower, upper, q.argmax(axis=1), q, method, iterations, width <= tol, Accuracy.CERTIFIED)
+    with np.errstate(over="ignore", invalid="ignore"):
+        while True:
+            q = mdp.backup(values)
+            backed_up = select(q)
+            iterations += 1
+            lower, upper = bracket(mdp, values, backed_up)
+            width = float((upper - lower).max())
+            if limit is None:
+                # The span of the change contracts by the discount, so this many steps do, rounding aside.
+                shrink = math.log(max(tol, 1e-300)) - math.log(min(max(width, 1e-300), LARGEST))
+                limit = 3 + (math.ceil(shrink / math.log(mdp.discount)) if shrink < 0 and mdp.discount > 0 else 0)
+            if width <= tol or iterations >= limit:
+                break
+            values = backed_up
+        # Before the shift below, whose rounding could make an action look as good as the best.
+        policy = q.argmax(axis=1)
+        middle = lower / 2 + upper / 2
+        value = np.clip(np.where(np.isfinite(middle), middle, 0.0), lower, upper)
+        q += (value - backed_up)[:, None]
+    return Solution(value, lower, upper, policy, q, method, iterations, width <= tol, Accuracy.CERTIFIED)
 
 
 def solve(
