@@ -90,8 +90,6 @@ class Solution:
 
 def _outward(low: Float, high: Float) -> tuple[Float, Float]:
     """Move both ends outwards by more than the rounding of the few additions that made them."""
-    low = np.minimum(low, LARGEST)  # an end that overflowed inwards
-    high = np.maximum(high, -LARGEST)
     return low - 8 * UNIT_ROUNDOFF * np.abs(low), high + 8 * UNIT_ROUNDOFF * np.abs(high)
 
 
@@ -151,7 +149,7 @@ def bracket(mdp: TabularMDP, values: Float, backed_up: Float) -> tuple[Float, Fl
         high = backed_up + eta + max(factors[0] * most, factors[1] * most)
         # The sum's operands can be larger than the sum: widen by their rounding too.
         widen = 4 * u * (np.abs(backed_up) + abs(factors[1] * least) + abs(factors[1] * most)) + 4 * SMALLEST
-        # Where infinities have met, fmax and fmin keep the trivial end.
+        # If a sum overflows, so does its widening; where infinities meet, fmax and fmin keep the trivial end.
         return _outward(np.fmax(low - widen, trivial_low), np.fmin(high + widen, trivial_high))
 
 
