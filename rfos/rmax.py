@@ -7,6 +7,8 @@ section 5). Rewards here are known functions of a pair and its successor, so onl
 
 from __future__ import annotations
 
+import math
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -414,6 +416,15 @@ class _SoftmaxLearner:
         return softmax
 
 
+def _rounded_up(x: Fraction) -> float:
+    """Return the smallest float that is at least x, or infinity."""
+    try:
+        nearest = float(x)
+    except OverflowError:
+        return math.inf if x > 0 else -sys.float_info.max
+    return nearest if nearest >= x else math.nextafter(nearest, math.inf)
+
+
 class _OptimisticPlanner:
     """Canonical R-max during one run: its optimistic values, and what it plays."""
 
@@ -427,8 +438,14 @@ class _OptimisticPlanner:
         require_memory(stages * n_states * 8, f"a policy of {stages} stages", "choose a shorter horizon")
         high = process.reward_range[1]
         # A maximum rounded below the true one would make known pairs look better than unknown ones.
-        self.top = float(np.nextafter(high / (1.0 - self.discount), np.inf))
-        self.tops = np.nextafter(high * np.cumsum(self.discount ** np.arange(stages)), np.inf)
+        largest, discount = Fraction(high), Fraction(self.discount)
+        self.top = _rounded_up(largest / (1 - discount))
+        self.tops = np.empty(stages)
+        rest = 0.0
+        for stage in range(stages):
+            if math.isfinite(rest):
+                rest = _rounded_up(largest + discount * Fraction(rest))
+            self.tops[stage] = rest
         loss = float(PLANNING_SHARE) * (DEFAULT_ACCURACY if agent.epsilon is None else agent.epsilon)
         # Stopping at a change of `tolerance` loses at most 2 discount tolerance / (1 - discount) (P3).
         self.tolerance = loss * (1 - self.discount) / (2 * max(self.discount, 0.5))

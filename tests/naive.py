@@ -529,6 +529,12 @@ def run_paper(
     return Run(**played, q=state["q"], policy=policy, action_probabilities=probabilities)
 
 
+def rounded_up(x):
+    """Smallest float that is at least the Fraction x."""
+    nearest = float(x)
+    return nearest if Fraction(nearest) >= x else math.nextafter(nearest, math.inf)
+
+
 def run_rmax(
     process,
     *,
@@ -552,15 +558,16 @@ def run_rmax(
     discount, high = process.discount, process.reward_range[1]
     play = _begin(process, seed, m, horizon, starts, pooled)
     shape = (play.world.n_states, play.world.n_actions)
-    top = math.nextafter(high / (1.0 - discount), math.inf)
+    top = rounded_up(Fraction(high) / (1 - Fraction(discount)))
     loss = 0.01 * (0.01 if epsilon is None else epsilon)
     threshold = loss * (1 - discount) / (2 * max(discount, 0.5))
     plan = {"values": np.full(shape[0], top)}
 
     def replan():
         if planning == "episode":
-            sums = itertools.accumulate(np.float64(discount) ** np.arange(play.horizon))
-            tops = [math.nextafter(high * partial, math.inf) for partial in sums]
+            tops = [rounded_up(Fraction(high))]
+            while len(tops) < play.horizon:
+                tops.append(rounded_up(Fraction(high) + Fraction(discount) * Fraction(tops[-1])))
             plan["q"], plan["values"], plan["action"] = plan_horizon(play.model(), m, shape, discount, tops)
         else:
             arguments = (play.model(), m, shape, discount, top, threshold, plan["values"])
