@@ -92,8 +92,8 @@ def test_simulation_lemma_for_rewards_known_per_successor_holds():
     """|V^ - V| <= V_max t/(1-γ+γt) <= eps_P V_max/(2(1-γ)), t = eps_P/2, where r = r(s, a, s'): no factor γ."""
     rng = np.random.default_rng(23)
     for one, two, policy in pairs_of_models(200, seed=23, shift_rewards=False):
-        table = rng.integers(0, 11, (one.n_states, one.n_actions, one.n_states))
-        left, right = (m.with_rewards(lambda s, a, j, table=table: Fraction(int(table[s, a, j]), 10)) for m in (one, two))
+        tenths = rng.integers(0, 11, (one.n_states, one.n_actions, one.n_states)).tolist()
+        left, right = (m.with_rewards(lambda s, a, j, t=tenths: Fraction(t[s][a][j], 10)) for m in (one, two))
         g, t = one.discount, row_error(one, two) / 2
         assert distance(left.value(policy), right.value(policy)) <= t / ((1 - g) * (1 - g + g * t))
 
