@@ -373,7 +373,7 @@ def x4(softmax: bool = False) -> X4:
             name=name,
             label="X4",
             expression=expression,
-            source=f"X4; {_RFOS}",
+            source="X4, of this package: random restarts (union over start states of a binomial tail)",
             assumptions=assumptions,
             parameters=("n_states", "n_actions", "m", "horizon", "delta"),
         )
