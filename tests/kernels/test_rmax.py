@@ -189,13 +189,18 @@ def assert_agree(trace, expected):
         assert trace.action_probabilities.tobytes() == np.array(expected.action_probabilities).tobytes()
 
 
+# One hidden learner with two actions has a branch of its own in the kernel.
+PAPERS_SIZE = window_meta_games(hidden=True, games=normal_form_games(n_actions=(2, 2)))
+PROCESSES = st.one_of(window_meta_games(hidden=None), PAPERS_SIZE, mdps())
+
+
 def length(process, steps):
     """A length in steps, or in episodes where there is a horizon."""
     horizon = getattr(process, "horizon", None)
     return {"steps": steps} if horizon is None else {"episodes": -(-steps // horizon)}
 
 
-@given(st.one_of(window_meta_games(hidden=None), mdps()), SEEDS, st.integers(1, 4), st.data())
+@given(PROCESSES, SEEDS, st.integers(1, 4), st.data())
 @settings(max_examples=120)
 def test_run_paper_is_its_reference(process, seed, m, data):
     """The paper's agent in hidden and exact meta-games and in MDPs of every storage."""
@@ -206,7 +211,7 @@ def test_run_paper_is_its_reference(process, seed, m, data):
     assert_agree(trace, naive.run_paper(process, seed=seed, m=m, **arguments))
 
 
-@given(st.one_of(window_meta_games(hidden=None), mdps()), SEEDS, st.integers(1, 4), st.data())
+@given(PROCESSES, SEEDS, st.integers(1, 4), st.data())
 @settings(max_examples=160)
 def test_run_rmax_is_its_reference(process, seed, m, data):
     """Canonical R-max: stationary or planning episodes, pooled or not, with restarts from any set of states."""
@@ -230,6 +235,7 @@ def games_by_size():
     table = np.full((2, 2, 2, 2), 0.5)
     for window in (1, 2, 3):
         yield f"pennies-hidden-{window}", pennies, QLearner(), window
+        yield f"pennies-resetting-{window}", pennies, QLearner(reset=True), window
         yield f"pennies-window-{window}", pennies, WindowQLearner(), window
     for window in (1, 2):
         yield f"three-hidden-{window}", three, [QLearner(), QLearner(reset=True, exploration=0.3)], window
