@@ -51,6 +51,15 @@ def test_best_response_maximises_the_payoff_against_the_counted_actions(meeting)
     assert_plays_as_its_reference(meeting)
 
 
+@pytest.mark.parametrize("window", [1, 2, 3])
+@pytest.mark.parametrize("opponent", [WindowQLearner(), WindowQLearner(0.3, 0.2, 0.1), WindowBestResponse(0.1)])
+@pytest.mark.parametrize("game", [matching_pennies(), prisoners_dilemma(), public_goods(3)], ids=lambda game: game.name)
+def test_learners_replay_the_named_games_as_their_references(game, opponent, window):
+    """The order of the remembered steps matters."""
+    for player in range(1, game.n_players):
+        assert_plays_as_its_reference((game, player, opponent, WindowIndex(game.n_actions, window)))
+
+
 @given(meetings())
 def test_every_window_opponent_plays_a_distribution(meeting):
     """Rows are at least 0 and sum to 1."""

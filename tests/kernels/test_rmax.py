@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rfos._kernels import dp, random
 from rfos._kernels import rmax as kernels
-from rfos.games import matching_pennies, rock_paper_scissors, three_player_matching_pennies
+from rfos.games import NormalFormGame, matching_pennies, rock_paper_scissors, three_player_matching_pennies
 from rfos.mdp import TabularMDP
 from rfos.metagames import WindowMetaGame
 from rfos.opponents import MemoryOne, QLearner, WindowBestResponse, WindowQLearner
@@ -171,6 +171,17 @@ def test_play_informed_is_its_reference(meta_game, seed, n_steps):
     state = stream(seed)
     earned = kernels.play_informed(meta_game.world(), meta_game.learners(), state, n_steps, meta_game.n_actions)
     assert earned == naive.play_informed(meta_game, naive.generator(seed), n_steps)
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_the_informed_shaper_meets_two_learners_as_its_reference(reset):
+    """Best replies to the joint play of two learners, whose probabilities are multiplied."""
+    payoffs = np.random.default_rng(7).integers(0, 9, (3, 3, 2, 3)) / 8
+    learners = [QLearner(0.5, 0.3, reset=reset), QLearner(0.75, 0.6)]
+    meta_game = WindowMetaGame(NormalFormGame(payoffs), learners, window=1, discount=0.8, horizon=7)
+    for seed in range(5):
+        earned = kernels.play_informed(meta_game.world(), meta_game.learners(), stream(seed), 100, 3)
+        assert earned == naive.play_informed(meta_game, naive.generator(seed), 100)
 
 
 # Whole runs ------------------------------------------------------------------------------------------------------
