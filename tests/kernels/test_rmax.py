@@ -176,10 +176,10 @@ def test_play_informed_is_its_reference(meta_game, seed, n_steps):
 @pytest.mark.parametrize("reset", [False, True])
 def test_the_informed_shaper_meets_two_learners_as_its_reference(reset):
     """Best replies to the joint play of two learners, whose probabilities are multiplied."""
-    payoffs = np.random.default_rng(7).integers(0, 9, (3, 3, 2, 3)) / 8
     learners = [QLearner(0.5, 0.3, reset=reset), QLearner(0.75, 0.6)]
-    meta_game = WindowMetaGame(NormalFormGame(payoffs), learners, window=1, discount=0.8, horizon=7)
-    for seed in range(5):
+    for seed in range(10):
+        payoffs = np.random.default_rng(seed).integers(0, 9, (3, 3, 2, 3)) / 8
+        meta_game = WindowMetaGame(NormalFormGame(payoffs), learners, window=1, discount=0.8, horizon=7)
         earned = kernels.play_informed(meta_game.world(), meta_game.learners(), stream(seed), 100, 3)
         assert earned == naive.play_informed(meta_game, naive.generator(seed), 100)
 
