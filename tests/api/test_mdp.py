@@ -161,7 +161,7 @@ def test_what_was_handed_in_can_be_changed_without_changing_the_mdp():
 
 def test_duplicate_sparse_entries_are_summed():
     """Two entries for one successor are one branch."""
-    matrix = sp.coo_array(([0.25, 0.25, 0.5, 1.0], ([0, 0, 0, 1], [1, 1, 0, 0])), shape=(2, 2))
+    matrix = sp.csr_array(([0.25, 0.25, 0.5, 1.0], [1, 1, 0, 0], [0, 3, 4]), shape=(2, 2))
     mdp = TabularMDP(matrix, REWARDS, 0.5)
     assert mdp.branching == 2
     assert mdp.storage.data.tolist() == [0.5, 0.5, 1.0]

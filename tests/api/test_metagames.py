@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
+from rfos import _memory
 from rfos.games import NormalFormGame, matching_pennies, prisoners_dilemma, three_player_matching_pennies
 from rfos.metagames import WindowMetaGame
 from rfos.opponents import Always, MemoryOne, QLearner, WindowQLearner, tit_for_tat
@@ -88,13 +89,14 @@ def test_a_window_of_40_is_refused_before_anything_is_computed():
 
 
 @pytest.mark.parametrize("opponent", [QLearner(), WindowQLearner()])
-def test_what_does_not_fit_into_memory_is_refused_at_once(opponent):
-    """10^9 windows can be indexed but not stored: the message names bytes and limit, under 50 ms."""
-    meta_game = WindowMetaGame(matching_pennies(), opponent, window=15, discount=0.8)
+def test_what_does_not_fit_into_memory_is_refused_at_once(opponent, monkeypatch):
+    """The message names bytes and limit, under 50 ms: nothing was allocated before."""
+    monkeypatch.setattr(_memory, "available_bytes", lambda: 50_000_000)
+    meta_game = WindowMetaGame(matching_pennies(), opponent, window=11, discount=0.8)
     uses = [lambda: run(meta_game, Rmax(m=1), steps=1, bins=1), meta_game.world]
     for use in [*uses, meta_game.to_mdp] if meta_game.is_markov else uses:
         began = time.perf_counter()
-        with pytest.raises(MemoryError, match=r"window of 15 .* needs [\d,]+ bytes, above the limit .* smaller window"):
+        with pytest.raises(MemoryError, match=r"window of 11 .* needs [\d,]+ bytes, above the limit .* smaller window"):
             use()
         assert time.perf_counter() - began < 0.05
 
