@@ -11,7 +11,7 @@ import math
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -239,6 +239,20 @@ def coverage(process: Process, agent: Agent, *, horizon: int | None = None, unif
     uniform_starts : bool
         Whether episodes start uniformly in all meta-states.
     """
+    found = _theorem(process, agent, horizon, uniform_starts)
+    if found.theorem is None or agent.m is None:
+        return found
+    if agent.epsilon is None:
+        return Coverage(found.theorem, f"{found.reason}, for every epsilon and delta that m = {agent.m} is enough for")
+    needed = derived_m(process, replace(agent, m=None), horizon=horizon, uniform_starts=uniform_starts)
+    if agent.m < needed:
+        at = f"epsilon {agent.epsilon:g} and delta {agent.delta:g}"
+        return Coverage(None, f"m is {agent.m}, below the {needed} that {found.theorem} needs at {at}")
+    return found
+
+
+def _theorem(process: Process, agent: Agent, horizon: int | None, uniform_starts: bool) -> Coverage:
+    """Return the theorem whose assumptions hold, m aside."""
     if isinstance(process, WindowMetaGame) and not process.is_markov:
         return Coverage(None, "the opponent's state is hidden: the meta-game is not an MDP (only X6 applies)")
     if isinstance(agent, PaperRmax):
