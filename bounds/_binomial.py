@@ -124,8 +124,9 @@ def fewest_trials_of(groups: Sequence[tuple[int, Fraction]], k: int, q: Fraction
     Returns
     -------
     int
-        Proved: both sides of the inequality are enclosed at N and at N-1, with more digits until they
-        separate.
+        Both sides of the inequality are enclosed at N and at N-1, with more digits until they separate. The
+        truncation errors are proved; the rounding errors are bounded on the assumption that mpmath's elementary
+        functions lose no more than the 50 or so guard bits left for them.
 
     Raises
     ------

@@ -176,7 +176,7 @@ class Bound:
                 raise ValueError(f"{self.name} is 0 at this point and has no elasticity")
             number = walker.enclose(derivative) * walker.enclose(walker(s)) / walker.enclose(value)
             low, high = walker.ends(number)
-            if high - low > Fraction(1, 10**14):
+            if high - low > max(Fraction(1), abs(low)) / 10**15:
                 raise Undecided("elasticity")
             return float((low + high) / 2)
 

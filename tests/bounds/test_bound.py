@@ -49,7 +49,7 @@ def test_rational_formulas_stay_exact(x, y):
 
 
 @pytest.mark.usefixtures("backend")
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(x=POSITIVE, y=POSITIVE)
 def test_enclosures_hold_an_evaluation_at_sixty_digits(x, y):
     """lower <= value <= upper, within the digits asked for."""
@@ -224,11 +224,38 @@ def test_expressions_outside_the_language_are_refused():
         make(sp.gamma(epsilon)).evaluate(epsilon=0.5)
 
 
-@settings(deadline=None, max_examples=30)
-@given(n=st.integers(1, 10**6))
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize("gap", ["1e-30", "1e-60", "1e-200"])
+def test_cancellation_is_met_with_more_digits(gap):
+    """e^{x+h} - e^x = h e^x (1 + h/2 + …): value, logarithm, root, enclosure and elasticity for tiny h."""
+    x = Fraction(1, 2)
+    values = {"epsilon": x + Fraction(gap), "discount": x}
+    difference = sp.exp(epsilon) - sp.exp(discount)
+    h = float(gap)
+    assert make(difference).evaluate(**values) == pytest.approx(h * math.exp(0.5), rel=1e-15)
+    assert make(sp.log(difference)).evaluate(**values) == pytest.approx(math.log(h) + 0.5, rel=1e-15)
+    assert make(sp.sqrt(difference)).evaluate(**values) == pytest.approx(math.sqrt(h) * math.exp(0.25), rel=1e-15)
+    assert make(difference).elasticity("epsilon", **values) == pytest.approx(0.5 / h, rel=1e-14)
+    low, high = make(difference).ball(digits=35, **values)
+    assert 0 < high - low <= low / 10**35
+
+
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize(("p", "q"), [("1/7", "1/10"), ("1/1000", "1/3"), ("99/100", "1/1000000")])
+def test_bracket_that_stands_in_for_a_giant_quantile_holds_it(p, q):
+    """k/p <= N <= [k + ℓ + √(ℓ²+2ℓk)]/p + 1, to the digits asked for."""
+    bound = make(FewestTrials(n_states, epsilon, r_max))
+    values = {"n_states": 10**18, "epsilon": p, "r_max": q}
+    low, high = bound.ball(digits=3, **values)
+    assert low <= bound.evaluate(**values) <= high
+    assert 0 < high - low <= low / 10**3
+
+
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize("n", [1, 1000, 10**6, 10**45])
 def test_quantile_with_irrational_arguments_is_proved(n):
-    """FewestTrials(n, e^-3, e^-2) equals the quantile at fifty correct digits."""
+    """FewestTrials(n, e^-3, e^-2) equals the quantile at two hundred correct digits."""
     value = make(FewestTrials(n_states, sp.exp(-epsilon), sp.exp(-r_max))).evaluate(n_states=n, epsilon=3, r_max=2)
-    with mpmath.workdps(60):
-        p, q = (Fraction(int(mpmath.exp(-x) * 10**50), 10**50) for x in (3, 2))
+    with mpmath.workdps(220):
+        p, q = (Fraction(int(mpmath.exp(-x) * 10**200), 10**200) for x in (3, 2))
     assert value == make(FewestTrials(n_states, epsilon, r_max)).evaluate(n_states=n, epsilon=p, r_max=q)

@@ -62,7 +62,7 @@ def digits_for(values):
     return 60 + 4 * len(str(max(values["n_states"], values["branching"])))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(sizes=SIZES, weights=shares(["w_plan", "w_sim", "w_hor", "w_esc"]), share=unit("1/10", "9/10"))
 def test_t1_equals_an_independent_evaluation(sizes, weights, share):
     """m, H and p of T1 at rational points, written out again with mpmath at 60 digits or more."""
@@ -105,7 +105,7 @@ def log_ratio(values):
     return whole if whole >= 0 and x * values["discount"] ** whole == 1 else ratio
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(
     sizes=SIZES,
     horizon=st.integers(1, 40),
@@ -338,20 +338,3 @@ def test_default_weights_are_near_the_best_of_a_grid(kind):
             other["w_esc"] = 1 - sum(other.values())
             if other["w_esc"] > 0:
                 assert ours < steps.log10(**base, **other) + math.log10(1.05)
-
-
-def test_families_evaluate_in_milliseconds():
-    """A family is evaluated in under 50 ms once built: the best of three, so that a busy machine does not matter."""
-    import time
-
-    def best(call):
-        times = []
-        for _ in range(3):
-            start = time.perf_counter()
-            call()
-            times.append(time.perf_counter() - start)
-        return min(times)
-
-    assert best(lambda: t1().evaluate(**CONTINUING)) < 0.05
-    assert best(lambda: t1_episodic().evaluate(**EPISODIC)) < 0.05
-    assert best(lambda: x4().evaluate(n_states=256, n_actions=2, m=16094, horizon=10, delta=0.2)) < 0.05
