@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rfos.games import NormalFormGame, named_game
+    from rfos.grids import CubeGrid, LevelGrid, SimplexGrid
     from rfos.mdp import ShiftRegister, TabularMDP
     from rfos.metagames import WindowMetaGame
     from rfos.opponents import MemoryOne, QLearner, WindowBestResponse, WindowQLearner
@@ -22,6 +23,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "NormalFormGame": "games",
     "named_game": "games",
+    "CubeGrid": "grids",
+    "LevelGrid": "grids",
+    "SimplexGrid": "grids",
     "ShiftRegister": "mdp",
     "TabularMDP": "mdp",
     "WindowMetaGame": "metagames",
@@ -42,12 +46,15 @@ _HOMES = {
 
 __all__ = [
     "Accuracy",
+    "CubeGrid",
+    "LevelGrid",
     "MemoryOne",
     "NormalFormGame",
     "PaperRmax",
     "QLearner",
     "Rmax",
     "ShiftRegister",
+    "SimplexGrid",
     "Solution",
     "TabularMDP",
     "Trace",

@@ -116,6 +116,35 @@ def opponent_probabilities(opponent, game, player, history):
     return epsilon_greedy(payoff, opponent.exploration)
 
 
+# Grids -----------------------------------------------------------------------------------------------------------
+
+
+def locate(levels, p):
+    """The last cell that begins at or below p (the first where none does), and the share of it below p."""
+    cell = max([c for c in range(len(levels) - 1) if levels[c] <= p], default=0)
+    return cell, min(max((p - levels[cell]) / (levels[cell + 1] - levels[cell]), 0.0), 1.0)
+
+
+def corners(n_levels, cells, fractions):
+    """The corners (index, weight) on the way up: largest fraction first, of equal ones the later first."""
+    digits = list(cells)
+    walk = sorted(range(len(cells)), key=lambda i: (fractions[i], i), reverse=True)
+    heights = [1.0, *(fractions[i] for i in walk), 0.0]
+    result = []
+    for t in range(len(cells) + 1):
+        result.append((number(digits, [n_levels] * len(digits)), heights[t] - heights[t + 1]))
+        if t < len(walk):
+            digits[walk[t]] += 1
+    return result
+
+
+def interpolate(values, n_levels, cells, fractions):
+    total = 0.0
+    for index, weight in corners(n_levels, cells, fractions):
+        total += weight * values[index]
+    return total
+
+
 # Backups ---------------------------------------------------------------------------------------------------------
 
 
