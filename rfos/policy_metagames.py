@@ -1,0 +1,229 @@
+"""Case I meta-games: the meta-state is the opponents' inner policies on a grid, the meta-action the shaper's.
+
+One meta-step: the shaper picks its inner policy a, the opponents play ψ, the shaper earns its normalised return
+J_0(a, ψ), and the opponents move to the grid's rounding of L(a, ψ) (theory.md section 2). The *lumped* meta-state is ψ,
+the policies about to be played; the *joint* one of the papers is the joint policy last played.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from rfos._memory import available_bytes, require_memory
+from rfos.grids import BarycentricGrid
+from rfos.learners import Learner
+from rfos.mdp import TabularMDP
+from rfos.metagames import check_discount
+from rfos.stochastic_games import StochasticGame
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+SECONDS_PER_PAIR = 2e-4
+"""What one pair takes where no kernel evaluates it, for the estimate of the time."""
+
+
+@dataclass(frozen=True)
+class SizeEstimate:
+    """What a meta-game needs, known before anything is allocated.
+
+    Attributes
+    ----------
+    n_states, n_actions : int
+        Meta-states and meta-actions.
+    pairs : int
+    table_bytes : int
+        Memory of the table of all pairs.
+    limit : int
+        Bytes available.
+    """
+
+    n_states: int
+    n_actions: int
+    pairs: int
+    table_bytes: int
+    limit: int
+
+
+@dataclass(frozen=True, eq=False)
+class PolicyMetaGame:
+    """A discretised Case I meta-game for any number of players and actions.
+
+    Parameters
+    ----------
+    game : StochasticGame
+    opponents : sequence of Learner
+        One for each player from 1 on.
+    grids : sequence of grid, one for each player
+        The shaper's grid gives the meta-actions, the others' the meta-states.
+    discount : float in [0, 1)
+        Meta discount.
+    rounding : {"barycentric", "nearest"}
+        Where the opponents' next policies fall between grid points: on random corners with the right mean, or on the
+        nearest point (which freezes learners whose steps are short; theory.md N4).
+    joint : bool
+        Use the papers' meta-state, the joint policy last played, instead of the lumped one.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of opponents or grids do not fit the game, or a parameter is out of range.
+
+    Examples
+    --------
+    Matching Pennies once, pure policies, a learner that jumps to its better action: heads is answered by tails. The
+    shaper matches every time: V* = 1/(1-0.5) = 2.
+
+    >>> from rfos.games import matching_pennies
+    >>> from rfos.grids import SimplexGrid
+    >>> from rfos.learners import NaiveLearner
+    >>> from rfos.planning import solve
+    >>> from rfos.stochastic_games import one_shot
+    >>> pure = SimplexGrid(1, 2, 1)
+    >>> meta_game = PolicyMetaGame(one_shot(matching_pennies()), [NaiveLearner(2.0, "simplex")], [pure, pure], 0.5)
+    >>> solve(meta_game.to_mdp()).value.round(5).tolist()
+    [2.0, 2.0]
+    """
+
+    game: StochasticGame
+    opponents: Sequence[Learner]
+    grids: Sequence[BarycentricGrid]
+    discount: float
+    rounding: Literal["barycentric", "nearest"] = "barycentric"
+    joint: bool = False
+
+    def __post_init__(self) -> None:
+        """Check that everything fits; nothing is allocated."""
+        check_discount(self.discount)
+        object.__setattr__(self, "opponents", tuple(self.opponents))
+        object.__setattr__(self, "grids", tuple(self.grids))
+        if self.rounding not in ("barycentric", "nearest"):
+            raise ValueError(f"rounding is {self.rounding!r}: choose barycentric or nearest")
+        if len(self.opponents) != self.game.n_players - 1:
+            raise ValueError(
+                f"{len(self.opponents)} opponents for {self.game.n_players - 1} other players: give one for each"
+            )
+        if len(self.grids) != self.game.n_players:
+            raise ValueError(f"{len(self.grids)} grids for {self.game.n_players} players: give one for each")
+        for player, grid in enumerate(self.grids):
+            shape = (grid.n_states, grid.n_actions)
+            expected = (self.game.n_states, self.game.n_actions[player])
+            if shape != expected:
+                raise ValueError(
+                    f"the grid of player {player} is for (states, actions) {shape}, the game has {expected}"
+                )
+
+    @property
+    def n_opponent_policies(self) -> int:
+        """Number of joint policies of the opponents on the grid."""
+        return math.prod(grid.n_points for grid in self.grids[1:])
+
+    @property
+    def n_actions(self) -> int:
+        """Number of meta-actions: the shaper's policies on its grid."""
+        return self.grids[0].n_points
+
+    @property
+    def n_states(self) -> int:
+        """Number of meta-states: the opponents' policies, times the shaper's where the state is joint."""
+        return self.n_opponent_policies * (self.n_actions if self.joint else 1)
+
+    @property
+    def branching(self) -> int:
+        """Largest number of successors: 1 if rounded to the nearest point, else the corners of all opponents' cells."""
+        if self.rounding == "nearest":
+            return 1
+        return math.prod(grid.n_states * (grid.n_actions - 1) + 1 for grid in self.grids[1:])
+
+    def size_estimate(self) -> SizeEstimate:
+        """Return sizes and bytes, computed with Python integers before anything is allocated."""
+        pairs = self.n_states * self.n_actions
+        # A sparse row's indices and probabilities, its pointer, its reward, and one copy while it is put together.
+        per_pair = 2 * (16 * self.branching + 8) + 8
+        return SizeEstimate(self.n_states, self.n_actions, pairs, pairs * per_pair, available_bytes())
+
+    def policies(self, state: int) -> list[Float]:
+        """Return the opponents' policies of a lumped state, player 1 as the highest digit, shapes (S, A_i)."""
+        found = []
+        for grid in reversed(self.grids[1:]):
+            state, index = divmod(state, grid.n_points)
+            found.append(grid.policy(index))
+        return found[::-1]
+
+    @cached_property
+    def _lumped(self) -> tuple[Float, Int, Float, Float]:
+        """Rewards (X, A), corners and weights (X, A, C), and whether nearest rounding freezes a move (X, A)."""
+        size = self.size_estimate()
+        require_memory(size.table_bytes, f"the table of {size.pairs:,} pairs", "choose fewer levels")
+        n_opponents, n_actions = self.n_opponent_policies, self.n_actions
+        rewards = np.empty((n_opponents, n_actions))
+        corners = np.empty((n_opponents, n_actions, self.branching), np.int64)
+        weights = np.empty((n_opponents, n_actions, self.branching))
+        frozen = np.zeros((n_opponents, n_actions))
+        own = [self.grids[0].policy(a) for a in range(n_actions)]
+        for x, a in itertools.product(range(n_opponents), range(n_actions)):
+            played = [own[a], *self.policies(x)]
+            rewards[x, a] = self.game.returns(played)[0]
+            following = [o.update(self.game, i, played) for i, o in enumerate(self.opponents, start=1)]
+            corners[x, a], weights[x, a] = self._round(following)
+            moved = any(not np.array_equal(p, q) for p, q in zip(following, played[1:], strict=True))
+            frozen[x, a] = moved and self._nearest(following) == x
+        return rewards, corners, weights, frozen
+
+    def _nearest(self, following: Sequence[Float]) -> int:
+        index = 0
+        for grid, policy in zip(self.grids[1:], following, strict=True):
+            index = index * grid.n_points + int(grid.nearest(policy))
+        return index
+
+    def _round(self, following: Sequence[Float]) -> tuple[Int, Float]:
+        """Return the successors (C,) and their probabilities (C,); opponents are rounded independently."""
+        if self.rounding == "nearest":
+            return np.array([self._nearest(following)]), np.ones(1)
+        indices, weights = np.zeros(1, np.int64), np.ones(1)
+        for grid, policy in zip(self.grids[1:], following, strict=True):
+            own, share = grid.barycentric(policy)
+            indices = (indices[:, None] * grid.n_points + own).ravel()
+            weights = (weights[:, None] * share).ravel()
+        return indices, weights
+
+    @property
+    def frozen_share(self) -> float:
+        """Share of pairs in which the learner moves but nearest rounding would put it back where it was."""
+        return float(self._lumped[3].mean())
+
+    def to_mdp(self) -> TabularMDP:
+        """Return the meta-game as a TabularMDP.
+
+        Lumped, the state is the opponents' policies about to be played. Joint, it is (opponents' policies, own policy)
+        last played, own policy as the low digit; the opponents then play the rounding of L(last played).
+
+        Raises
+        ------
+        MemoryError
+            If the table does not fit; nothing is allocated then.
+        """
+        rewards, corners, weights, _ = self._lumped
+        n_opponents, n_actions, n_corners = corners.shape
+        pairs = n_opponents * n_actions
+        pointers = np.arange(0, pairs * n_corners + 1, n_corners)
+        lumped = sp.csr_array((weights.ravel(), corners.ravel(), pointers), shape=(pairs, n_opponents))
+        lumped.sum_duplicates()
+        if not self.joint:
+            return TabularMDP(lumped, rewards, self.discount)
+        # After (x, a) the opponents play y with probability lumped[(x, a), y]; own policy b then leads to (y, b).
+        moves = sp.coo_array(lumped)
+        own = np.arange(n_actions)
+        rows = (moves.row[:, None] * n_actions + own).ravel()
+        columns = (moves.col[:, None] * n_actions + own).ravel()
+        joint = sp.csr_array((np.repeat(moves.data, n_actions), (rows, columns)), shape=(pairs * n_actions, pairs))
+        return TabularMDP(joint, lumped @ rewards, self.discount)
