@@ -10,7 +10,6 @@ import hashlib
 import importlib.resources
 import json
 import math
-import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
@@ -24,6 +23,7 @@ from scipy import stats
 
 import bounds.rmax
 from rfos._kernels import rmax as kernels
+from rfos._threads import n_cores
 from rfos.games import named_game
 from rfos.metagames import WindowMetaGame, check_discount
 from rfos.opponents import QLearner, WindowOpponent, WindowQLearner
@@ -653,8 +653,7 @@ def reproduce(
         If `jobs` is below 1.
     """
     chosen = Experiment() if experiment is None else experiment
-    workers = len(os.sched_getaffinity(0)) if jobs is None and hasattr(os, "sched_getaffinity") else jobs
-    workers = (os.cpu_count() or 1) if workers is None else workers
+    workers = n_cores() if jobs is None else jobs
     if workers < 1:
         raise ValueError(f"jobs is {jobs}: give at least 1 thread")
     flag = threading.Event() if cancelled is None else cancelled

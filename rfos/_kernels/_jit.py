@@ -60,7 +60,7 @@ def _cache_directory() -> Path | None:
 _CACHE_DIRECTORY = _cache_directory()
 
 
-def _compile(function: Callable[Parameters, Result], parallel: bool) -> Callable[Parameters, Result]:
+def kernel(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
     """Compile a kernel: no GIL, no fastmath, integers wrap, divisions by zero are the caller's to exclude.
 
     With ``NUMBA_DISABLE_JIT=1`` the plain Python function runs, with NumPy's overflow warnings off because the
@@ -74,8 +74,7 @@ def _compile(function: Callable[Parameters, Result], parallel: bool) -> Callable
                 return function(*args, **kwargs)
 
         return interpreted
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": BOUNDSCHECK, "parallel": parallel}
-    dispatcher: Any = numba.njit(**options)(function)
+    dispatcher: Any = numba.njit(nogil=True, error_model="numpy", boundscheck=BOUNDSCHECK)(function)
     if _CACHE_DIRECTORY is not None:
         # Numba reads its cache folder from a global when caching is enabled; it is set for this moment only,
         # so that the kernels of other packages stay where they were.
@@ -87,13 +86,3 @@ def _compile(function: Callable[Parameters, Result], parallel: bool) -> Callable
             numba_config.CACHE_DIR = previous
     compiled: Callable[Parameters, Result] = dispatcher
     return compiled
-
-
-def kernel(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Compile a serial kernel, cached on disk."""
-    return _compile(function, parallel=False)
-
-
-def parallel_kernel(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Compile a kernel whose `prange` loops run on all cores, over rows that write their own slots."""
-    return _compile(function, parallel=True)

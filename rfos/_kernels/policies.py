@@ -11,9 +11,8 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import prange
 
-from rfos._kernels._jit import kernel, parallel_kernel
+from rfos._kernels._jit import kernel
 from rfos._kernels.grids import locate
 
 Array = Any
@@ -248,48 +247,76 @@ def mean_of_corners(values, strides, places, keys):
     return (total + left * values[corner]) / UNIT
 
 
-@parallel_kernel
-def improve(rewards, places, strides, discount, values, new_values, policy):
-    """Fill `new_values` (X,) and the greedy `policy` (X,), ties by index, from `values` (X,)."""
-    n_actions = rewards.shape[1]
-    for x in prange(rewards.shape[0]):
-        keys = np.empty(strides.shape[0], np.int64)
-        best = -np.inf
+@kernel
+def backup_places(rewards, places, strides, discount, values, q):
+    """Fill `q` (X, A) from a table of `rewards` (X, A) and `places` (X, A, S) and from `values` (X,)."""
+    keys = np.empty(strides.shape[0], np.int64)
+    for x in range(rewards.shape[0]):
+        for a in range(rewards.shape[1]):
+            mean = mean_of_corners(values, strides, places[x, a], keys)
+            q[x, a] = np.float64(rewards[x, a]) + discount * mean
+
+
+@kernel
+def improve_places(rewards, places, strides, discount, values, new_values, policy, first, last):
+    """Fill `new_values` (X,) and `policy` (X,) for meta-states `first` to `last` - 1; ties by index."""
+    keys = np.empty(strides.shape[0], np.int64)
+    for x in range(first, last):
+        best = 0.0
         chosen = 0
-        for a in range(n_actions):
-            q = np.float64(rewards[x, a]) + discount * mean_of_corners(values, strides, places[x, a], keys)
-            if q > best:
+        for a in range(rewards.shape[1]):
+            mean = mean_of_corners(values, strides, places[x, a], keys)
+            q = np.float64(rewards[x, a]) + discount * mean
+            if a == 0 or q > best:
                 best = q
                 chosen = a
         new_values[x] = best
         policy[x] = chosen
 
 
-@parallel_kernel
-def evaluate(rewards, places, strides, discount, policy, values, new_values):
-    """Fill `new_values` (X,) with one backup of `values` (X,) under a `policy` (X,)."""
-    for x in prange(rewards.shape[0]):
-        keys = np.empty(strides.shape[0], np.int64)
-        a = policy[x]
-        new_values[x] = np.float64(rewards[x, a]) + discount * mean_of_corners(values, strides, places[x, a], keys)
+@kernel
+def corners_of_places(places, strides, successor, probability):
+    """Fill the corners `successor` (n, S+1) and weights `probability` (n, S+1) of `places` (n, S)."""
+    n_entries = strides.shape[0]
+    keys = np.empty(n_entries, np.int64)
+    for n in range(places.shape[0]):
+        corner = np.int64(0)
+        for i in range(n_entries):
+            packed = np.int64(places[n, i])
+            corner += (packed >> SHIFT) * strides[i]
+            keys[i] = (packed & (UNIT - 1)) << 8 | i
+        # Descending; the same order as `mean_of_corners` walks.
+        order = np.sort(keys)[::-1]
+        left = np.int64(UNIT)
+        for i in range(n_entries):
+            fraction = order[i] >> 8
+            successor[n, i] = corner
+            probability[n, i] = (left - fraction) / UNIT
+            if fraction > 0:
+                corner += strides[order[i] & 255]
+            left = fraction
+        successor[n, n_entries] = corner
+        probability[n, n_entries] = left / UNIT
 
 
-@parallel_kernel
-def roll_out(game, rule, iterated, own_levels, levels, strides, discount, values, policy, starts, returns, moves):
+@kernel
+def roll_out(
+    game, rule, iterated, own_levels, levels, strides, discount, values, policy, starts, returns, moves, first, last
+):
     """Play the continuous meta-game from `starts` (N, S), the opponent unrounded; fill `returns` (N, 2) per step.
 
-    With an empty `policy` the shaper looks one step ahead with `values`; else it plays that of the nearest grid point.
-    `moves` (N, T) receives its actions.
+    Only starts `first` to `last` - 1, so that threads share the work. With an empty `policy` the shaper looks one step
+    ahead with `values`; else it plays that of the nearest grid point. `moves` (N, T) receives its actions.
     """
     n_states = starts.shape[1]
     n_actions = own_levels.shape[0] ** n_states
-    for n in prange(starts.shape[0]):
-        system = np.empty((n_states, n_states))
-        vectors = np.empty((3, n_states))
-        own, following = np.empty(n_states), np.empty(n_states)
+    system = np.empty((n_states, n_states))
+    vectors = np.empty((3, n_states))
+    own, following = np.empty(n_states), np.empty(n_states)
+    keys = np.empty(n_states, np.int64)
+    places = np.empty(n_states, np.int64)
+    for n in range(first, last):
         other = starts[n].copy()
-        keys = np.empty(n_states, np.int64)
-        places = np.empty(n_states, np.int64)
         returns[n, 0] = 0.0
         returns[n, 1] = 0.0
         for step in range(moves.shape[1]):
@@ -324,20 +351,16 @@ def roll_out(game, rule, iterated, own_levels, levels, strides, discount, values
             other[:] = following
 
 
-@parallel_kernel
-def fill(game, rule, iterated, own_levels, levels, nearest, first, rewards, places):
-    """Fill `rewards` (X, A) float32 and `places` (X, A, S) uint16 of meta-states first, first + 1, ...
-
-    Rows of meta-states are independent, so they may run in any order on any thread.
-    """
+@kernel
+def fill(game, rule, iterated, own_levels, levels, nearest, rewards, places, first, last):
+    """Fill `rewards` (X, A) float32 and `places` (X, A, S) uint16 of meta-states `first` to `last` - 1."""
     n_states = game.initial.shape[0]
-    n_actions = rewards.shape[1]
-    for x in prange(rewards.shape[0]):
-        system = np.empty((n_states, n_states))
-        vectors = np.empty((3, n_states))
-        own, other, following = np.empty(n_states), np.empty(n_states), np.empty(n_states)
-        unpack(first + x, levels, other)
-        for a in range(n_actions):
+    system = np.empty((n_states, n_states))
+    vectors = np.empty((3, n_states))
+    own, other, following = np.empty(n_states), np.empty(n_states), np.empty(n_states)
+    for x in range(first, last):
+        unpack(x, levels, other)
+        for a in range(rewards.shape[1]):
             unpack(a, own_levels, own)
             if iterated:
                 rewards[x, a] = play_iterated(game, own, other, rule, following)[0]
@@ -347,14 +370,37 @@ def fill(game, rule, iterated, own_levels, levels, nearest, first, rewards, plac
                 places[x, a, s] = place(levels, nearest, following[s])
 
 
-@parallel_kernel
-def hold(game, rule, iterated, policies, starts, n_steps, returns):
-    """Fill `returns` (M, N, 2) per step of shapers that hold a policy (M, S) against opponents from `starts` (N, S)."""
+@kernel
+def frozen_moves(levels, strides, rewards, places, first, last):
+    """Return how many pairs of meta-states `first` to `last` - 1 move, but by less than half a cell everywhere."""
+    count = 0
+    for x in range(first, last):
+        for a in range(rewards.shape[1]):
+            moved = False
+            back = np.int64(0)
+            for s in range(strides.shape[0]):
+                packed = np.int64(places[x, a, s])
+                cell, fraction = packed >> SHIFT, packed & (UNIT - 1)
+                moved = moved or fraction > 0
+                if fraction > 0:
+                    p = levels[cell] + (levels[cell + 1] - levels[cell]) * fraction / UNIT
+                    cell += np.int64(p - levels[cell] >= levels[cell + 1] - p)
+                back += cell * strides[s]
+            count += np.int64(moved and back == x)
+    return count
+
+
+@kernel
+def hold(game, rule, iterated, policies, starts, n_steps, returns, first, last):
+    """Fill `returns` (M, N, 2) per step of shapers who hold policy m (M, S) against opponents from `starts` (N, S).
+
+    Only policies `first` to `last` - 1, so that threads share the work.
+    """
     n_states = starts.shape[1]
-    for m in prange(policies.shape[0]):
-        system = np.empty((n_states, n_states))
-        vectors = np.empty((3, n_states))
-        other, following = np.empty(n_states), np.empty(n_states)
+    system = np.empty((n_states, n_states))
+    vectors = np.empty((3, n_states))
+    other, following = np.empty(n_states), np.empty(n_states)
+    for m in range(first, last):
         for n in range(starts.shape[0]):
             other[:] = starts[n]
             returns[m, n, 0] = 0.0
