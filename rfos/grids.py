@@ -159,11 +159,13 @@ class SimplexGrid:
     def mean_displacement(self) -> Fraction:
         """Largest expected distance of a policy from the corner that barycentric rounding draws.
 
-        It is the radius for one inner state; 2 - 1/(n/(n+1) + n'/(n'+1)) times the radius, n + n' = S + 1 as equal as
-        may be, for two actions (below 3/2); else an upper bound, twice the radius.
+        For one inner state it is the radius. For two actions it is the radius times 2 - 1/(n/(n+1) + n'/(n'+1)), where
+        n + n' = S + 1 as equal as may be: 1, 8/7, 5/4, .. up to 3/2. Else an upper bound, (A-½)/levels for even A,
+        (A-1)/levels for odd, which many inner states approach; below twice the radius.
         """
         if self.n_states > 1 and self.n_actions > 2:
-            return 2 * self.radius
+            steps = self.n_actions - (Fraction(1, 2) if self.n_actions % 2 == 0 else 1)
+            return min(Fraction(2), steps / self.levels)
         return _spread(self.n_states) * self.radius
 
     @cached_property
@@ -471,7 +473,7 @@ class CubeGrid:
     """Cell centres of the unit cube of all S·A probabilities, rows projected on the simplex (N2, the paper's style).
 
     Centres are not policies; `policy` returns their Euclidean projections, of which many coincide, so that there is no
-    index of a policy. The pure policies are missing, except by projection, and there is no barycentric rounding.
+    index of a policy. The pure policies are missing, and so there is no barycentric rounding.
     Index: the S·A cell numbers are digits, first inner state and first action the highest.
 
     Parameters
@@ -665,7 +667,7 @@ def _kuhn(fractions: Float) -> tuple[NDArray[np.bool_], Float]:
 
 
 def _spread(n_states: int) -> Fraction:
-    """Return the largest mean of max_s 2|corner - x| over x in a unit cube: 1, 8/7, 6/5, .. up to 3/2."""
+    """Return the largest mean of max_s 2|corner - x| over x in a unit cube: 1, 8/7, 5/4, .. up to 3/2."""
     low, high = (n_states + 1) // 2, (n_states + 2) // 2
     return 2 - 1 / (Fraction(low, low + 1) + Fraction(high, high + 1))
 
