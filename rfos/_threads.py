@@ -1,23 +1,71 @@
-"""Kernels on all cores: threads run disjoint ranges, so results do not depend on how many there are."""
+"""Run a kernel over ranges of states on all processors; kernels release the GIL, so plain threads do."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from types import TracebackType
+
+SMALL = 20_000
+"""Products per sweep below which one thread is faster than handing out the work."""
 
 
-def n_cores() -> int:
+def processors() -> int:
     """Return the number of processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not every system tells
+        return os.cpu_count() or 1
 
 
-def in_ranges(work: Callable[[int, int], None], n: int, *, pieces_per_core: int = 8) -> None:
-    """Call work(first, last) for ranges that cover 0 .. n-1, on all cores; an exception in one is raised here."""
-    cores = n_cores()
-    pieces = max(1, min(n, cores * pieces_per_core))
-    edges = [n * i // pieces for i in range(pieces + 1)]
-    with ThreadPoolExecutor(cores) as pool:
-        for future in [pool.submit(work, first, last) for first, last in pairwise(edges)]:
+def split(n: int, parts: int) -> list[tuple[int, int]]:
+    """Return `parts` ranges that cover 0 to n - 1, of nearly equal length, none empty.
+
+    Examples
+    --------
+    >>> split(5, 2), split(2, 4)
+    ([(0, 2), (2, 5)], [(0, 1), (1, 2)])
+    """
+    parts = max(1, min(parts, n))
+    return [(n * i // parts, n * (i + 1) // parts) for i in range(parts)]
+
+
+class Threads:
+    """A pool of threads for as long as a `with` block lasts; none where `work` per sweep is small.
+
+    Parameters
+    ----------
+    work : int
+        Products per sweep.
+    """
+
+    def __init__(self, work: int) -> None:
+        self.count = processors() if work >= SMALL else 1
+        self.pool = ThreadPoolExecutor(self.count) if self.count > 1 else None
+
+    def __enter__(self) -> Threads:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop the threads."""
+        if self.pool is not None:
+            self.pool.shutdown()
+
+    def each(self, ranges: list[tuple[int, int]], call: Callable[[int, int, int], object]) -> None:
+        """Call `call(i, first, last)` for the i-th range, in any order, several at a time."""
+        if self.pool is None or len(ranges) == 1:
+            for i, (first, last) in enumerate(ranges):
+                call(i, first, last)
+            return
+        for future in [self.pool.submit(call, i, *ends) for i, ends in enumerate(ranges)]:
             future.result()
+
+
+def in_ranges(work: Callable[[int, int], None], n: int) -> None:
+    """Call work(first, last) for ranges that cover 0 to n - 1, on all processors."""
+    with Threads(SMALL) as threads:
+        threads.each(split(n, 8 * threads.count), lambda _, first, last: work(first, last))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from rfos._kernels import dp
+from rfos._memory import require_memory
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -19,8 +20,21 @@ ROW_SUM_TOL = 1e-9
 """How far a row of transition probabilities may sum from 1; the certificates of `planning` account for it."""
 
 
+class Chain(NamedTuple):
+    """The Markov chain of one policy: row s holds the entries start[s] to start[s+1] - 1."""
+
+    start: Int  # (S+1,) int64
+    successor: NDArray[np.int32]  # (nnz,)
+    probability: Float  # (nnz,)
+    reward: Float  # (S,) expected reward per step
+
+
 class Storage(Protocol):
-    """Transitions of an MDP, however they are kept."""
+    """Transitions of an MDP, however they are kept.
+
+    Iterative solvers need `improve` and `chain` only: neither takes memory per pair, so rows may be computed on the
+    fly. `backup` and `branches` are for MDPs of which a table (S, A) fits.
+    """
 
     @property
     def n_states(self) -> int:
@@ -48,6 +62,19 @@ class Storage(Protocol):
 
     def reward_shape(self) -> tuple[int, int]:
         """Return the shape that rewards must have."""
+        ...
+
+    def improve(
+        self, rewards: Float, discount: float, values: Float, new_values: Float, policy: Int, first: int, last: int
+    ) -> None:
+        """For states `first` to `last` - 1, fill `new_values` with max over a of Q and `policy` with its first argmax.
+
+        Q is the one of `backup`, bit for bit. Threads call it for disjoint ranges at once: it holds no lock.
+        """
+        ...
+
+    def chain(self, rewards: Float, policy: Int) -> Chain:
+        """Return transitions and expected rewards under a policy, one action per state (S,)."""
         ...
 
     def backup(self, rewards: Float, discount: float, values: Float, q: Float) -> None:
@@ -139,6 +166,19 @@ class Dense:
         """Return (S, A)."""
         return self.n_states, self.n_actions
 
+    def improve(
+        self, rewards: Float, discount: float, values: Float, new_values: Float, policy: Int, first: int, last: int
+    ) -> None:
+        """Fill `new_values` and `policy` with the maxima of Q and their actions, states `first` to `last` - 1."""
+        dp.improve_dense(self.transitions, rewards, discount, values, new_values, policy, first, last)
+
+    def chain(self, rewards: Float, policy: Int) -> Chain:
+        """Return transitions and expected rewards under a policy (S,)."""
+        states = np.arange(self.n_states)
+        start = self.n_states * np.arange(self.n_states + 1)
+        successor = np.tile(states.astype(np.int32), self.n_states)
+        return Chain(start, successor, self.transitions[states, policy].ravel(), rewards[states, policy])
+
     def backup(self, rewards: Float, discount: float, values: Float, q: Float) -> None:
         """Fill `q` (S, A) with rewards + discount * transitions @ values."""
         dp.backup_dense(self.transitions, rewards, discount, values, q)
@@ -154,7 +194,7 @@ class Sparse:
     """Transitions as compressed rows s * n_actions + a: `indptr` (S*A+1,), `indices` (nnz,), `data` (nnz,)."""
 
     indptr: Int
-    indices: Int
+    indices: NDArray[np.int32]
     data: Float
     n_actions: int
 
@@ -163,7 +203,7 @@ class Sparse:
         """Copy a dense or sparse matrix (S*A, S), duplicates summed."""
         matrix: Any = sp.csr_array(rows, dtype=np.float64, copy=True)
         matrix.sum_duplicates()
-        parts = (matrix.indptr.astype(np.int64), matrix.indices.astype(np.int64), matrix.data)
+        parts = (matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data)
         for part in parts:
             _read_only(part)
         return cls(*parts, n_actions)
@@ -193,6 +233,23 @@ class Sparse:
     def reward_shape(self) -> tuple[int, int]:
         """Return (S, A)."""
         return self.n_states, self.n_actions
+
+    def improve(
+        self, rewards: Float, discount: float, values: Float, new_values: Float, policy: Int, first: int, last: int
+    ) -> None:
+        """Fill `new_values` and `policy` with the maxima of Q and their actions, states `first` to `last` - 1."""
+        dp.improve_sparse(
+            self.indptr, self.indices, self.data, rewards, discount, values, new_values, policy, first, last
+        )
+
+    def chain(self, rewards: Float, policy: Int) -> Chain:
+        """Return transitions and expected rewards under a policy (S,)."""
+        pair = np.arange(self.n_states) * self.n_actions + policy
+        start = np.zeros(self.n_states + 1, np.int64)
+        np.cumsum(self.indptr[pair + 1] - self.indptr[pair], out=start[1:])
+        chain = Chain(start, np.empty(start[-1], np.int32), np.empty(start[-1]), rewards.ravel()[pair])
+        dp.chain_sparse(self.indptr, self.indices, self.data, pair, start, chain.successor, chain.probability)
+        return chain
 
     def backup(self, rewards: Float, discount: float, values: Float, q: Float) -> None:
         """Fill `q` (S, A) with rewards + discount * transitions @ values."""
@@ -251,6 +308,18 @@ class Deterministic:
     def reward_shape(self) -> tuple[int, int]:
         """Return (S, A)."""
         return self.n_states, self.n_actions
+
+    def improve(
+        self, rewards: Float, discount: float, values: Float, new_values: Float, policy: Int, first: int, last: int
+    ) -> None:
+        """Fill `new_values` and `policy` with the maxima of Q and their actions, states `first` to `last` - 1."""
+        dp.improve_deterministic(self.successor, rewards, discount, values, new_values, policy, first, last)
+
+    def chain(self, rewards: Float, policy: Int) -> Chain:
+        """Return transitions and expected rewards under a policy (S,)."""
+        states = np.arange(self.n_states)
+        successor = self.successor[states, policy].astype(np.int32)
+        return Chain(np.arange(self.n_states + 1), successor, np.ones(self.n_states), rewards[states, policy])
 
     def backup(self, rewards: Float, discount: float, values: Float, q: Float) -> None:
         """Fill `q` (S, A) with rewards + discount * values of the successors."""
@@ -318,6 +387,21 @@ class ShiftRegister:
         """Return (A, B): the reward is a function of the joint action."""
         return self.n_actions, self.branching
 
+    def improve(
+        self, rewards: Float, discount: float, values: Float, new_values: Float, policy: Int, first: int, last: int
+    ) -> None:
+        """Fill `new_values` and `policy` with the maxima of Q and their actions, states `first` to `last` - 1."""
+        dp.improve_shift(
+            self.shifted, self.offset, self.probability, rewards, discount, values, new_values, policy, first, last
+        )
+
+    def chain(self, rewards: Float, policy: Int) -> Chain:
+        """Return transitions and expected rewards under a policy (S,)."""
+        start = self.branching * np.arange(self.n_states + 1)
+        chain = Chain(start, np.empty(start[-1], np.int32), self.probability.ravel(), np.empty(self.n_states))
+        dp.chain_shift(self.shifted, self.offset, self.probability, rewards, policy, chain.successor, chain.reward)
+        return chain
+
     def backup(self, rewards: Float, discount: float, values: Float, q: Float) -> None:
         """Fill `q` (S, A) with the expected rewards + discount * transitions @ values."""
         dp.backup_shift(self.shifted, self.offset, self.probability, rewards, discount, values, q)
@@ -374,7 +458,7 @@ class TabularMDP:
     Attributes
     ----------
     storage : Storage
-        The transitions; `storage.backup` is the Bellman backup that all solvers use.
+        The transitions; `storage.improve` is the Bellman backup that all solvers use.
     rewards : ndarray of float64
     row_defect : float
         Largest distance of a stored row's sum from 1; certificates account for it.
@@ -449,7 +533,15 @@ class TabularMDP:
         return self.storage.nbytes + self.rewards.nbytes
 
     def backup(self, values: Float) -> Float:
-        """Return Q = R + discount * P V, shape (S, A), of values (S,)."""
+        """Return Q = R + discount * P V, shape (S, A), of values (S,).
+
+        Raises
+        ------
+        MemoryError
+            If that table does not fit this machine.
+        """
+        needed = 8 * self.n_states * self.n_actions
+        require_memory(needed, "a table of all action values", "use solve, which needs memory per state only")
         q = np.empty((self.n_states, self.n_actions))
         self.storage.backup(self.rewards, self.discount, np.ascontiguousarray(values, np.float64), q)
         return q

@@ -21,20 +21,39 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.optimize
+import scipy.sparse as sp
+import scipy.sparse.linalg
 from numpy.typing import ArrayLike, NDArray
 
-from rfos.mdp import TabularMDP
+from rfos._kernels import dp
+from rfos._memory import require_memory
+from rfos._threads import Threads, split
+from rfos.mdp import Chain, TabularMDP
 
 Float = NDArray[np.float64]
+Int = NDArray[np.int64]
 
 UNIT_ROUNDOFF = 2.0**-53
 SMALLEST = 2.0**-1074
 LARGEST = float(np.finfo(np.float64).max)
+HUGE = 1e300
 POLICY_SUM_TOL = 1e-9
+
+DENSE_STATES = 500
+"""Up to this size linear equations are solved as a dense matrix, and "auto" is policy iteration."""
+GAUSS_SEIDEL_BLOCKS = 4
+"""Blocks of states swept at once; a constant, so that results do not depend on the number of processors."""
+SETTLED = 0.1
+"""A policy is evaluated until the span of the changes is this share of the span of the improvement."""
+ROUNDS = 10
+"""Rounds of three sweeps for which a policy is evaluated at most, plus one per action."""
 
 
 class Accuracy(enum.Enum):
@@ -52,7 +71,7 @@ class Accuracy(enum.Enum):
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """Values of an MDP, each with its bracket.
+    """Values of an MDP, each with its bracket. Action values are `mdp.backup(solution.value)`, where they fit.
 
     Attributes
     ----------
@@ -61,30 +80,33 @@ class Solution:
     lower, upper : ndarray, shape (S,)
         lower <= V <= upper, for V = V* (`solve`) or V^pi (`evaluate_policy`).
     policy : ndarray of int64, shape (S,)
-        Greedy for the action values of the last backup, ties by index. From `solve` its own value is at least `lower`
-        in every state.
-    q : ndarray, shape (S, A)
-        Action values of the last backup, shifted by the same midpoint as `value`.
+        From `solve`: greedy for the last backup, ties by index; its own value is at least `lower` in every state.
+        From `evaluate_policy`: the policy evaluated, probabilities of shape (S, A) if it was given so.
     method : str
+        The method that was used.
     iterations : int
+        Backups over all actions (of the policy, in `evaluate_policy`); sweeps that evaluate a policy in between are
+        not counted.
     converged : bool
         Whether every bracket is at most `tol` wide; if not, the brackets hold all the same.
     accuracy : Accuracy
+    exact : tuple of Fraction, length S, or None
+        The values themselves where they were computed in rational arithmetic.
     """
 
     value: Float
     lower: Float
     upper: Float
-    policy: NDArray[np.int64]
-    q: Float
+    policy: NDArray[Any]
     method: str
     iterations: int
     converged: bool
     accuracy: Accuracy
+    exact: tuple[Fraction, ...] | None = None
 
     def __post_init__(self) -> None:
         """Make the arrays read-only."""
-        for array in (self.value, self.lower, self.upper, self.policy, self.q):
+        for array in (self.value, self.lower, self.upper, self.policy):
             array.setflags(write=False)
 
 
@@ -102,6 +124,77 @@ def _constant_value(reward: float, factors: tuple[float, float], towards: float)
     return math.nextafter(min(ends) if towards < 0 else max(ends), towards)
 
 
+class Change(NamedTuple):
+    """What one sweep changed: smallest and largest new - old, and the largest absolute old value."""
+
+    least: float
+    most: float
+    largest: float
+
+
+class _Margins(NamedTuple):
+    """How far a backup is widened below and above, and by how much of that rounding is to blame."""
+
+    low: float
+    high: float
+    rounding: float
+
+
+class _Certifier:
+    """The brackets of one MDP: what does not depend on the candidate vector is computed once."""
+
+    def __init__(self, mdp: TabularMDP) -> None:
+        discount = mdp.discount
+        u = UNIT_ROUNDOFF
+        low, high = mdp.reward_range
+        # 1 - discount is exact in floats from 1/2 up (Sterbenz); below, 4u covers it, and 2u the discount itself.
+        at_least = 1.0 / (1.0 - discount * (1 - 2 * u)) * (1 - 4 * u)
+        at_most = 1.0 / (1.0 - discount * (1 + 2 * u)) * (1 + 4 * u) if discount * (1 + 2 * u) < 1 else math.inf
+        self.discount = discount
+        self.trivial = (
+            _constant_value(low, (at_least, at_most), -math.inf),
+            _constant_value(high, (at_least, at_most), math.inf),
+        )
+        self.factors = discount * at_least * (1 - 4 * u), discount * at_most * (1 + 4 * u)
+        self.reward_size = max(abs(low), abs(high))
+        self.terms = 2 * (mdp.branching + mdp.n_actions) + 10
+        self.defect = mdp.row_defect
+
+    def margins(self, change: Change) -> _Margins | None:
+        """Return what a bracket adds to the backup at its ends, or None if the sweep says nothing."""
+        if not (change.largest <= HUGE and math.isfinite(change.least) and math.isfinite(change.most)):
+            return None
+        u = UNIT_ROUNDOFF
+        magnitude = self.reward_size + self.discount * change.largest
+        eta = (self.terms * u + self.defect) * magnitude * (1 + 1e-9) + self.terms * SMALLEST
+        slack = eta + 2 * u * max(abs(change.least), abs(change.most))
+        least, most = change.least - slack, change.most + slack
+        # The sum's operands can be larger than the sum: widen by their rounding too.
+        widen = 4 * u * (abs(self.factors[1] * least) + abs(self.factors[1] * most)) + 4 * SMALLEST
+        low = -eta + min(self.factors[0] * least, self.factors[1] * least) - widen
+        high = eta + max(self.factors[0] * most, self.factors[1] * most) + widen
+        return _Margins(low, high, 2 * (eta + widen + self.factors[1] * slack + 12 * u * change.largest))
+
+    def width(self, change: Change) -> float:
+        """Return about how wide the brackets are."""
+        margins = self.margins(change)
+        trivial = self.trivial[1] - self.trivial[0]
+        width = math.inf if margins is None else margins.high - margins.low
+        return width if width < trivial else trivial
+
+    def bracket(self, backed_up: Float, change: Change) -> tuple[Float, Float]:
+        """Return the bracket of every state."""
+        margins = self.margins(change)
+        if margins is None:
+            n_states = len(backed_up)
+            return _outward(np.full(n_states, self.trivial[0]), np.full(n_states, self.trivial[1]))
+        # If a sum overflows, so does its widening; where infinities meet, fmax and fmin keep the trivial end.
+        with np.errstate(over="ignore", invalid="ignore"):
+            widen = 4 * UNIT_ROUNDOFF * np.abs(backed_up)
+            low, high = backed_up + margins.low - widen, backed_up + margins.high + widen
+            return _outward(np.fmax(low, self.trivial[0]), np.fmin(high, self.trivial[1]))
+
+
 def bracket(mdp: TabularMDP, values: Float, backed_up: Float) -> tuple[Float, Float]:
     """Return certified lower and upper bounds of the fixed point of T, given any v and the computed T v.
 
@@ -116,7 +209,7 @@ def bracket(mdp: TabularMDP, values: Float, backed_up: Float) -> tuple[Float, Fl
     Returns
     -------
     lower, upper : ndarray, shape (S,)
-        Never worse than reward range / (1 - discount), which is also the answer where v is not finite.
+        Never worse than reward range / (1 - discount), which is also the answer where v is not finite or above 1e300.
 
     Examples
     --------
@@ -127,41 +220,105 @@ def bracket(mdp: TabularMDP, values: Float, backed_up: Float) -> tuple[Float, Fl
     >>> bool(low[0] <= 2 <= high[0]), bool(high[0] - low[0] < 1e-13)
     (True, True)
     """
-    discount = mdp.discount
-    u = UNIT_ROUNDOFF
-    reward_low, reward_high = mdp.reward_range
-    # 1 - discount is exact in floats from 1/2 up (Sterbenz); below, 4u covers it, and 2u the stored discount itself.
-    effective_low = 1.0 / (1.0 - discount * (1 - 2 * u)) * (1 - 4 * u)
-    effective_high = 1.0 / (1.0 - discount * (1 + 2 * u)) * (1 + 4 * u) if discount * (1 + 2 * u) < 1 else math.inf
-    trivial_low = _constant_value(reward_low, (effective_low, effective_high), -math.inf)
-    trivial_high = _constant_value(reward_high, (effective_low, effective_high), math.inf)
-    with np.errstate(over="ignore", invalid="ignore"):
-        if not (np.isfinite(values).all() and np.isfinite(backed_up).all()):
-            return _outward(np.full(len(values), trivial_low), np.full(len(values), trivial_high))
-        magnitude = max(abs(reward_low), abs(reward_high)) + discount * float(np.abs(values).max())
-        terms = 2 * (mdp.branching + mdp.n_actions) + 10
-        eta = (terms * u + mdp.row_defect) * magnitude * (1 + 1e-9) + terms * SMALLEST
-        change = backed_up - values
-        slack = eta + 2 * u * float(np.abs(change).max())
-        least, most = float(change.min()) - slack, float(change.max()) + slack
-        factors = discount * effective_low * (1 - 4 * u), discount * effective_high * (1 + 4 * u)
-        low = backed_up - eta + min(factors[0] * least, factors[1] * least)
-        high = backed_up + eta + max(factors[0] * most, factors[1] * most)
-        # The sum's operands can be larger than the sum: widen by their rounding too.
-        widen = 4 * u * (np.abs(backed_up) + abs(factors[1] * least) + abs(factors[1] * most)) + 4 * SMALLEST
-        # If a sum overflows, so does its widening; where infinities meet, fmax and fmin keep the trivial end.
-        return _outward(np.fmax(low - widen, trivial_low), np.fmin(high + widen, trivial_high))
+    result = np.empty(3)
+    dp.change(values, backed_up, 0, len(values), result)
+    return _Certifier(mdp).bracket(backed_up, Change(*result.tolist()))
 
 
-def _iterate(
-    mdp: TabularMDP,
-    select: Callable[[Float], Float],
-    method: str,
-    tol: float,
-    max_iterations: int | None,
-    initial: ArrayLike | None,
-) -> Solution:
-    """Apply v <- select(Q(v)) until the bracket is at most `tol` wide."""
+class _Sweeps:
+    """Sweeps over all states of an MDP, split among threads; results do not depend on their number."""
+
+    def __init__(self, mdp: TabularMDP, threads: Threads) -> None:
+        self.mdp = mdp
+        self.threads = threads
+        n_states = mdp.n_states
+        self.ranges = split(n_states, 4 * threads.count if threads.count > 1 else 1)
+        self.blocks = split(n_states, GAUSS_SEIDEL_BLOCKS if n_states >= 4096 * GAUSS_SEIDEL_BLOCKS else 1)
+        self.results = np.empty((len(self.ranges), 3))
+
+    def _change(self, values: Float, new_values: Float) -> Change:
+        self.threads.each(
+            self.ranges, lambda i, first, last: dp.change(values, new_values, first, last, self.results[i])
+        )
+        least, most, largest = self.results.T
+        return Change(float(least.min()), float(most.max()), float(largest.max()))
+
+    def improve(self, values: Float, new_values: Float, policy: Int) -> Change:
+        """Back up `values` over all actions."""
+        storage, rewards, discount = self.mdp.storage, self.mdp.rewards, self.mdp.discount
+        self.threads.each(
+            self.ranges, lambda _, *ends: storage.improve(rewards, discount, values, new_values, policy, *ends)
+        )
+        return self._change(values, new_values)
+
+    def evaluate(self, chain: Chain, values: Float, new_values: Float) -> Change:
+        """Back up `values` along a policy's chain."""
+        discount = self.mdp.discount
+        self.threads.each(self.ranges, lambda _, *ends: dp.evaluate(*chain, discount, values, new_values, *ends))
+        return self._change(values, new_values)
+
+    def relax(self, chain: Chain, values: Float, new_values: Float, backwards: bool) -> None:
+        """Sweep Gauss-Seidel fashion from `values`; `new_values` is the result."""
+        discount = self.mdp.discount
+
+        def block(_: int, first: int, last: int) -> None:
+            new_values[first:last] = values[first:last]
+            dp.relax(*chain, discount, values, new_values, first, last, backwards)
+
+        self.threads.each(self.blocks, block)
+
+    def lift(self, new_values: Float, change: Change) -> None:
+        """Add discount/(1-discount) * least change: the largest constant that leaves T v >= v certain."""
+        least = change.least * self.mdp.discount / (1 - self.mdp.discount)
+        if least != 0 and math.isfinite(least):
+            new_values += least
+
+    def settle(self, chain: Chain, values: Float, spare: Float, target: float, limit: int) -> tuple[Float, Float]:
+        """Sweep along a chain until a sweep's changes span at most `target`; return the values and the spare."""
+        for _ in range(limit):
+            self.relax(chain, values, spare, False)
+            self.relax(chain, spare, values, True)
+            change = self.evaluate(chain, values, spare)
+            self.lift(spare, change)
+            values, spare = spare, values
+            if not change.most - change.least > target:
+                break
+        return values, spare
+
+
+def _solve_chain(chain: Chain, discount: float) -> Float:
+    """Return the value of a chain by solving its linear equations."""
+    n_states = len(chain.reward)
+    matrix: Any = sp.csr_array((-discount * chain.probability, chain.successor, chain.start), (n_states, n_states))
+    if n_states <= DENSE_STATES:
+        dense = matrix.toarray()
+        dense.flat[:: n_states + 1] += 1.0
+        return np.linalg.solve(dense, chain.reward)
+    system = (sp.eye_array(n_states) + matrix).tocsc()
+    values: Float = sp.linalg.splu(system).solve(chain.reward)
+    return values
+
+
+Advance = Callable[[_Sweeps, Float, Float, Int, Change], tuple[Float, Float]]
+"""From a backup (values, spare, greedy policy, change) to the vector to back up next, and the spare one."""
+
+
+def _by_values(sweeps: _Sweeps, values: Float, spare: Float, policy: Int, change: Change) -> tuple[Float, Float]:
+    return values, spare
+
+
+def _by_policies(sweeps: _Sweeps, values: Float, spare: Float, policy: Int, change: Change) -> tuple[Float, Float]:
+    return _solve_chain(sweeps.mdp.storage.chain(sweeps.mdp.rewards, policy), sweeps.mdp.discount), spare
+
+
+def _by_both(sweeps: _Sweeps, values: Float, spare: Float, policy: Int, change: Change) -> tuple[Float, Float]:
+    mdp = sweeps.mdp
+    sweeps.lift(values, change)
+    chain = mdp.storage.chain(mdp.rewards, policy)
+    return sweeps.settle(chain, values, spare, SETTLED * (change.most - change.least), ROUNDS + mdp.n_actions)
+
+
+def _start(mdp: TabularMDP, tol: float, max_iterations: int | None, initial: ArrayLike | None) -> Float:
     if not tol > 0:
         raise ValueError(f"tol is {tol!r}: give a positive width for the brackets")
     if max_iterations is not None and max_iterations < 1:
@@ -169,28 +326,186 @@ def _iterate(
     values = np.zeros(mdp.n_states) if initial is None else np.array(initial, np.float64)
     if values.shape != (mdp.n_states,):
         raise ValueError(f"initial has shape {values.shape}, expected {(mdp.n_states,)}")
-    iterations = 0
-    limit = max_iterations
+    if not np.isfinite(values).all():
+        state = int(np.isfinite(values).argmin())
+        raise ValueError(f"initial is {values[state]} in state {state}: give finite numbers")
+    return values
+
+
+def _result(lower: Float, upper: Float, policy: NDArray[Any], method: str, iterations: int, tol: float) -> Solution:
+    middle = lower / 2 + upper / 2
+    value = np.clip(np.where(np.isfinite(middle), middle, 0.0), lower, upper)
     with np.errstate(over="ignore", invalid="ignore"):
-        while True:
-            q = mdp.backup(values)
-            backed_up = select(q)
-            iterations += 1
-            lower, upper = bracket(mdp, values, backed_up)
-            width = float((upper - lower).max())
-            if limit is None:
-                # The span of the change contracts by the discount, so this many steps do, rounding aside.
-                shrink = math.log(max(tol, 1e-300)) - math.log(min(max(width, 1e-300), LARGEST))
-                limit = 3 + (math.ceil(shrink / math.log(mdp.discount)) if shrink < 0 and mdp.discount > 0 else 0)
-            if width <= tol or iterations >= limit:
-                break
-            values = backed_up
-        # Before the shift below, whose rounding could make an action look as good as the best.
-        policy = q.argmax(axis=1)
-        middle = lower / 2 + upper / 2
-        value = np.clip(np.where(np.isfinite(middle), middle, 0.0), lower, upper)
-        q += (value - backed_up)[:, None]
-    return Solution(value, lower, upper, policy, q, method, iterations, width <= tol, Accuracy.CERTIFIED)
+        converged = bool(((upper - lower) <= tol).all())
+    return Solution(value, lower, upper, policy, method, iterations, converged, Accuracy.CERTIFIED)
+
+
+def _iterate(
+    mdp: TabularMDP,
+    backup: Callable[[Float, Float], Change],
+    advance: Callable[[Float, Float, Change], tuple[Float, Float]],
+    values: Float,
+    tol: float,
+    max_iterations: int | None,
+) -> tuple[Float, Float, int]:
+    """Back up, then `advance`, until the bracket is at most `tol` wide; return it and the number of backups."""
+    certify = _Certifier(mdp)
+    spare = np.empty(mdp.n_states)
+    limit = max_iterations
+    iterations = 0
+    while True:
+        change = backup(values, spare)
+        iterations += 1
+        width = certify.width(change)
+        if limit is None:
+            # Between v and V* >= v the distance contracts by the discount at every backup, and the first is at most
+            # the first width / (1 - discount); so this many suffice, rounding aside.
+            shrink = math.log(max(tol, 1e-300)) + math.log1p(-mdp.discount) - math.log(min(max(width, 1e-300), LARGEST))
+            limit = 3 + (math.ceil(shrink / math.log(mdp.discount)) if shrink < 0 and mdp.discount > 0 else 0)
+        margins = certify.margins(change)
+        stalled = margins is not None and width <= 2 * margins.rounding and margins.rounding > tol
+        if width <= tol or stalled or iterations >= limit:
+            lower, upper = certify.bracket(spare, change)
+            if stalled or iterations >= limit or bool((upper - lower <= tol).all()):
+                return lower, upper, iterations
+        values, spare = advance(spare, values, change)
+
+
+METHODS = ("auto", "value_iteration", "policy_iteration", "modified_policy_iteration", "linear_programming", "exact")
+
+
+def _linear_programme(mdp: TabularMDP) -> Float:
+    """Return min sum V with V >= R + discount P V, or zeros if HiGHS finds none."""
+    branches = mdp.n_states * mdp.n_actions * mdp.branching
+    require_memory(64 * branches, "the linear programme", "use modified_policy_iteration")
+    successor, probability, reward = mdp.storage.branches(mdp.rewards)
+    rows, branching = successor.shape
+    pair = np.repeat(np.arange(rows), branching)
+    transitions: Any = sp.csr_array((probability.ravel(), (pair, successor.ravel())), shape=(rows, mdp.n_states))
+    owner: Any = sp.csr_array((np.ones(rows), (np.arange(rows), np.arange(rows) // mdp.n_actions)))
+    done = scipy.optimize.linprog(
+        np.ones(mdp.n_states),
+        A_ub=mdp.discount * transitions - owner,
+        b_ub=-(probability * reward).sum(axis=1),
+        bounds=(None, None),
+        method="highs",
+    )
+    return np.zeros(mdp.n_states) if done.x is None else np.array(done.x)
+
+
+def _solve_system(matrix: list[list[Fraction]], right: list[Fraction]) -> list[Fraction]:
+    """Return x with matrix x = right, in rationals."""
+    try:
+        import flint
+    except ImportError:
+        return _eliminate([[*row, end] for row, end in zip(matrix, right, strict=True)])
+    size = len(right)
+    entries = [flint.fmpq(x.numerator, x.denominator) for row in matrix for x in row]
+    ends = [flint.fmpq(x.numerator, x.denominator) for x in right]
+    solved = flint.fmpq_mat(size, size, entries).solve(flint.fmpq_mat(size, 1, ends))
+    return [Fraction(int(solved[i, 0].p), int(solved[i, 0].q)) for i in range(size)]
+
+
+def _eliminate(rows: list[list[Fraction]]) -> list[Fraction]:
+    """Gauss-Jordan elimination; I - discount P is diagonally dominant, so no pivot is zero."""
+    size = len(rows)
+    for k in range(size):
+        head = [x / rows[k][k] for x in rows[k]]
+        rows = [
+            head if i == k else [x - row[k] * y for x, y in zip(row, head, strict=True)] if row[k] else row
+            for i, row in enumerate(rows)
+        ]
+    return [row[size] for row in rows]
+
+
+def exact_optimum(
+    transitions: Sequence[Sequence[Mapping[int, Fraction]]],
+    rewards: Sequence[Sequence[Fraction]],
+    discount: Fraction,
+) -> tuple[list[Fraction], list[int], int]:
+    """Compute V* and an optimal policy by policy iteration in rational arithmetic.
+
+    It ends because each policy is better than the last in some state and worse in none (Howard 1960).
+
+    Parameters
+    ----------
+    transitions : sequence (S, A) of mappings
+        Probability of each successor; each row sums to exactly 1.
+    rewards : sequence of Fraction, shape (S, A)
+    discount : Fraction in [0, 1)
+
+    Returns
+    -------
+    values : list of Fraction, length S
+    policy : list of int, length S
+    iterations : int
+        Policies evaluated.
+
+    Examples
+    --------
+    Paying 1/3 for ever at discount 1/2 is worth 2/3.
+
+    >>> exact_optimum([[{0: Fraction(1)}]], [[Fraction(1, 3)]], Fraction(1, 2))
+    ([Fraction(2, 3)], [0], 1)
+    """
+    size = len(rewards)
+    policy = [0] * size
+    iterations = 0
+    while True:
+        matrix = [[Fraction(int(i == j)) for j in range(size)] for i in range(size)]
+        for s, a in enumerate(policy):
+            for j, p in transitions[s][a].items():
+                matrix[s][j] -= discount * p
+        values = _solve_system(matrix, [rewards[s][a] for s, a in enumerate(policy)])
+        iterations += 1
+        improved = False
+        for s, row in enumerate(transitions):
+            q = [
+                reward + discount * sum((p * values[j] for j, p in following.items()), Fraction(0))
+                for reward, following in zip(rewards[s], row, strict=True)
+            ]
+            best = max(range(len(q)), key=q.__getitem__)
+            if q[best] > q[policy[s]]:
+                policy[s] = best
+                improved = True
+        if not improved:
+            return values, policy, iterations
+
+
+def _rational(mdp: TabularMDP) -> tuple[list[list[dict[int, Fraction]]], list[list[Fraction]]]:
+    """Return the MDP's floats as rationals, rows divided by their sums, and the expected rewards."""
+    successor, probability, reward = (part.tolist() for part in mdp.storage.branches(mdp.rewards))
+    transitions: list[list[dict[int, Fraction]]] = []
+    rewards: list[list[Fraction]] = []
+    for s in range(mdp.n_states):
+        transitions.append([])
+        rewards.append([])
+        for pair in range(s * mdp.n_actions, (s + 1) * mdp.n_actions):
+            total = sum(map(Fraction, probability[pair]))
+            row: dict[int, Fraction] = {}
+            expected = Fraction(0)
+            for j, p, r in zip(successor[pair], probability[pair], reward[pair], strict=True):
+                if p:
+                    row[j] = row.get(j, Fraction(0)) + Fraction(p) / total
+                    expected += Fraction(p) / total * Fraction(r)
+            transitions[-1].append(row)
+            rewards[-1].append(expected)
+    return transitions, rewards
+
+
+def _enclose(values: Sequence[Fraction]) -> tuple[Float, Float]:
+    """Return the nearest floats below and above; equal where the value is a float."""
+    nearest = [float(x) if abs(x) <= LARGEST else math.copysign(math.inf, x) for x in values]
+    low = [f if f <= x else math.nextafter(f, -math.inf) for f, x in zip(nearest, values, strict=True)]
+    high = [f if f >= x else math.nextafter(f, math.inf) for f, x in zip(nearest, values, strict=True)]
+    return np.array(low), np.array(high)
+
+
+def _solve_exactly(mdp: TabularMDP) -> Solution:
+    values, policy, iterations = exact_optimum(*_rational(mdp), Fraction(mdp.discount))
+    lower, upper = _enclose(values)
+    value = np.where(np.isfinite(lower), lower, upper)
+    return Solution(value, lower, upper, np.array(policy), "exact", iterations, True, Accuracy.EXACT, tuple(values))
 
 
 def solve(
@@ -203,18 +518,35 @@ def solve(
 ) -> Solution:
     """Compute the optimal value V* and an optimal policy, with a certified bracket.
 
-    Value iteration, stopped when the bracket (module docstring) is at most `tol` wide in every state. The greedy
-    policy then loses at most `tol` in every state, rounding included.
+    Every method but "exact" ends with one Bellman backup, from which the bracket (module docstring) comes, and stops
+    when it is at most `tol` wide in every state. The policy then loses at most `tol` in every state, rounding
+    included.
+
+    value_iteration
+        Backups alone (Bellman 1957), stopped by the span of their changes.
+    policy_iteration
+        Each greedy policy's equations are solved (Howard 1960), dense up to 500 states, else by sparse LU.
+    modified_policy_iteration
+        Each greedy policy is evaluated roughly, by Gauss-Seidel sweeps in both directions (Puterman & Shin 1978).
+    linear_programming
+        min sum V with V >= R + discount P V, by SciPy's HiGHS, then policy iteration from its answer. Needs a table
+        of all branches.
+    exact
+        Policy iteration in rational arithmetic on the floats as they are stored, each row divided by its sum; in
+        python-flint where installed, else in fractions. For up to a few hundred states. `lower` and `upper` are the
+        nearest floats around the value, `Solution.exact` is the value itself.
+    auto
+        Policy iteration up to 500 states, above modified policy iteration.
 
     Parameters
     ----------
     mdp : TabularMDP
-    method : {"auto", "value_iteration"}
+    method : {"auto", "value_iteration", "policy_iteration", "modified_policy_iteration", "linear_programming", "exact"}
     tol : float > 0
         Width of the bracket, in units of value (reward/(1-discount)).
     max_iterations : int, optional
-        Default: as many as the contraction by `discount` needs; brackets narrower than rounding allows are then
-        reported as not converged.
+        Backups over all actions. Default: as many as the contraction by `discount` needs; where rounding alone is
+        wider than `tol` they stop there. Either way a bracket wider than `tol` is reported as not converged.
     initial : array_like, shape (S,), optional
         Where to start; default zeros.
 
@@ -225,19 +557,41 @@ def solve(
     Raises
     ------
     ValueError
-        If the method is unknown, `tol` is not positive or `initial` has another shape.
+        If the method is unknown, `tol` is not positive or `initial` has another shape or is not finite.
 
     Examples
     --------
     Stay in state 1 for a reward of 1 per step; from state 0 it takes one step to get there: V* = (1, 2).
 
-    >>> solution = solve(TabularMDP([[0, 1], [1, 0]], [[0.0, 0.0], [1.0, 0.0]], 0.5))
+    >>> mdp = TabularMDP([[0, 1], [1, 0]], [[0.0, 0.0], [1.0, 0.0]], 0.5)
+    >>> solution = solve(mdp)
     >>> solution.value.round(6).tolist(), solution.policy.tolist(), solution.converged
     ([1.0, 2.0], [1, 0], True)
+    >>> solve(mdp, "exact").exact
+    (Fraction(1, 1), Fraction(2, 1))
     """
-    if method not in ("auto", "value_iteration"):
-        raise ValueError(f"unknown method {method!r}: choose auto or value_iteration")
-    return _iterate(mdp, lambda q: q.max(axis=1), "value_iteration", tol, max_iterations, initial)
+    if method not in METHODS:
+        raise ValueError(f"unknown method {method!r}: choose {', '.join(METHODS[:-1])} or {METHODS[-1]}")
+    values = _start(mdp, tol, max_iterations, initial)
+    if method == "auto":
+        method = "policy_iteration" if mdp.n_states <= DENSE_STATES else "modified_policy_iteration"
+    if method == "exact":
+        return _solve_exactly(mdp)
+    if method == "linear_programming":
+        values = _linear_programme(mdp)
+    advance = {"value_iteration": _by_values, "modified_policy_iteration": _by_both}.get(method, _by_policies)
+    policy = np.zeros(mdp.n_states, np.int64)
+    with Threads(mdp.n_states * mdp.n_actions * mdp.branching) as threads:
+        sweeps = _Sweeps(mdp, threads)
+        lower, upper, iterations = _iterate(
+            mdp,
+            lambda old, new: sweeps.improve(old, new, policy),
+            lambda new, old, change: advance(sweeps, new, old, policy, change),
+            values,
+            tol,
+            max_iterations,
+        )
+    return _result(lower, upper, policy, method, iterations, tol)
 
 
 def evaluate_policy(
@@ -261,7 +615,7 @@ def evaluate_policy(
     Returns
     -------
     Solution
-        Its `value`, `lower`, `upper` and `q` are those of the policy; its `policy` is greedy for `q`.
+        Its `value`, `lower` and `upper` are those of the policy, its `policy` is the one given.
 
     Raises
     ------
@@ -275,8 +629,8 @@ def evaluate_policy(
     >>> evaluate_policy(TabularMDP([[0, 1], [1, 0]], [[0, 0], [1, 0]], 0.5), [0, 0]).value.round(6).tolist()
     [0.0, 2.0]
     """
-    given = np.asarray(policy)
-    states = np.arange(mdp.n_states)
+    values = _start(mdp, tol, max_iterations, initial)
+    given = np.array(policy)
     if given.shape == (mdp.n_states,) and given.dtype.kind in "iu":
         bad = (given < 0) | (given >= mdp.n_actions)
         if bad.any():
@@ -284,7 +638,19 @@ def evaluate_policy(
             raise ValueError(
                 f"the policy's action in state {state} is {given[state]}: actions are 0 to {mdp.n_actions - 1}"
             )
-        return _iterate(mdp, lambda q: q[states, given], "policy_evaluation", tol, max_iterations, initial)
+        given = given.astype(np.int64)
+        chain = mdp.storage.chain(mdp.rewards, given)
+        with Threads(len(chain.successor)) as threads:
+            sweeps = _Sweeps(mdp, threads)
+
+            def settle(new: Float, old: Float, change: Change) -> tuple[Float, Float]:
+                sweeps.lift(new, change)
+                return sweeps.settle(chain, new, old, SETTLED * (change.most - change.least), ROUNDS)
+
+            found = _iterate(
+                mdp, lambda old, new: sweeps.evaluate(chain, old, new), settle, values, tol, max_iterations
+            )
+        return _result(*found[:2], given, "policy_evaluation", found[2], tol)
     if given.shape != (mdp.n_states, mdp.n_actions):
         raise ValueError(
             f"a policy is integers ({mdp.n_states},) or probabilities {(mdp.n_states, mdp.n_actions)}, "
@@ -300,4 +666,12 @@ def evaluate_policy(
             "they must be at least 0 and sum to 1"
         )
     weights /= sums[:, None]
-    return _iterate(mdp, lambda q: (q * weights).sum(axis=1), "policy_evaluation", tol, max_iterations, initial)
+    result = np.empty(3)
+
+    def backup(old: Float, new: Float) -> Change:
+        (mdp.backup(old) * weights).sum(axis=1, out=new)
+        dp.change(old, new, 0, mdp.n_states, result)
+        return Change(*result.tolist())
+
+    found = _iterate(mdp, backup, lambda new, old, _: (new, old), values, tol, max_iterations)
+    return _result(*found[:2], given, "policy_evaluation", found[2], tol)

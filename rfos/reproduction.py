@@ -23,7 +23,7 @@ from scipy import stats
 
 import bounds.rmax
 from rfos._kernels import rmax as kernels
-from rfos._threads import n_cores
+from rfos._threads import processors
 from rfos.games import named_game
 from rfos.metagames import WindowMetaGame, check_discount
 from rfos.opponents import QLearner, WindowOpponent, WindowQLearner
@@ -653,7 +653,7 @@ def reproduce(
         If `jobs` is below 1.
     """
     chosen = Experiment() if experiment is None else experiment
-    workers = n_cores() if jobs is None else jobs
+    workers = processors() if jobs is None else jobs
     if workers < 1:
         raise ValueError(f"jobs is {jobs}: give at least 1 thread")
     flag = threading.Event() if cancelled is None else cancelled

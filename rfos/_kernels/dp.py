@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from rfos._kernels._jit import kernel
 
 
@@ -53,3 +55,160 @@ def backup_shift(shifted, offset, probability, rewards, discount, values, q):
                 following = values[shifted[s] + offset[a, b]]
                 expected += probability[s, b] * (rewards[a, b] + discount * following)
             q[s, a] = expected
+
+
+# Backup and maximum in one pass: no memory per pair. Threads run disjoint ranges of states. -------------------------
+
+
+@kernel
+def improve_dense(transitions, rewards, discount, values, new_values, policy, first, last):
+    """Fill `new_values` (S,) and `policy` (S,) for states `first` to `last` - 1; ties by index."""
+    n_states, n_actions = rewards.shape
+    for s in range(first, last):
+        best = 0.0
+        chosen = 0
+        for a in range(n_actions):
+            expected = 0.0
+            for j in range(n_states):
+                expected += transitions[s, a, j] * values[j]
+            q = rewards[s, a] + discount * expected
+            if a == 0 or q > best:
+                best = q
+                chosen = a
+        new_values[s] = best
+        policy[s] = chosen
+
+
+@kernel
+def improve_sparse(indptr, indices, data, rewards, discount, values, new_values, policy, first, last):
+    """Fill `new_values` (S,) and `policy` (S,) for states `first` to `last` - 1; ties by index."""
+    n_actions = rewards.shape[1]
+    for s in range(first, last):
+        best = 0.0
+        chosen = 0
+        for a in range(n_actions):
+            row = s * n_actions + a
+            expected = 0.0
+            for k in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
+                expected += data[k] * values[np.uint32(indices[k])]
+            q = rewards[s, a] + discount * expected
+            if a == 0 or q > best:
+                best = q
+                chosen = a
+        new_values[s] = best
+        policy[s] = chosen
+
+
+@kernel
+def improve_deterministic(successor, rewards, discount, values, new_values, policy, first, last):
+    """Fill `new_values` (S,) and `policy` (S,) for states `first` to `last` - 1; ties by index."""
+    n_actions = rewards.shape[1]
+    for s in range(first, last):
+        best = 0.0
+        chosen = 0
+        for a in range(n_actions):
+            q = rewards[s, a] + discount * values[np.uint64(successor[s, a])]
+            if a == 0 or q > best:
+                best = q
+                chosen = a
+        new_values[s] = best
+        policy[s] = chosen
+
+
+@kernel
+def improve_shift(shifted, offset, probability, rewards, discount, values, new_values, policy, first, last):
+    """Fill `new_values` (S,) and `policy` (S,) for states `first` to `last` - 1; ties by index."""
+    n_actions, n_branches = rewards.shape
+    for s in range(first, last):
+        best = 0.0
+        chosen = 0
+        for a in range(n_actions):
+            q = 0.0
+            for b in range(n_branches):
+                following = values[np.uint32(shifted[s] + offset[a, b])]
+                q += probability[s, b] * (rewards[a, b] + discount * following)
+            if a == 0 or q > best:
+                best = q
+                chosen = a
+        new_values[s] = best
+        policy[s] = chosen
+
+
+# The chain of one policy: row s holds the entries start[s] to start[s+1] - 1. --------------------------------------
+
+
+@kernel
+def chain_sparse(indptr, indices, data, pair, start, successor, probability):
+    """Fill `successor` and `probability` (nnz,) with the rows `pair` (S,) of a compressed matrix."""
+    for s in range(pair.shape[0]):
+        k = np.uint64(start[s])
+        for source in range(np.uint64(indptr[pair[s]]), np.uint64(indptr[pair[s] + 1])):
+            successor[k] = indices[source]
+            probability[k] = data[source]
+            k += np.uint64(1)
+
+
+@kernel
+def chain_shift(shifted, offset, probability, rewards, policy, successor, reward):
+    """Fill `successor` (S*B,) and the expected `reward` (S,) of a shift register under `policy` (S,)."""
+    n_branches = rewards.shape[1]
+    for s in range(shifted.shape[0]):
+        total = 0.0
+        for b in range(n_branches):
+            successor[s * n_branches + b] = shifted[s] + offset[policy[s], b]
+            total += probability[s, b] * rewards[policy[s], b]
+        reward[s] = total
+
+
+@kernel
+def evaluate(start, successor, probability, reward, discount, values, new_values, first, last):
+    """Fill `new_values` with reward + discount * P values for states `first` to `last` - 1."""
+    for s in range(first, last):
+        expected = 0.0
+        for k in range(np.uint64(start[s]), np.uint64(start[s + 1])):
+            expected += probability[k] * values[np.uint32(successor[k])]
+        new_values[s] = reward[s] + discount * expected
+
+
+@kernel
+def relax(start, successor, probability, reward, discount, values, new_values, first, last, backwards):
+    """One Gauss-Seidel sweep over the states `first` to `last` - 1, by falling index where `backwards`.
+
+    Each state's equation is solved for its own value, the others as they stand: those of the range in `new_values`,
+    which holds their values on entry too, those outside in `values`, so that ranges can be swept at once.
+    """
+    size = np.uint32(last - first)
+    for i in range(last - first):
+        s = last - 1 - i if backwards else first + i
+        expected = 0.0
+        stay = 0.0
+        for k in range(np.uint64(start[s]), np.uint64(start[s + 1])):
+            j = np.uint32(successor[k])
+            if j == np.uint32(s):
+                stay += probability[k]
+            elif np.uint32(j - np.uint32(first)) < size:
+                expected += probability[k] * new_values[j]
+            else:
+                expected += probability[k] * values[j]
+        new_values[s] = (reward[s] + discount * expected) / (1.0 - discount * stay)
+
+
+@kernel
+def change(values, new_values, first, last, result):
+    """Fill `result` (3,): smallest and largest new - old, and largest absolute old value, of a range of states.
+
+    NaN anywhere makes the last infinite.
+    """
+    least = np.inf
+    most = -np.inf
+    largest = 0.0
+    for s in range(first, last):
+        difference = new_values[s] - values[s]
+        least = min(least, difference)
+        most = max(most, difference)
+        size = abs(values[s])
+        if not size <= largest:
+            largest = size if size > largest else np.inf
+    result[0] = least
+    result[1] = most
+    result[2] = largest

@@ -18,7 +18,7 @@ BOUNDS = Path(bounds.__file__).parent
 
 # design.md, section 2: imports point down this list only; modules on one line may use each other.
 LAYERS = (
-    {"_kernels", "_memory", "_files"},
+    {"_kernels", "_memory", "_files", "_threads"},
     {"games", "windows", "randomness", "opponents", "grids", "mdp"},
     {"metagames"},
     {"planning", "rmax"},

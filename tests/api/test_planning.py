@@ -131,7 +131,7 @@ def test_solutions_are_frozen_and_read_only():
     solution = solve(TWO_STATES)
     with pytest.raises(dataclasses.FrozenInstanceError):
         solution.value = None
-    for name in ("value", "lower", "upper", "policy", "q"):
+    for name in ("value", "lower", "upper", "policy"):
         with pytest.raises(ValueError, match="read-only"):
             getattr(solution, name)[0] = 0
 
@@ -148,7 +148,7 @@ def test_a_start_that_was_handed_in_is_left_alone():
     [
         ({"tol": 0}, "tol is 0: give a positive width"),
         ({"tol": float("nan")}, "tol is nan"),
-        ({"method": "magic"}, "unknown method 'magic': choose auto or value_iteration"),
+        ({"method": "magic"}, "unknown method 'magic': choose auto, value_iteration"),
         ({"max_iterations": 0}, "max_iterations is 0: give at least 1"),
         ({"initial": [0.0]}, r"initial has shape \(1,\), expected \(2,\)"),
     ],
