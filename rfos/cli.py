@@ -198,6 +198,36 @@ def reproduce(
         raise typer.Exit(1)
 
 
+@app.command()
+def solve(
+    game: Annotated[str, typer.Argument(help="A named game; ipd is the iterated Prisoner's Dilemma of M-FOS.")],
+    opponent: Annotated[str, typer.Option(help="How the opponent learns; an unknown name lists them.")] = "naive",
+    levels: Annotated[str, typer.Option(help="Levels per probability: how many, or which, by commas.")] = "5",
+    rounding: Annotated[str, typer.Option(help="barycentric or nearest.")] = "barycentric",
+    discount: Annotated[float, typer.Option(parser=_number, metavar="NUMBER", help="Meta discount.")] = 0.99,
+    inner_discount: Annotated[
+        float, typer.Option(parser=_number, metavar="NUMBER", help="Inner discount; 0: one-shot.")
+    ] = 0.96,
+    joint: Annotated[
+        bool, typer.Option("--joint", help="The papers' meta-state: the joint policy last played.")
+    ] = False,
+    seed: Annotated[int, typer.Option(parser=_whole, metavar="N", help="Root of the random starts.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Solve the meta-game of policies and print what shaping is worth in the continuous game."""
+    from rfos import cli_solve
+
+    choice: dict[str, Any] = {"rounding": rounding}
+    request = cli_solve.Request(
+        game, opponent, levels, discount=discount, inner_discount=inner_discount, joint=joint, seed=seed, **choice
+    )
+    found = cli_solve.answer(request, lambda text: typer.echo(text, err=True))
+    if as_json:
+        typer.echo(cli_solve.as_json(found))
+    else:
+        cli_solve.show(found, typer.echo)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; exit as the module docstring says."""
     usage_error: Any = typer.BadParameter.__base__

@@ -7,7 +7,7 @@ discount^t r_t, as in M-FOS; that is 1/(1-discount) times the normalised return.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -209,6 +209,44 @@ class SmoothedBestResponse:
 
 
 @dataclass(frozen=True)
+class QLearning:
+    """Q-learning on expected returns with softmax play: Q <- (1-rate) Q + rate Q^ψ, ψ' = softmax(Q/temperature).
+
+    Q is read off the policy, temperature times its log odds, so that the policy is the whole state of the learner.
+
+    Parameters
+    ----------
+    rate : float in (0, 1]
+    temperature : float > 0
+        In units of un-normalised value.
+
+    Examples
+    --------
+    Matching Pennies once: against heads the values are (0, 1), so from a fair policy tails gets e/(1+e) at rate 1.
+
+    >>> from rfos.games import matching_pennies
+    >>> from rfos.stochastic_games import one_shot
+    >>> QLearning(rate=1.0).update(one_shot(matching_pennies()), 1, [[[1, 0]], [[0.5, 0.5]]]).round(4).tolist()
+    [[0.2689, 0.7311]]
+    """
+
+    rate: float = 0.5
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        SmoothedBestResponse(self.temperature, self.rate)
+
+    def update(self, game: StochasticGame, player: int, policies: Sequence[ArrayLike]) -> Float:
+        """Return the player's next policy, shape (S, A), given the joint policy just played."""
+        values = _action_values(game, player, policies)
+        old = np.asarray(policies[player], np.float64) ** (1 - self.rate)
+        weights = old * np.exp(self.rate * (values - values.max(axis=1, keepdims=True)) / self.temperature)
+        result: Float = weights / weights.sum(axis=1, keepdims=True)
+        return result
+
+
+@dataclass(frozen=True)
 class FictitiousPlay:
     """A mixture of the old policy and a best response, ties to the lower action: (1-mixing) ψ + mixing BR.
 
@@ -264,3 +302,28 @@ class Fixed:
     def update(self, game: StochasticGame, player: int, policies: Sequence[ArrayLike]) -> Float:
         """Return the player's policy as it is, shape (S, A)."""
         return np.array(policies[player], np.float64)
+
+
+NAMED_LEARNERS: Mapping[str, Callable[[], Learner]] = {
+    "naive": NaiveLearner,
+    "lola": LOLA,
+    "best-response": FictitiousPlay,
+    "smoothed-best-response": SmoothedBestResponse,
+    "fictitious-play": lambda: FictitiousPlay(0.5),
+    "q-learner": QLearning,
+    "fixed": Fixed,
+}
+"""Learners by the names that commands take, with their default parameters."""
+
+
+def named_learner(name: str) -> Learner:
+    """Return the learner of a name in `NAMED_LEARNERS`.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown; the message lists the names.
+    """
+    if name not in NAMED_LEARNERS:
+        raise ValueError(f"unknown opponent {name!r}: choose one of {', '.join(NAMED_LEARNERS)}")
+    return NAMED_LEARNERS[name]()

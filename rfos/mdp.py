@@ -421,6 +421,9 @@ def _as_storage(transitions: Any, n_actions: int | None) -> Storage:
             k: _frozen(v) if isinstance(v, np.ndarray) else v for k, v in vars(transitions).items()
         }
         return type(transitions)(**parts)
+    if hasattr(transitions, "reward_shape"):  # another storage, such as the table of a policy meta-game
+        storage: Storage = transitions
+        return storage
     if sp.issparse(transitions):
         matrix: Any = transitions
         rows, columns = matrix.shape
@@ -490,7 +493,9 @@ class TabularMDP:
         discount = float(self.discount)
         if not 0 <= discount < 1:
             raise ValueError(f"discount is {self.discount!r}: give a number in [0, 1)")
-        rewards = np.array(R, np.float64)
+        rewards: Any = R
+        if not (isinstance(R, np.ndarray) and R.dtype.kind == "f" and not R.flags.writeable):
+            rewards = np.array(R, np.float64)  # read-only tables of rewards are large: they are not copied
         storage = _as_storage(P, rewards.shape[1] if rewards.ndim == 2 else None)
         if rewards.shape != storage.reward_shape():
             raise ValueError(f"R has shape {rewards.shape}, expected {storage.reward_shape()}")

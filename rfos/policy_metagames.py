@@ -23,6 +23,7 @@ from rfos.grids import BarycentricGrid
 from rfos.learners import Learner
 from rfos.mdp import TabularMDP
 from rfos.metagames import check_discount
+from rfos.policy_tables import Dynamics, PolicyTable, fill, frozen_share
 from rfos.stochastic_games import StochasticGame
 
 Float = NDArray[np.float64]
@@ -144,11 +145,19 @@ class PolicyMetaGame:
             return 1
         return math.prod(grid.n_states * (grid.n_actions - 1) + 1 for grid in self.grids[1:])
 
+    @cached_property
+    def dynamics(self) -> Dynamics | None:
+        """The kernel form of the meta-game, or None where no kernel applies and pairs are evaluated one by one."""
+        return None if self.joint else Dynamics.of(self.game, self.opponents[0], tuple(self.grids))
+
     def size_estimate(self) -> SizeEstimate:
         """Return sizes and bytes, computed with Python integers before anything is allocated."""
         pairs = self.n_states * self.n_actions
-        # A sparse row's indices and probabilities, its pointer, its reward, and one copy while it is put together.
-        per_pair = 2 * (16 * self.branching + 8) + 8
+        if self.dynamics is not None:
+            per_pair = 4 + 2 * self.game.n_states
+        else:
+            # A sparse row's indices and probabilities, its pointer, its reward, and one copy while it is assembled.
+            per_pair = 2 * (16 * self.branching + 8) + 8
         return SizeEstimate(self.n_states, self.n_actions, pairs, pairs * per_pair, available_bytes())
 
     def policies(self, state: int) -> list[Float]:
@@ -162,8 +171,7 @@ class PolicyMetaGame:
     @cached_property
     def _lumped(self) -> tuple[Float, Int, Float, Float]:
         """Rewards (X, A), corners and weights (X, A, C), and whether nearest rounding freezes a move (X, A)."""
-        size = self.size_estimate()
-        require_memory(size.table_bytes, f"the table of {size.pairs:,} pairs", "choose fewer levels")
+        self.require_fit()
         n_opponents, n_actions = self.n_opponent_policies, self.n_actions
         rewards = np.empty((n_opponents, n_actions))
         corners = np.empty((n_opponents, n_actions, self.branching), np.int64)
@@ -176,10 +184,22 @@ class PolicyMetaGame:
             following = [o.update(self.game, i, played) for i, o in enumerate(self.opponents, start=1)]
             corners[x, a], weights[x, a] = self._round(following)
             moved = any(not np.array_equal(p, q) for p, q in zip(following, played[1:], strict=True))
-            frozen[x, a] = moved and self._nearest(following) == x
+            frozen[x, a] = moved and self.nearest(following) == x
         return rewards, corners, weights, frozen
 
-    def _nearest(self, following: Sequence[Float]) -> int:
+    def require_fit(self) -> None:
+        """Raise MemoryError, naming the bytes, the limit and the mend, unless the table fits this machine."""
+        size = self.size_estimate()
+        require_memory(size.table_bytes, f"the table of {size.pairs:,} pairs", "choose fewer levels")
+
+    @cached_property
+    def _table(self) -> tuple[NDArray[np.float32], PolicyTable]:
+        assert self.dynamics is not None
+        self.require_fit()
+        return fill(self.dynamics, self.rounding == "nearest")
+
+    def nearest(self, following: Sequence[Float]) -> int:
+        """Return the lumped meta-state nearest to the opponents' policies, shapes (S, A_i)."""
         index = 0
         for grid, policy in zip(self.grids[1:], following, strict=True):
             index = index * grid.n_points + int(grid.nearest(policy))
@@ -188,7 +208,7 @@ class PolicyMetaGame:
     def _round(self, following: Sequence[Float]) -> tuple[Int, Float]:
         """Return the successors (C,) and their probabilities (C,); opponents are rounded independently."""
         if self.rounding == "nearest":
-            return np.array([self._nearest(following)]), np.ones(1)
+            return np.array([self.nearest(following)]), np.ones(1)
         indices, weights = np.zeros(1, np.int64), np.ones(1)
         for grid, policy in zip(self.grids[1:], following, strict=True):
             own, share = grid.barycentric(policy)
@@ -199,7 +219,9 @@ class PolicyMetaGame:
     @property
     def frozen_share(self) -> float:
         """Share of pairs in which the learner moves but nearest rounding would put it back where it was."""
-        return float(self._lumped[3].mean())
+        if self.dynamics is None:
+            return float(self._lumped[3].mean())
+        return frozen_share(self.dynamics, self._table[1])
 
     def to_mdp(self) -> TabularMDP:
         """Return the meta-game as a TabularMDP.
@@ -212,6 +234,9 @@ class PolicyMetaGame:
         MemoryError
             If the table does not fit; nothing is allocated then.
         """
+        if self.dynamics is not None:
+            rewards32, table = self._table
+            return TabularMDP(table, rewards32, self.discount)
         rewards, corners, weights, _ = self._lumped
         n_opponents, n_actions, n_corners = corners.shape
         pairs = n_opponents * n_actions

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from rfos._kernels import policies as kernels
 from rfos._threads import in_ranges
 from rfos.grids import LevelGrid, SimplexGrid
-from rfos.learners import Fixed, NaiveLearner, SmoothedBestResponse
+from rfos.learners import Fixed, NaiveLearner, QLearning, SmoothedBestResponse
+from rfos.mdp import Chain
 from rfos.stochastic_games import StochasticGame
 
 Float = NDArray[np.float64]
@@ -69,6 +70,8 @@ def _rule(opponent: object) -> kernels.Rule | None:
         return kernels.Rule(kind, opponent.step, 1.0)
     if isinstance(opponent, SmoothedBestResponse):
         return kernels.Rule(kernels.SMOOTHED_BEST_RESPONSE, opponent.temperature, opponent.mixing)
+    if isinstance(opponent, QLearning):
+        return kernels.Rule(kernels.Q_LEARNING, opponent.temperature, opponent.rate)
     if isinstance(opponent, Fixed):
         return kernels.Rule(kernels.FIXED, 1.0, 0.0)
     return None
@@ -141,6 +144,14 @@ class PolicyTable:
         kernels.corners_of_places(np.ascontiguousarray(places), self.strides, successor, probability)
         return successor, probability
 
+    def chain(self, rewards: Float, policy: Int) -> Chain:
+        """Return transitions and expected rewards under a policy (X,)."""
+        states = np.arange(self.n_states)
+        successor, probability = self._rows(self.places[states, policy])
+        start = self.branching * np.arange(self.n_states + 1)
+        chosen = rewards[states, policy].astype(np.float64)
+        return Chain(start, successor.ravel().astype(np.int32), probability.ravel(), chosen)
+
     def branches(self, rewards: Float) -> tuple[Int, Float, Float]:
         """Return successors, probabilities and rewards of all branches, each (X*A, S+1)."""
         successor, probability = self._rows(self.places.reshape(-1, self.branching - 1))
@@ -163,3 +174,17 @@ def fill(dynamics: Dynamics, nearest: bool) -> tuple[NDArray[np.float32], Policy
     rewards.setflags(write=False)
     places.setflags(write=False)
     return rewards, PolicyTable(places, dynamics.strides)
+
+
+def frozen_share(dynamics: Dynamics, table: PolicyTable) -> float:
+    """Return the share of pairs that nearest rounding leaves where they are: frozen moves, and learners at rest.
+
+    The table does not tell the two apart where it was filled with nearest rounding already.
+    """
+    counts = []
+
+    def work(first: int, last: int) -> None:
+        counts.append(kernels.frozen_moves(dynamics.levels, dynamics.strides, table.places, first, last))
+
+    in_ranges(work, table.n_states)
+    return float(sum(counts) / (table.n_states * table.n_actions))

@@ -41,7 +41,9 @@ class Earned:
     opponent: tuple[float, float, float]
 
 
-def _earned(name: str, returns: Float) -> Earned:
+def earned(name: str, returns: Float) -> Earned:
+    """Return means over starts of rewards per step (N, 2), with 95 % t intervals."""
+
     def interval(sample: Float) -> tuple[float, float, float]:
         mean = float(sample.mean())
         if len(sample) < 2:
@@ -219,9 +221,9 @@ def yardsticks(
     extort = extortion(game)
     if extort is not None:
         rows.append((f"extortion, factor 3 {_numbers(extort)}", extort))
-    found = [_earned(name, held(dynamics, policy[None, :], starts, steps)[0]) for name, policy in rows]
+    found = [earned(name, held(dynamics, policy[None, :], starts, steps)[0]) for name, policy in rows]
     both = mutual_learning(game, NaiveLearner(), opponent, starts[:16], steps, rng)
-    return [*found, _earned("mutual naive learning", both)]
+    return [*found, earned("mutual naive learning", both)]
 
 
 def _numbers(policy: Sequence[float] | Float) -> str:

@@ -20,7 +20,8 @@ Array = Any
 NAIVE_LOGITS = 0
 NAIVE_SIMPLEX = 1
 SMOOTHED_BEST_RESPONSE = 2
-FIXED = 3
+Q_LEARNING = 3
+FIXED = 4
 
 SHIFT = 13
 UNIT = 1 << SHIFT
@@ -40,8 +41,8 @@ class Rule(NamedTuple):
     """How the opponent (player 1) learns."""
 
     kind: Any  # one of the constants above
-    step: Any  # step size, or temperature of the smoothed best response
-    mixing: Any  # weight of the smoothed best response in the next policy
+    step: Any  # step size, or temperature of a softmax
+    mixing: Any  # weight of the new in the next policy or values
 
 
 @kernel
@@ -53,6 +54,10 @@ def learn(rule, p, occupancy, advantage):
         return min(1.0, max(0.0, p + rule.step * occupancy * advantage / 2))
     if rule.kind == SMOOTHED_BEST_RESPONSE:
         return (1.0 - rule.mixing) * p + rule.mixing / (1.0 + math.exp(-advantage / rule.step))
+    if rule.kind == Q_LEARNING:
+        # Where p is 0 or 1 the logit is infinite and stays so, unless the old value is forgotten at once.
+        odds = ((1.0 - p) / p) ** (1.0 - rule.mixing) if rule.mixing < 1.0 else 1.0
+        return 1.0 / (1.0 + odds * math.exp(-rule.mixing * advantage / rule.step))
     return p
 
 
@@ -371,22 +376,20 @@ def fill(game, rule, iterated, own_levels, levels, nearest, rewards, places, fir
 
 
 @kernel
-def frozen_moves(levels, strides, rewards, places, first, last):
-    """Return how many pairs of meta-states `first` to `last` - 1 move, but by less than half a cell everywhere."""
+def frozen_moves(levels, strides, places, first, last):
+    """Return how many pairs of meta-states `first` to `last` - 1 nearest rounding puts back where they were."""
     count = 0
     for x in range(first, last):
-        for a in range(rewards.shape[1]):
-            moved = False
+        for a in range(places.shape[1]):
             back = np.int64(0)
             for s in range(strides.shape[0]):
                 packed = np.int64(places[x, a, s])
                 cell, fraction = packed >> SHIFT, packed & (UNIT - 1)
-                moved = moved or fraction > 0
                 if fraction > 0:
                     p = levels[cell] + (levels[cell + 1] - levels[cell]) * fraction / UNIT
                     cell += np.int64(p - levels[cell] >= levels[cell + 1] - p)
                 back += cell * strides[s]
-            count += np.int64(moved and back == x)
+            count += np.int64(back == x)
     return count
 
 
