@@ -164,8 +164,8 @@ class SimplexGrid:
         (A-1)/levels for odd, which many inner states approach; below twice the radius.
         """
         if self.n_states > 1 and self.n_actions > 2:
-            steps = self.n_actions - (Fraction(1, 2) if self.n_actions % 2 == 0 else 1)
-            return min(Fraction(2), steps / self.levels)
+            twice = 2 * self.n_actions - (1 if self.n_actions % 2 == 0 else 2)
+            return min(Fraction(2), Fraction(twice, 2 * self.levels))
         return _spread(self.n_states) * self.radius
 
     @cached_property

@@ -193,7 +193,7 @@ def test_n4_one_inner_state_is_displaced_by_the_radius(n_actions, levels):
 
 
 def worst_fractions(n_states):
-    """Descending fractions that cut [0, 1] into n equal pieces above and n' below a point: where the mean is largest."""
+    """Descending fractions that cut [0, 1] into n equal pieces above and n' below a point: the worst ones."""
     upper, lower = (n_states + 1) // 2, (n_states + 2) // 2
     a, b = 1 + Fraction(1, upper), 1 + Fraction(1, lower)
     cut = a / (a + b)
