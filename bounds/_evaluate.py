@@ -26,6 +26,7 @@ except ImportError:  # the extra `exact` is not installed
 
 MAX_BITS = 1 << 18  # of precision: integers of some 78,000 digits
 _EXACT_BITS = 1 << 14  # rational powers larger than this are enclosed instead
+_MAX_TERMS = 1 << 20  # of a binomial coefficient, in words of 64 bits
 
 
 class Undecided(ArithmeticError):
@@ -40,6 +41,28 @@ class FewestTrials(sp.Function):  # type: ignore[misc]  # sympy has no types
     def _latex(self, printer: Any) -> str:
         k, p, q = (printer.doprint(a) for a in self.args)
         return rf"\min\left\{{N : \Pr\left(\mathrm{{Bin}}\left(N, {p}\right) \le {k}\right) \le {q}\right\}}"
+
+
+class Compositions(sp.Function):  # type: ignore[misc]  # sympy has no types
+    """Compositions(k, n) = C(k+n-1, n-1): the ways to write k as a sum of n whole numbers, N1."""
+
+    nargs = 2
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        """Return the derivative by k or n, from those of ln Γ."""
+        k, n = self.args
+        return self * (ReciprocalSum(k, n - 1) if argindex == 1 else ReciprocalSum(n - 1, k))
+
+    def _latex(self, printer: Any, exp: str | None = None) -> str:
+        k, n = (printer.doprint(a) for a in self.args)
+        binomial = rf"\binom{{{k}+{n}-1}}{{{n}-1}}"
+        return binomial if exp is None else rf"{binomial}^{{{exp}}}"
+
+
+class ReciprocalSum(sp.Function):  # type: ignore[misc]  # sympy has no types
+    """ReciprocalSum(a, n) = 1/(a+1) + .. + 1/(a+n)."""
+
+    nargs = 2
 
 
 def closed_form(k: sp.Expr, p: sp.Expr, q: sp.Expr) -> sp.Expr:
@@ -178,7 +201,7 @@ class Walker:
         if e.is_Add:
             return self._fold([self(a) for a in e.args], lambda x, y: x + y)
         if e.is_Mul:
-            factors = [self(a) for a in e.args]
+            factors = self._factors(e)
             return Fraction(0) if Fraction(0) in factors else self._fold(factors, lambda x, y: x * y)
         if e.is_Pow:
             return self._power(self(e.base), self(e.exp))
@@ -194,7 +217,19 @@ class Walker:
             return self(self.branch(e))
         if isinstance(e, FewestTrials):
             return self._fewest(e)
+        if isinstance(e, Compositions):
+            return self._compositions(*(self(a) for a in e.args))
+        if isinstance(e, ReciprocalSum):
+            return self._reciprocals(*(self(a) for a in e.args))
         raise NotImplementedError(f"no rule for {type(e).__name__}")
+
+    def _factors(self, e: sp.Expr) -> list[Any]:
+        """Return the factors of a product, with its square roots joined: sympy writes √(xy) as √x·√y."""
+        roots = [a for a in e.args if a.is_Pow and a.exp == sp.S.Half]
+        joined = [self(a.base) for a in roots]
+        if len(roots) < 2 or not all(isinstance(x, Fraction) for x in joined):
+            return [self(a) for a in e.args]
+        return [self._power(math.prod(joined), Fraction(1, 2)), *(self(a) for a in e.args if a not in roots)]
 
     def _fold(self, values: list[Any], join: Callable[[Any, Any], Any]) -> Any:
         """Join the rational values first, so that they stay exact as long as they can."""
@@ -256,11 +291,11 @@ class Walker:
         for value, condition in e.args:
             if condition == sp.true:
                 return value
-            difference = self(condition.lhs - condition.rhs)
-            if not isinstance(difference, Fraction):
-                raise Undecided("case")
-            if difference == 0:
+            low, high = self.ends(self(condition.lhs - condition.rhs))
+            if low == high == 0:
                 return value
+            if low <= 0 <= high:
+                raise Undecided("case")
         raise ValueError("no case of the bound covers this point")
 
     def _round(self, e: sp.Expr) -> Any:
@@ -297,6 +332,25 @@ class Walker:
         if not all(isinstance(x, Fraction) for x in (a, b, scale)) or scale == 0:
             return False
         return _same_power(a, scale.numerator, b, n * scale.denominator)
+
+    def _compositions(self, k: Any, n: Any) -> Any:
+        """Return C(k+n-1, n-1), also for a real k, which the elasticities of rounded levels need."""
+        whole = isinstance(k, Fraction) and k.denominator == 1
+        terms = min(k, n - 1) if whole else n - 1
+        if terms * (1 + math.ceil(self.ends(k + n)[1]).bit_length() // 64) > _MAX_TERMS:
+            raise ValueError("the bound needs a binomial coefficient of too many factors at this point")
+        if whole:
+            return Fraction(math.comb(int(k + n - 1), int(n - 1)))
+        return self._fold([Fraction(1), *((k + i) / i for i in range(1, int(n)))], lambda x, y: x * y)
+
+    def _reciprocals(self, a: Any, n: Any) -> Any:
+        if not isinstance(n, Fraction) or n.denominator != 1 or n > _MAX_TERMS // 64:
+            raise ValueError("the bound has no derivative that can be evaluated at this point")
+        a = self.enclose(a)
+        total = self.field.number(Fraction(0))
+        for i in range(1, int(n) + 1):
+            total = total + 1 / (a + i)
+        return total
 
     def _fewest(self, e: FewestTrials) -> Any:
         k, p, q = (self(a) for a in e.args)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -57,6 +57,8 @@ class Bound:
     weights : tuple of str
         Symbols that share out epsilon and must sum to 1. Those that the formula lacks may be left out; the
         rest must then sum to 1 at most.
+    conditions : tuple of (sympy.Expr, str)
+        Expressions that must be positive for the statement to apply, each with what to say where one is not.
 
     Examples
     --------
@@ -77,11 +79,13 @@ class Bound:
     kind: Kind = Kind.EXPLICIT
     parameters: tuple[str, ...] = ()
     weights: tuple[str, ...] = ()
+    conditions: tuple[tuple[sp.Expr, str], ...] = ()
 
     @property
     def symbols(self) -> tuple[str, ...]:
         """Names that `evaluate` needs, in alphabetic order."""
-        return tuple(sorted(s.name for s in self.expression.free_symbols))
+        expressions = (self.expression, *(expression for expression, _ in self.conditions))
+        return tuple(sorted({s.name for e in expressions for s in e.free_symbols}))
 
     def evaluate(self, **values: Number) -> int | Fraction | float:
         """Return the bound's value.
@@ -104,7 +108,7 @@ class Bound:
         TypeError
             If a value is not a number, if one is missing, or if a name is not a symbol of the statement.
         ValueError
-            If a value lies outside its symbol's range, or the weights do not sum to 1.
+            If a value lies outside its symbol's range, the weights do not sum to 1, or the statement does not apply.
         OverflowError
             If an irrational value lies outside the range of floats.
         """
@@ -218,10 +222,29 @@ class Bound:
             try:
                 with _evaluate.BACKEND.working(bits) as field:
                     walker = Walker(field, point, digits)
+                    self._require(walker)
                     return finish(walker, walker(self.expression))
             except Undecided:
                 bits *= 2
         raise ArithmeticError(f"{self.name} cannot be decided within {MAX_BITS} bits at this point")
+
+    def _require(self, walker: Walker) -> None:
+        """Raise ValueError where the statement does not apply."""
+        for expression, otherwise in self.conditions:
+            low, high = walker.ends(walker(expression))
+            if high <= 0:
+                raise ValueError(f"{self.label} does not apply: {otherwise}")
+            if low <= 0:
+                raise Undecided("condition")
+
+
+@dataclass(frozen=True)
+class Family:
+    """Bounds that share their symbols: every field is a `Bound`."""
+
+    def evaluate(self, **values: Number) -> dict[str, int | Fraction | float]:
+        """Return the value of every bound of the family at one point, by attribute name."""
+        return {f.name: getattr(self, f.name).evaluate(**values) for f in fields(self)}
 
 
 def _narrow(walker: Walker, x: Any, digits: int) -> tuple[Fraction, Fraction]:

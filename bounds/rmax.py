@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from typing import Literal, TypeAlias
@@ -18,7 +18,7 @@ import sympy as sp
 
 from bounds._binomial import fewest_trials_of
 from bounds._evaluate import FewestTrials, closed_form
-from bounds.bound import Bound, Kind
+from bounds.bound import Bound, Family, Kind
 from bounds.concentration import hoeffding_samples, transition_samples
 from bounds.symbols import (
     REGISTRY,
@@ -65,16 +65,7 @@ _SAMPLED = ("the mean reward of each pair is estimated; it takes the share w_rew
 
 
 @dataclass(frozen=True)
-class _Family:
-    """Bounds that share their symbols."""
-
-    def evaluate(self, **values: Number) -> dict[str, int | Fraction | float]:
-        """Return the value of every bound of the family at one point, by attribute name."""
-        return {f.name: getattr(self, f.name).evaluate(**values) for f in fields(self)}
-
-
-@dataclass(frozen=True)
-class T1(_Family):
+class T1(Family):
     """T1's parts: all but `steps` steps are epsilon-optimal with probability 1 - delta.
 
     Attributes
@@ -99,7 +90,7 @@ class T1(_Family):
 
 
 @dataclass(frozen=True)
-class T1Episodic(_Family):
+class T1Episodic(Family):
     """T1-ep's parts: all but `episodes` episodes of T steps are epsilon-optimal with probability 1 - delta.
 
     Attributes
@@ -121,7 +112,7 @@ class T1Episodic(_Family):
 
 
 @dataclass(frozen=True)
-class X4(_Family):
+class X4(Family):
     """X4's bracket of the number of episodes until all pairs are known, under a uniform start law.
 
     Attributes

@@ -177,6 +177,39 @@ def _make() -> dict[str, Parameter]:
     share("w_hor", r"w_{\mathrm{hor}}", "share of epsilon for the horizon", low_open=False)
     share("w_esc", r"w_{\mathrm{esc}}", "share of epsilon for unfinished exploration", low_open=False)
     add("w_reward", "w_R", "share of the model error that the rewards may take", high=1)
+
+    def constant(name: str, latex: str, meaning: str, unit: str = "1", *, low_open: bool = False) -> None:
+        add(name, latex, meaning, unit, low_open=low_open)
+
+    count("inner_states", "|S|", "number of inner states")
+    count("inner_actions", "|A|", "number of a player's actions")
+    count("inner_steps", "K", "inner steps per meta-step", "inner steps")
+    add("inner_discount", r"\gamma", "inner discount factor", low_open=False, high=1)
+    add("inner_span", r"\mathrm{span}(r)", "largest less smallest inner reward of a player", "reward per inner step")
+    add("meta_span", r"\mathrm{span}(R)", "largest less smallest meta-reward", "reward per meta-step")
+    count("levels", "k", "steps of a simplex grid from 0 to 1")
+    count("cells", "q", "cells per axis of a cube grid")
+    add("radius", r"\alpha", "covering radius of a grid", "distance")
+    constant("alpha_state", r"\alpha_s", "radius of the opponents' grids, summed", "distance")
+    constant("alpha_action", r"\alpha_a", "radius of the shaper's grid", "distance")
+    constant("distance", "d", "largest L1 distance over inner states, summed over players", "distance")
+    add(
+        "mismatch",
+        r"\delta_\varphi",
+        "largest probability of an action mismatch in an inner state",
+        low_open=False,
+        high=1,
+        high_open=False,
+    )
+    constant("l_reward", "L_R", "Lipschitz constant of the meta-reward", "reward / distance", low_open=True)
+    constant("l_state", "L_F^s", "Lipschitz constant of learning in the opponents' policies")
+    constant("l_action", "L_F^a", "Lipschitz constant of learning in the shaper's policy")
+    constant("l_transition", "L_P", "Lipschitz constant of the transition law in total variation", "1 / distance")
+    add("step_size", r"\eta", "learning rate of a gradient step", "1 / reward")
+    add("payoff_gap", r"\max|u_0-u_1|", "largest difference of a learner's two expected payoffs", "reward")
+    constant("payoff_gap_span", r"\mathrm{span}(u_0-u_1)", "span of a learner's payoff difference", "reward")
+    add("smoothing", r"\beta", "share of the best response in the next policy", high=1, high_open=False)
+    add("temperature", r"\tau", "temperature of a softmax", "reward")
     return registry
 
 
@@ -202,3 +235,25 @@ w_sim = SYMBOLS["w_sim"]
 w_hor = SYMBOLS["w_hor"]
 w_esc = SYMBOLS["w_esc"]
 w_reward = SYMBOLS["w_reward"]
+inner_states = SYMBOLS["inner_states"]
+inner_actions = SYMBOLS["inner_actions"]
+inner_steps = SYMBOLS["inner_steps"]
+inner_discount = SYMBOLS["inner_discount"]
+inner_span = SYMBOLS["inner_span"]
+meta_span = SYMBOLS["meta_span"]
+levels = SYMBOLS["levels"]
+cells = SYMBOLS["cells"]
+radius = SYMBOLS["radius"]
+alpha_state = SYMBOLS["alpha_state"]
+alpha_action = SYMBOLS["alpha_action"]
+distance = SYMBOLS["distance"]
+mismatch = SYMBOLS["mismatch"]
+l_reward = SYMBOLS["l_reward"]
+l_state = SYMBOLS["l_state"]
+l_action = SYMBOLS["l_action"]
+l_transition = SYMBOLS["l_transition"]
+step_size = SYMBOLS["step_size"]
+payoff_gap = SYMBOLS["payoff_gap"]
+payoff_gap_span = SYMBOLS["payoff_gap_span"]
+smoothing = SYMBOLS["smoothing"]
+temperature = SYMBOLS["temperature"]
