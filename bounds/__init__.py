@@ -1,6 +1,6 @@
 """The sample-complexity theory of R-max and of opponent shaping as exact symbolic objects."""
 
-from bounds import concentration, rmax, symbols
-from bounds.bound import Bound, Enclosure, Kind
+from bounds import concentration, discretisation, grids, rmax, symbols
+from bounds.bound import Bound, Enclosure, Family, Kind
 
-__all__ = ["Bound", "Enclosure", "Kind", "concentration", "rmax", "symbols"]
+__all__ = ["Bound", "Enclosure", "Family", "Kind", "concentration", "discretisation", "grids", "rmax", "symbols"]
