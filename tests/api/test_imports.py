@@ -19,12 +19,13 @@ BOUNDS = Path(bounds.__file__).parent
 # design.md, section 2: imports point down this list only; modules on one line may use each other.
 LAYERS = (
     {"_kernels", "_memory", "_files", "_threads"},
-    {"games", "windows", "randomness", "opponents", "grids", "mdp"},
-    {"metagames"},
+    {"games", "stochastic_games", "windows", "randomness", "opponents", "learners", "grids", "mdp"},
+    {"metagames", "policy_tables", "policy_metagames"},
     {"planning", "rmax"},
-    {"pac"},
+    {"pac", "shaping"},
     {"sweeps"},
     {"verification", "reproduction", "plots"},
+    {"cli_solve"},
     {"cli"},
     {"__main__"},
 )
