@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="The sample-complexity theory of opponent shaping, executable.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -29,9 +28,11 @@ DEFAULT_OUT = Path("results")
 INTERRUPTED = 130
 
 
-@app.callback()
-def _commands() -> None:
-    """Keep `reproduce` a subcommand."""
+@app.callback(invoke_without_command=True)
+def _commands(context: typer.Context) -> None:
+    """Make the sample-complexity theory of opponent shaping executable."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 def _number(text: str) -> float:
@@ -56,11 +57,9 @@ def _whole_numbers(text: str, option: str) -> tuple[int, ...]:
 
 
 def _interval(estimate: Estimate | None, scale: float = 1.0, digits: int = 1) -> str:
-    if estimate is None:
-        return "not reached"
-    mean, low, high = (x / scale for x in (estimate.mean, estimate.low, estimate.high))
-    text = f"{mean:,.{digits}f}"
-    return text if estimate.n < 2 else f"{text} ({low:,.{digits}f} to {high:,.{digits}f})"
+    from rfos.reproduction import shown
+
+    return "not determined" if estimate is None else shown(estimate, digits, scale)
 
 
 def _table(rows: list[tuple[str, list[str]]]) -> str:
@@ -76,8 +75,10 @@ def _table(rows: list[tuple[str, list[str]]]) -> str:
 
 
 def _window_table(report: Report) -> str:
-    best = {y.window: f"{y.reward:.3f}" for y in report.yardsticks if y.name == "best window policy"}
-    full = next((f"{y.reward:.3f}" for y in report.yardsticks if y.name == "full information"), None)
+    e = report.experiment
+    exact = e.opponent == "window"
+    best = {y.window: f"{y.reward:.3f}" for y in report.yardsticks if y.window is not None}
+    full = next((f"{y.reward:.3f}" for y in report.yardsticks if y.window is None), None)
 
     def row(heading: str, cell: Callable[[WindowResult], str]) -> tuple[str, list[str]]:
         return heading, [cell(result) for result in report.results]
@@ -97,13 +98,17 @@ def _window_table(report: Report) -> str:
         row("  published", published),
         row("until all pairs are known", lambda r: _interval(r.all_known, digits=0)),
         row("  over |S|^2", lambda r: _interval(r.all_known, r.n_states**2)),
-        row("  X4's bracket", lambda r: f"{r.x4[0]:,} to {r.x4[1]:,}"),
+        row("  X4, 90 % of runs", lambda r: f"{r.x4[0]:,} to {r.x4[1]:,}"),
+        *([row("  X4 for greedy play", lambda r: f"{r.x4[0]:,} to {r.x4_greedy:,}")] if e.agent == "paper" else []),
         row("final reward per step", lambda r: _interval(r.final_reward, digits=4)),
-        row("  best window policy", lambda r: best.get(r.window, "not enumerable")),
+        row(
+            "  best plan for ten steps" if exact else "  best window policy, at least",
+            lambda r: best.get(r.window, "not enumerable"),
+        ),
     ]
     if full is not None:
         rows.append(row("  full information, myopic", lambda _: full))
-    if report.experiment.opponent == "window":
+    if exact:
         rows += [
             row("optimal value V*, mean", lambda r: "{:.6f} to {:.6f}".format(*r.optimal_value or (0.0, 0.0))),
             row("value of the final policy", lambda r: _interval(r.final_value, digits=4)),
@@ -114,19 +119,19 @@ def _window_table(report: Report) -> str:
 
 
 def _print_report(report: Report, echo: Callable[[str], None]) -> None:
-    from rfos.rmax import PaperRmax
+    from rfos.rmax import DEPARTURES
 
     e = report.experiment
-    echo(f"{e.game}, agent {e.agent}, opponent {e.opponent}, epsilon {e.epsilon:g}, {e.seeds} seeds; 95 % intervals\n")
+    seeds = "1 seed" if e.seeds == 1 else f"{e.seeds} seeds"
+    echo(f"{e.game}, agent {e.agent}, opponent {e.opponent}, epsilon {e.epsilon:g}, {seeds}; 95 % intervals\n")
     echo(_window_table(report))
     if e.opponent == "hidden":
         echo("\nV* and the gap to it are not defined here: the opponent's state is hidden, the meta-game is no MDP.")
     theorem, _, reason = report.results[0].coverage.partition(": ")
     echo(f"{theorem[0].upper()}{theorem[1:]} covers these runs: {reason}.")
     if e.agent == "paper":
-        assert PaperRmax.__doc__ is not None
-        departures = PaperRmax.__doc__.split("Departures from R-max:")[1].split("Parameters")[0]
-        echo("The preset departs from R-max: " + " ".join(departures.split()))
+        listed = DEPARTURES if e.opponent == "hidden" else DEPARTURES[:-1]
+        echo("The preset departs from R-max: " + "; ".join(f"({i}) {text}" for i, text in enumerate(listed, 1)) + ".")
     for claim in report.claims:
         echo(f"\n{claim.verdict.upper()}: {claim.claim}\n  evidence: {claim.evidence}\n  rule: {claim.rule}")
 

@@ -98,6 +98,12 @@ def _frozen(array: NDArray[Any]) -> NDArray[Any]:
     return array
 
 
+def check_discount(discount: float) -> None:
+    """Raise ValueError unless the discount lies in [0, 1)."""
+    if not 0 <= discount < 1:
+        raise ValueError(f"discount is {discount!r}: give a number in [0, 1)")
+
+
 def thresholds(probability: Float) -> Int:
     """Return integer thresholds of the cumulative probabilities of each row (..., B), in units of 2^-53.
 
@@ -491,8 +497,7 @@ class TabularMDP:
     def __post_init__(self, P: object, R: object) -> None:
         """Check everything and take read-only copies."""
         discount = float(self.discount)
-        if not 0 <= discount < 1:
-            raise ValueError(f"discount is {self.discount!r}: give a number in [0, 1)")
+        check_discount(discount)
         rewards: Any = R
         if not (isinstance(R, np.ndarray) and R.dtype.kind == "f" and not R.flags.writeable):
             rewards = np.array(R, np.float64)  # read-only tables of rewards are large: they are not copied

@@ -16,18 +16,12 @@ from numpy.typing import NDArray
 from rfos._kernels.rmax import Learners, World
 from rfos._memory import require_memory
 from rfos.games import NormalFormGame
-from rfos.mdp import ShiftRegister, TabularMDP, thresholds
+from rfos.mdp import ShiftRegister, TabularMDP, check_discount, thresholds
 from rfos.opponents import QLearner, WindowOpponent
 from rfos.windows import WindowIndex
 
 CONTINUING = np.iinfo(np.int64).max
 """Steps of an episode that never ends, for kernels."""
-
-
-def check_discount(discount: float) -> None:
-    """Raise ValueError unless the discount lies in [0, 1)."""
-    if not 0 <= discount < 1:
-        raise ValueError(f"discount is {discount!r}: give a number in [0, 1)")
 
 
 def check_horizon(horizon: int | None) -> None:

@@ -6,8 +6,6 @@ learner it is an aliased view of one.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -255,29 +253,3 @@ class WindowBestResponse:
         # Sums of the same payoffs in another order may differ in the last place; that must stay a tie.
         scale = float(np.abs(total).max()) or 1.0
         return _greedy(np.round(total / scale, 12), self.exploration)
-
-
-NAMED_OPPONENTS: Mapping[str, Callable[[], QLearner | WindowOpponent]] = {
-    "hidden": QLearner,
-    "window": WindowQLearner,
-    "tit-for-tat": tit_for_tat,
-    "win-stay-lose-shift": win_stay_lose_shift,
-    "grim": grim,
-    "best-response": WindowBestResponse,
-}
-"""Opponents by the names that commands take."""
-
-
-def named_opponent(name: str) -> QLearner | WindowOpponent:
-    """Return the opponent of a name in `NAMED_OPPONENTS`.
-
-    Raises
-    ------
-    ValueError
-        If the name is unknown; the message lists the names.
-    """
-    if name not in NAMED_OPPONENTS:
-        close = difflib.get_close_matches(name, NAMED_OPPONENTS, n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise ValueError(f"unknown opponent {name!r}{hint}: choose one of {', '.join(NAMED_OPPONENTS)}")
-    return NAMED_OPPONENTS[name]()

@@ -11,7 +11,7 @@ def convergence(
 ) -> int | None:
     """Return when a learning curve has reached a fraction of its final level for good.
 
-    The final level is the mean over the last part of the run. The curve has converged at the end of the first
+    The final level is the mean over the last part of the run. The curve has converged in the middle of the first
     moving-average window from which on every moving average is at least `fraction` of that level.
 
     Parameters
@@ -22,14 +22,15 @@ def convergence(
         Mean reward per step within each bin; the final level must be positive, or a fraction of it means nothing.
     fraction : float in (0, 1]
     average : int
-        Bins in the moving average.
+        Bins in the moving average: few, or the result is a property of the average; enough that its noise stays well
+        below (1 - fraction) of the level.
     final : float in (0, 1]
         Share of the bins, at the end, that set the final level.
 
     Returns
     -------
     int or None
-        An element of `bin_end`, or None if the level is not positive or the last moving average falls short.
+        Episodes (or steps), rounded down; None if the level is not positive or the last moving average falls short.
 
     Raises
     ------
@@ -38,8 +39,10 @@ def convergence(
 
     Examples
     --------
+    The third bin, from 20 to 30, is the first that stays at the level:
+
     >>> convergence([10, 20, 30, 40], [0.0, 0.5, 1.0, 1.0], average=1)
-    30
+    25
     """
     ends = np.asarray(bin_end)
     rewards = np.asarray(mean_reward, np.float64)
@@ -55,4 +58,5 @@ def convergence(
     first = int(below[-1]) + 1 if below.size else 0
     if level <= 0 or first == len(moving):
         return None
-    return int(ends[first + average - 1])
+    begin = 0 if first == 0 else int(ends[first - 1])
+    return (begin + int(ends[first + average - 1])) // 2

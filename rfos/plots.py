@@ -40,7 +40,13 @@ def learning_curves(
     for i, (window, band) in enumerate(bands.groupby("window")):
         shade, dash = SHADES[i % len(SHADES)], DASHES[i % len(DASHES)]
         axes.fill_between(band["episode"], band["low"], band["high"], color=shade, alpha=0.25, linewidth=0)
-        axes.plot(band["episode"], band["mean"], color=shade, linestyle=dash, label=f"window {window}")
+        axes.plot(
+            band["episode"],
+            band["mean"],
+            color=shade,
+            linestyle=dash,
+            label=f"window {window} (band: lowest to highest seed)",
+        )
     if official is not None:
         width = official["episode_end"].iloc[0]
         axes.plot(

@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 from rfos._memory import available_bytes, require_memory
 from rfos.grids import BarycentricGrid
 from rfos.learners import Learner
-from rfos.mdp import TabularMDP
-from rfos.metagames import check_discount
+from rfos.mdp import TabularMDP, check_discount
 from rfos.policy_tables import Dynamics, PolicyTable, fill, frozen_share
 from rfos.stochastic_games import StochasticGame
 

@@ -132,6 +132,16 @@ class PaperRmax:
 
 Agent = Rmax | PaperRmax
 
+DEPARTURES = (
+    "actions are drawn from a softmax of Q at a temperature, not greedy",
+    "unknown successors are worth 0 in a backup instead of V_max, so they are not sought through known pairs",
+    "m = floor(|S| ln(1/delta) / (epsilon (1-discount))^2) lacks the union bound's logarithm and V_max",
+    "a fixed number of in-place sweeps, floor(ln(1/(epsilon (1-discount))) / (1-discount)), replaces planning to a "
+    "tolerance",
+    "in the experiment the opponent's state is hidden and survives restarts, so the meta-game is no MDP",
+)
+"""How the preset `paper` departs from R-max; the last is the experiment's, not the agent's."""
+
 
 @dataclass(frozen=True)
 class Coverage:
@@ -182,7 +192,7 @@ class Trace:
     plans : int
         How often it planned.
     seconds : float
-        Wall time of the run.
+        Processor time of the run's thread.
     """
 
     agent: Agent
@@ -290,6 +300,10 @@ def _whole(name: str, value: object) -> int:
     return int(value)
 
 
+def _sweeps(process: Process, agent: PaperRmax) -> int:
+    return int(bounds.rmax.paper_sweeps().evaluate(epsilon=agent.epsilon, discount=process.discount))
+
+
 def derived_m(process: Process, agent: Agent, *, horizon: int | None = None, uniform_starts: bool = True) -> int:
     """Return the visits m that an agent's epsilon and delta need.
 
@@ -322,6 +336,11 @@ def derived_m(process: Process, agent: Agent, *, horizon: int | None = None, uni
     1005
     """
     _check_fit(process, agent, horizon)
+    if isinstance(agent, PaperRmax) and _sweeps(process, agent) < 1:
+        raise ValueError(
+            f"epsilon {agent.epsilon:g} lets the paper's agent sweep 0 times, so that it never plans: give a smaller "
+            f"epsilon, well below {1 / (1 - process.discount):.3g}"
+        )
     if agent.m is not None:
         return int(agent.m)
     values = _schedule_values(process, agent)
@@ -401,7 +420,7 @@ class _SoftmaxLearner:
         self.temperature = agent.temperature
         # Decimals, because the paper's initial value is exactly 1/(1-0.8) = 5.
         self.initial = float(Fraction(repr(process.reward_range[1])) / (1 - Fraction(repr(process.discount))))
-        self.sweeps = int(bounds.rmax.paper_sweeps().evaluate(epsilon=agent.epsilon, discount=process.discount))
+        self.sweeps = _sweeps(process, agent)
         self.q = np.full(shape, self.initial)
         self.behaviour = kernels.Behaviour(True, np.empty(shape, np.int64), np.zeros((0, 0), np.int64))
         kernels.softmax(self.q, self.temperature, self.behaviour.thresholds)
@@ -580,7 +599,7 @@ def run(
     position = np.zeros(3, np.int64)
     state = stream(rng)
     plans = 0
-    began = time.perf_counter()
+    began = time.thread_time()
     for i, end in enumerate(bin_end):
         total = np.zeros(1)
         first = before = int(position[0])
@@ -611,5 +630,5 @@ def run(
         policy=planner.policy(),
         action_probabilities=planner.action_probabilities(),
         plans=plans,
-        seconds=time.perf_counter() - began,
+        seconds=time.thread_time() - began,
     )

@@ -58,8 +58,9 @@ class WindowIndex:
             raise ValueError(
                 f"window is {self.window!r}: give a whole number of at least 1, the joint actions remembered"
             )
-        if self.n_states > MAX_STATES:
-            joint = math.prod(self.n_actions)
+        joint = math.prod(self.n_actions)
+        # By logarithms first: the power itself may have millions of digits.
+        if self.window * math.log2(joint) > 64 or self.n_states > MAX_STATES:
             largest = max(1, int(math.log(MAX_STATES, joint))) if joint > 1 else self.window
             raise ValueError(
                 f"window {self.window} means {joint}^{self.window} = 10^{self.window * math.log10(joint):.1f} "

@@ -124,7 +124,6 @@ def test_memory_one_looks_at_the_last_joint_action_only(game, data):
         ),
         (lambda: MemoryOne([[[1.5, -0.5]]]), r"after joint action \(0, 0\) are \[1.5, -0.5\]"),
         (lambda: MemoryOne([[[np.nan, 1]]]), r"after joint action \(0, 0\) are \[nan, 1.0\]"),
-        (lambda: opponents.named_opponent("tit-for-tatt"), r"did you mean 'tit-for-tat'\?.*: choose one of hidden"),
     ],
 )
 def test_bad_opponents_are_refused_with_the_value_and_the_mend(make, message):
@@ -152,14 +151,6 @@ def test_opponents_are_frozen_and_their_tables_read_only():
     assert opponent.table[0, 0, 0] == 0.5
     with pytest.raises(ValueError, match="read-only"):
         opponent.table[0, 0, 0] = 7
-
-
-@pytest.mark.parametrize("name", opponents.NAMED_OPPONENTS)
-def test_every_named_opponent_plays(name):
-    """Named opponents exist and, where they are functions of the window, play Matching Pennies."""
-    opponent = opponents.named_opponent(name)
-    if isinstance(opponent, WindowOpponent):
-        assert opponent.probabilities(matching_pennies(), 1, WindowIndex((2, 2), 1)).shape == (4, 2)
 
 
 def test_opponents_meet_games_with_many_players():
