@@ -263,7 +263,7 @@ def test_radii_are_exact_fractions():
     """N1's formula; levels are read as the decimals that they print as."""
     assert SimplexGrid(5, 2, 10).radius == Fraction(1, 10)
     assert LevelGrid(5, MFOS).radius == Fraction(1, 4)
-    assert LevelGrid(1, (0.4, 0.6)).radius == Fraction(4, 5)
+    assert LevelGrid(1, (0.35, 0.9)).radius == LevelGrid(1, (0.1, 0.65)).radius == Fraction(7, 10)
     assert CubeGrid(1, 2, 5).radius == Fraction(1, 5)
 
 

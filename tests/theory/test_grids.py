@@ -230,7 +230,7 @@ def test_n4_many_inner_states_approach_the_bound(n_actions):
         fractions = [high if (j % 2 == 0) == up_first else low for j in range(n_actions - 1)]
         heights = np.arange(n_actions - 1) + np.array(fractions)
         rows.append(np.diff(heights, prepend=0, append=levels) / levels)
-    bound = min(2, (n_actions - (0.5 if n_actions % 2 == 0 else 1)) / levels)
+    bound = float(SimplexGrid(2, n_actions, levels).mean_displacement)  # the same for all S >= 2
     policy = np.array(rows)
     assert bound * 0.98 < _spread_without_indices(policy, levels) <= bound + 1e-9
 
