@@ -76,3 +76,48 @@ def interpolate(values, strides, cells, fractions, indices, weights):
     for t in range(indices.size):
         total += weights[np.uint64(t)] * values[np.uint64(indices[np.uint64(t)])]
     return total
+
+
+@kernel
+def exchange(first, first_step, second, second_step):
+    """Return two fractions with their steps, the larger fraction first."""
+    up = second > first
+    return (
+        second if up else first,
+        second_step if up else first_step,
+        first if up else second,
+        first_step if up else second_step,
+    )
+
+
+@kernel
+def interpolate_five(values, strides, cells, fractions):
+    """Return what `interpolate` does, for five inner states (memory-one policies), in half the time.
+
+    Fractions are sorted in registers by a network of nine exchanges. Corners between equal fractions may be others
+    than those of `corners`; their weight is 0.
+    """
+    i0, i1, i2, i3, i4 = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
+    f0, f1, f2, f3, f4 = fractions[i0], fractions[i1], fractions[i2], fractions[i3], fractions[i4]
+    s0, s1, s2, s3, s4 = strides[i0], strides[i1], strides[i2], strides[i3], strides[i4]
+    base = cells[i0] * s0 + cells[i1] * s1 + cells[i2] * s2 + cells[i3] * s3 + cells[i4] * s4
+    f0, s0, f3, s3 = exchange(f0, s0, f3, s3)
+    f1, s1, f4, s4 = exchange(f1, s1, f4, s4)
+    f0, s0, f2, s2 = exchange(f0, s0, f2, s2)
+    f1, s1, f3, s3 = exchange(f1, s1, f3, s3)
+    f0, s0, f1, s1 = exchange(f0, s0, f1, s1)
+    f2, s2, f4, s4 = exchange(f2, s2, f4, s4)
+    f1, s1, f2, s2 = exchange(f1, s1, f2, s2)
+    f3, s3, f4, s4 = exchange(f3, s3, f4, s4)
+    f2, s2, f3, s3 = exchange(f2, s2, f3, s3)
+    total = (1.0 - f0) * values[np.uint64(base)]
+    base += s0
+    total += (f0 - f1) * values[np.uint64(base)]
+    base += s1
+    total += (f1 - f2) * values[np.uint64(base)]
+    base += s2
+    total += (f2 - f3) * values[np.uint64(base)]
+    base += s3
+    total += (f3 - f4) * values[np.uint64(base)]
+    base += s4
+    return total + f4 * values[np.uint64(base)]
