@@ -293,7 +293,10 @@ def test_an_epsilon_beyond_all_values_still_plans():
         (lambda: PaperRmax(temperature=0), "temperature is 0: give a positive number in units of value"),
         (lambda: PaperRmax(temperature=math.inf), "temperature is inf"),
         (lambda: PaperRmax(epsilon=0), "epsilon is 0"),
-        (lambda: derived_m(EXACT, PaperRmax(epsilon=50)), "epsilon 50 lets the paper's agent sweep 0 times.*: give a smaller epsilon"),
+        (
+            lambda: derived_m(EXACT, PaperRmax(epsilon=50)),
+            "epsilon 50 lets the paper's agent sweep 0 times.*: give a smaller epsilon",
+        ),
         (
             lambda: derived_m(COINS, Rmax(epsilon=1, planning="episode")),
             "planning for the episode needs a horizon: give the steps per episode",
