@@ -171,29 +171,6 @@ def evaluate(start, successor, probability, reward, discount, values, new_values
 
 
 @kernel
-def relax(start, successor, probability, reward, discount, values, new_values, first, last, backwards):
-    """One Gauss-Seidel sweep over the states `first` to `last` - 1, by falling index where `backwards`.
-
-    Each state's equation is solved for its own value, the others as they stand: those of the range in `new_values`,
-    which holds their values on entry too, those outside in `values`, so that ranges can be swept at once.
-    """
-    size = np.uint32(last - first)
-    for i in range(last - first):
-        s = last - 1 - i if backwards else first + i
-        expected = 0.0
-        stay = 0.0
-        for k in range(np.uint64(start[s]), np.uint64(start[s + 1])):
-            j = np.uint32(successor[k])
-            if j == np.uint32(s):
-                stay += probability[k]
-            elif np.uint32(j - np.uint32(first)) < size:
-                expected += probability[k] * new_values[j]
-            else:
-                expected += probability[k] * values[j]
-        new_values[s] = (reward[s] + discount * expected) / (1.0 - discount * stay)
-
-
-@kernel
 def change(values, new_values, first, last, result):
     """Fill `result` (3,): smallest and largest new - old, and largest absolute old value, of a range of states.
 
@@ -204,11 +181,15 @@ def change(values, new_values, first, last, result):
     largest = 0.0
     for s in range(first, last):
         difference = new_values[s] - values[s]
-        least = min(least, difference)
-        most = max(most, difference)
+        if difference < least:
+            least = difference
+        if difference > most:
+            most = difference
         size = abs(values[s])
-        if not size <= largest:
-            largest = size if size > largest else np.inf
+        if size > largest:
+            largest = size
+        elif difference != difference:
+            largest = np.inf
     result[0] = least
     result[1] = most
     result[2] = largest
