@@ -24,7 +24,7 @@ LONGEST = 600.0
 FROZEN = 0.05
 """Share of frozen moves above which a warning is due."""
 
-EXACT_LEVELS = (0.02, 0.98)
+OUTER_LEVELS = (0.02, 0.98)
 """Outermost levels for learners on logits, which never leave 0 and 1."""
 
 
@@ -87,7 +87,9 @@ def grid_of(game: StochasticGame, player: int, levels: str) -> LevelGrid | Simpl
         raise ValueError(f"levels is {levels!r}: give a whole number of at least 2")
     if game.n_states == 1 or not two:
         return SimplexGrid(game.n_states, game.n_actions[player], count - 1)
-    return LevelGrid(game.n_states, tuple(float(p) for p in np.clip(np.linspace(0, 1, count), *EXACT_LEVELS)))
+    # Few levels are those of M-FOS, evenly spaced but for the ends; many would collide with the ends.
+    inner = np.linspace(0, 1, count) if 1 / (count - 1) > 2 * OUTER_LEVELS[0] else np.linspace(*OUTER_LEVELS, count)
+    return LevelGrid(game.n_states, tuple(float(p) for p in np.clip(inner, *OUTER_LEVELS)))
 
 
 def answer(request: Request, say: Callable[[str], None]) -> Answer:

@@ -22,7 +22,7 @@ from rfos._memory import available_bytes, require_memory
 from rfos.grids import BarycentricGrid
 from rfos.learners import Learner
 from rfos.mdp import TabularMDP, check_discount
-from rfos.policy_tables import Dynamics, PolicyTable, fill, frozen_share
+from rfos.policy_tables import MAX_CELLS, Dynamics, PolicyTable, fill, frozen_share
 from rfos.stochastic_games import StochasticGame
 
 Float = NDArray[np.float64]
@@ -189,7 +189,12 @@ class PolicyMetaGame:
     def require_fit(self) -> None:
         """Raise MemoryError, naming the bytes, the limit and the mend, unless the table fits this machine."""
         size = self.size_estimate()
-        require_memory(size.table_bytes, f"the table of {size.pairs:,} pairs", "choose fewer levels")
+        mend = "choose fewer levels"
+        if self.game.n_actions == (2, 2) and not self.joint:
+            # Few levels fit the compressed table, 4 + 2 S bytes a pair.
+            largest = int((size.limit / (4 + 2 * self.game.n_states)) ** (1 / (2 * self.game.n_states)))
+            mend = f"choose at most {min(largest, MAX_CELLS + 1)} levels"
+        require_memory(size.table_bytes, f"the table of {size.pairs:,} pairs", mend)
 
     @cached_property
     def _table(self) -> tuple[NDArray[np.float32], PolicyTable]:

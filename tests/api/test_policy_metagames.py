@@ -1,0 +1,213 @@
+"""Case I meta-games: tables, lumping, refusals, learners and the command."""
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rfos.games import matching_pennies, rock_paper_scissors, standard_prisoners_dilemma, three_player_matching_pennies
+from rfos.grids import LevelGrid, SimplexGrid
+from rfos.learners import LOLA, FictitiousPlay, NaiveLearner, QLearning, SmoothedBestResponse, named_learner
+from rfos.planning import solve
+from rfos.policy_metagames import PolicyMetaGame
+from rfos.shaping import random_starts, roll_out
+from rfos.stochastic_games import StochasticGame, iterated, one_shot
+
+IPD = iterated(standard_prisoners_dilemma(), 0.96)
+PENNIES = one_shot(matching_pennies())
+
+
+@dataclass(frozen=True)
+class Wrapped:
+    """A learner that no kernel knows."""
+
+    inner: NaiveLearner
+
+    def update(self, game: StochasticGame, player: int, policies: list[np.ndarray]) -> np.ndarray:
+        return self.inner.update(game, player, policies)
+
+
+@pytest.mark.parametrize("rounding", ["barycentric", "nearest"])
+def test_tables_of_kernels_and_of_single_pairs_have_the_same_value(rounding: str) -> None:
+    """V* of the compressed table is that of the sparse one within the stated rounding of places and rewards."""
+    grid = LevelGrid(5, (0.05, 0.95))
+    fast = PolicyMetaGame(IPD, [NaiveLearner()], [grid, grid], 0.9, rounding)
+    slow = PolicyMetaGame(IPD, [Wrapped(NaiveLearner())], [grid, grid], 0.9, rounding)
+    assert fast.dynamics is not None
+    assert slow.dynamics is None
+    a, b = solve(fast.to_mdp(), tol=1e-9), solve(slow.to_mdp(), tol=1e-9)
+    # 5 entries, each off by 1/16384 of a cell, each step of value span at most 30.
+    assert np.abs(a.value - b.value).max() <= 10 * (5 / 16384 * 30 + 3 * 2**-24)
+
+
+@pytest.mark.parametrize("rounding", ["barycentric", "nearest"])
+def test_g2_the_joint_game_is_worth_the_lumped_one_after_the_learners_move(rounding: str) -> None:
+    """V_joint(a, ψ) = V_lumped(L_d(a, ψ)) for nearest rounding; at most its mean for random corners."""
+    grid = SimplexGrid(1, 2, 4)
+    lumped = PolicyMetaGame(PENNIES, [NaiveLearner(0.6, "simplex")], [grid, grid], 0.8, rounding)
+    joint = PolicyMetaGame(PENNIES, [NaiveLearner(0.6, "simplex")], [grid, grid], 0.8, rounding, joint=True)
+    assert joint.n_states == 25
+    mdp = lumped.to_mdp()
+    successor, probability, _ = mdp.storage.branches(mdp.rewards)
+    expected = (probability * solve(mdp, tol=1e-10).value[successor]).sum(axis=1)
+    value = solve(joint.to_mdp(), tol=1e-10).value
+    if rounding == "nearest":
+        assert np.allclose(value, expected, atol=1e-6)
+    else:
+        assert (value <= expected + 1e-3).all()
+
+
+def test_dropping_the_own_policy_from_the_joint_state_is_no_lumping() -> None:
+    """V_joint varies with the own policy last played at a fixed opponent's policy (counterexample to the false G2)."""
+    grid = SimplexGrid(1, 2, 4)
+    joint = PolicyMetaGame(PENNIES, [NaiveLearner(0.6, "simplex")], [grid, grid], 0.8, joint=True)
+    value = solve(joint.to_mdp()).value.reshape(5, 5)
+    assert np.ptp(value, axis=1).max() > 0.05
+
+
+def test_games_with_more_players_or_actions_are_built_pair_by_pair() -> None:
+    """Three actions, three players: sizes as counted, rows that are distributions, a certified value."""
+    grid = SimplexGrid(1, 3, 3)
+    rps = PolicyMetaGame(one_shot(rock_paper_scissors()), [NaiveLearner(0.5)], [grid, grid], 0.9)
+    assert (rps.n_states, rps.n_actions, rps.branching) == (10, 10, 3)
+    small = SimplexGrid(1, 2, 2)
+    three = PolicyMetaGame(one_shot(three_player_matching_pennies()), [NaiveLearner(0.5)] * 2, [small] * 3, 0.9)
+    assert (three.n_states, three.n_actions, three.branching) == (9, 3, 4)
+    for meta_game in (rps, three):
+        assert solve(meta_game.to_mdp()).converged
+
+
+def test_oversized_requests_are_refused_before_anything_is_allocated() -> None:
+    """Thirty levels in five states: the message names bytes, limit and mend, in under 50 ms."""
+    grid = LevelGrid(5, tuple(np.linspace(0.02, 0.98, 30)))
+    meta_game = PolicyMetaGame(IPD, [NaiveLearner()], [grid, grid], 0.9)
+    began = time.perf_counter()
+    with pytest.raises(MemoryError, match=r"bytes, above the limit of .* here: choose at most 8 levels"):
+        meta_game.require_fit()
+    assert time.perf_counter() - began < 0.05
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"opponents": []}, "0 opponents for 1 other players"),
+        ({"grids": [SimplexGrid(1, 2, 2)]}, "1 grids for 2 players"),
+        (
+            {"grids": [SimplexGrid(1, 2, 2), SimplexGrid(1, 3, 2)]},
+            r"grid of player 1 is for \(states, actions\) \(1, 3\)",
+        ),
+        ({"discount": 1.0}, "discount is 1.0"),
+        ({"rounding": "up"}, "rounding is 'up'"),
+    ],
+)
+def test_what_does_not_fit_is_named(arguments: dict[str, object], message: str) -> None:
+    """Each message names the value."""
+    grid = SimplexGrid(1, 2, 2)
+    good = {"game": PENNIES, "opponents": [NaiveLearner()], "grids": [grid, grid], "discount": 0.9}
+    with pytest.raises(ValueError, match=message):
+        PolicyMetaGame(**(good | arguments))
+
+
+def test_lola_ascends_its_own_return_through_the_imagined_step() -> None:
+    """The step is η times the derivative of V_1(θ_0 + α ∇V_0, θ_1) in θ_1, against central differences."""
+    rng = np.random.default_rng(0)
+    own, other = rng.uniform(0.1, 0.9, (2, 5))
+
+    def policies(first: np.ndarray, second: np.ndarray) -> list[np.ndarray]:
+        return [np.stack([p, 1 - p], axis=1) for p in (1 / (1 + np.exp(-first)), 1 / (1 + np.exp(-second)))]
+
+    def values(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        return IPD.returns(policies(first, second)) / (1 - IPD.discount)
+
+    logits = [np.log(p / (1 - p)) for p in (own, other)]
+    steps = np.eye(5)
+
+    def imagined(second: np.ndarray, h: float = 1e-5) -> np.ndarray:
+        slope = [(values(logits[0] + h * d, second)[0] - values(logits[0] - h * d, second)[0]) / (2 * h) for d in steps]
+        return logits[0] + 0.7 * np.array(slope)
+
+    h = 1e-4
+    slope = [
+        (
+            values(imagined(logits[1] + h * d), logits[1] + h * d)[1]
+            - values(imagined(logits[1] - h * d), logits[1] - h * d)[1]
+        )
+        / (2 * h)
+        for d in steps
+    ]
+    expected = 1 / (1 + np.exp(-(logits[1] + 0.3 * np.array(slope))))
+    found = LOLA(0.3, 0.7).update(IPD, 1, policies(*logits))[:, 0]
+    assert np.allclose(found, expected, atol=1e-4)
+
+
+def test_best_responses_earn_at_least_as_much_as_any_pure_policy() -> None:
+    """The reply of FictitiousPlay(1) is optimal against the shaper's policy among all 32 pure memory-one policies."""
+    rng = np.random.default_rng(3)
+    shaper = rng.dirichlet([1, 1], 5)
+    reply = FictitiousPlay().update(IPD, 1, [shaper, rng.dirichlet([1, 1], 5)])
+    best = IPD.returns([shaper, reply])[1]
+    for pure in np.ndindex(*[2] * 5):
+        assert IPD.returns([shaper, np.eye(2)[list(pure)]])[1] <= best + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: NaiveLearner(0), "step is 0"),
+        (lambda: NaiveLearner(1, "logit"), "parameters is 'logit'"),
+        (lambda: SmoothedBestResponse(0.0), "temperature is 0.0"),
+        (lambda: QLearning(rate=2), "mixing is 2"),
+        (lambda: FictitiousPlay(0), "mixing is 0"),
+        (lambda: LOLA(1, -1), "look_ahead is -1"),
+        (lambda: named_learner("x"), "unknown opponent 'x': choose one of naive"),
+    ],
+)
+def test_bad_learners_are_refused(make, message: str) -> None:
+    """Each message names the value."""
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_roll_outs_are_the_definition_played_step_by_step() -> None:
+    """Projected policy: the same rewards as a loop over StochasticGame and the learner, to 1e-9."""
+    learner = NaiveLearner(0.5)
+    grid = LevelGrid(5, (0.1, 0.9))
+    meta_game = PolicyMetaGame(IPD, [learner], [grid, grid], 0.9)
+    solution = solve(meta_game.to_mdp())
+    starts = random_starts(IPD, 3, rng=0)
+    assert meta_game.dynamics is not None
+    returns, moves = roll_out(meta_game.dynamics, starts, values=None, policy=solution.policy, discount=0.9, steps=7)
+    for n, start in enumerate(starts):
+        other, total = np.stack([start, 1 - start], axis=1), np.zeros(2)
+        for step in range(7):
+            action = solution.policy[int(grid.nearest(other))]
+            assert action == moves[n, step]
+            played = [grid.policy(int(action)), other]
+            total += IPD.returns(played) / 7
+            other = learner.update(IPD, 1, played)
+        assert np.allclose(returns[n], total, atol=1e-9)
+
+
+@pytest.mark.jit
+def test_solve_prints_one_json_object_and_says_what_shaping_is_worth(tmp_path: Path) -> None:
+    """A small request, as a user runs it."""
+    command = [sys.executable, "-m", "rfos", "solve", "ipd", "--levels", "2", "--json"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found["n_states"] == found["n_actions"] == 32
+    assert found["converged"]
+    assert found["start_value"][0] <= found["start_value"][1]
+    assert found["continuous"][0]["name"] == "one-step look-ahead"
+    refused = subprocess.run(
+        [*command[:4], "ipd", "--levels", "200"], cwd=tmp_path, capture_output=True, text=True, timeout=100
+    )
+    assert refused.returncode == 2
+    assert "bytes" in refused.stderr
+    assert "levels" in refused.stderr
+    assert len(refused.stderr.strip().splitlines()) == 1

@@ -1,0 +1,159 @@
+"""Kernels of policy meta-games against the exact game, learners and grids of the API."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rfos._kernels import policies as kernels
+from rfos.games import NormalFormGame, matching_pennies, standard_prisoners_dilemma
+from rfos.grids import LevelGrid
+from rfos.learners import Fixed, NaiveLearner, QLearning, SmoothedBestResponse
+from rfos.policy_tables import Dynamics, fill, frozen_share
+from rfos.stochastic_games import StochasticGame, iterated, one_shot
+
+LEARNERS = [
+    NaiveLearner(1.0),
+    NaiveLearner(0.3, "simplex"),
+    SmoothedBestResponse(0.7, 0.4),
+    QLearning(0.3, 2.0),
+    QLearning(1.0, 0.5),
+    Fixed(),
+]
+LEVELS = (0.02, 0.25, 0.5, 0.75, 0.98)
+IPD = iterated(standard_prisoners_dilemma(), 0.96)
+
+
+def random_game(rng: np.random.Generator) -> StochasticGame:
+    """Three inner states, two branches a pair, mixed-sign rewards."""
+    transitions = np.zeros((3, 4, 3))
+    for s in range(3):
+        for j in range(4):
+            first, second = rng.choice(3, 2, replace=False)
+            p = rng.uniform(0.1, 0.9)
+            transitions[s, j, first], transitions[s, j, second] = p, 1 - p
+    return StochasticGame(transitions, rng.normal(size=(2, 3, 4)), [0.5, 0.3, 0.2], (2, 2), 0.8)
+
+
+def dynamics_of(game: StochasticGame, learner: object, levels: tuple[float, ...] = LEVELS) -> Dynamics:
+    found = Dynamics.of(game, learner, (LevelGrid(game.n_states, levels),) * 2)
+    assert found is not None
+    return found
+
+
+def play_both(d: Dynamics, own: np.ndarray, other: np.ndarray) -> tuple[tuple[float, float], np.ndarray]:
+    n = len(own)
+    following = np.empty(n)
+    returns = kernels.play(d.game, own, other, d.rule, np.empty((n, n)), np.empty((3, n)), following)
+    return returns, following
+
+
+def as_policies(own: np.ndarray, other: np.ndarray) -> list[np.ndarray]:
+    return [np.stack([p, 1 - p], axis=1) for p in (own, other)]
+
+
+@pytest.mark.parametrize("learner", LEARNERS, ids=str)
+def test_play_is_the_exact_return_and_the_learners_step(learner) -> None:
+    """J_0, J_1 and ψ' of a pair are those of StochasticGame and of the learner, to 1e-9."""
+    rng = np.random.default_rng(0)
+    for game in (IPD, random_game(rng), one_shot(matching_pennies())):
+        d = dynamics_of(game, learner)
+        for _ in range(8):
+            own, other = rng.uniform(0.02, 0.98, (2, game.n_states))
+            returns, following = play_both(d, own, other)
+            policies = as_policies(own, other)
+            assert np.allclose(returns, game.returns(policies), rtol=0, atol=1e-10)
+            expected = learner.update(game, 1, policies)[:, 0]
+            assert np.allclose(following, expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("learner", LEARNERS, ids=str)
+def test_the_short_form_for_iterated_games_is_the_general_one(learner) -> None:
+    """play_iterated = play for memory-one policies, to 1e-10."""
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        game = iterated(NormalFormGame(rng.normal(size=(2, 2, 2))), 0.9)
+        d = dynamics_of(game, learner)
+        assert d.iterated
+        own, other = rng.uniform(0.02, 0.98, (2, 5))
+        following = np.empty(5)
+        returns = kernels.play_iterated(d.game, own, other, d.rule, following)
+        general, expected = play_both(d, own, other)
+        assert np.allclose(returns, general, rtol=0, atol=1e-10)
+        assert np.allclose(following, expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.jit
+def test_compiled_and_interpreted_kernels_agree_bit_for_bit() -> None:
+    """The same bytes with the JIT on and off."""
+    rng = np.random.default_rng(2)
+    for learner in LEARNERS:
+        d = dynamics_of(IPD, learner)
+        own, other = rng.uniform(0.02, 0.98, (2, 5))
+        compiled, interpreted = np.empty(5), np.empty(5)
+        first = kernels.play_iterated(d.game, own, other, d.rule, compiled)
+        second = kernels.play_iterated.py_func(d.game, own, other, d.rule, interpreted)
+        assert first == second
+        assert compiled.tobytes() == interpreted.tobytes()
+
+
+@given(st.lists(st.floats(0, 1), min_size=3, max_size=3), st.integers(0, 2**32 - 1))
+@settings(max_examples=60)
+def test_means_of_corners_are_those_of_the_grid(policy: list[float], seed: int) -> None:
+    """Σ weights V of the packed place is that of LevelGrid.barycentric, up to half a UNIT-th of a cell per entry."""
+    grid = LevelGrid(3, LEVELS)
+    values = np.random.default_rng(seed).normal(size=grid.n_points)
+    places = np.array([kernels.place(grid.values, False, p) for p in policy], np.uint16)
+    mean = kernels.mean_of_corners(values, grid.strides, places, np.empty(3, np.int64))
+    indices, weights = grid.barycentric(np.stack([policy, 1 - np.array(policy)], axis=1))
+    slack = 3 * np.ptp(values) / kernels.UNIT
+    assert abs(mean - weights @ values[indices]) <= slack
+    successor, probability = np.empty((1, 4), np.int64), np.empty((1, 4))
+    kernels.corners_of_places(places[None, :], grid.strides, successor, probability)
+    assert probability.sum() == 1
+    assert abs(mean - probability[0] @ values[successor[0]]) <= 1e-12 * (1 + np.abs(values).max())
+
+
+@given(st.floats(0, 1))
+def test_nearest_places_are_those_of_the_grid(p: float) -> None:
+    """Nearest rounding agrees with LevelGrid.nearest, ties included."""
+    grid = LevelGrid(1, LEVELS)
+    assert kernels.place(grid.values, True, p) == int(grid.nearest([[p, 1 - p]])) * kernels.UNIT
+
+
+def test_tables_hold_every_pair_and_their_backups_agree() -> None:
+    """Table entries are `play` of the pair; improve = max of backup; chains are the rows of the policy."""
+    learner = NaiveLearner(0.5)
+    game = one_shot(matching_pennies())
+    d = dynamics_of(game, learner)
+    rewards, table = fill(d, nearest=False)
+    grid = LevelGrid(1, LEVELS)
+    for x in range(5):
+        for a in range(5):
+            policies = [grid.policy(a), grid.policy(x)]
+            assert rewards[x, a] == np.float32(game.returns(policies)[0])
+            following = learner.update(game, 1, policies)[0, 0]
+            assert table.places[x, a, 0] == kernels.place(grid.values, False, following)
+    values = np.arange(5.0) ** 2
+    q = np.empty((5, 5))
+    table.backup(rewards, 0.9, values, q)
+    new_values, policy = np.empty(5), np.empty(5, np.int64)
+    table.improve(rewards, 0.9, values, new_values, policy, 0, 5)
+    assert new_values.tobytes() == q.max(axis=1).tobytes()
+    assert policy.tolist() == q.argmax(axis=1).tolist()
+    chain = table.chain(rewards, policy)
+    for x in range(5):
+        row = slice(chain.start[x], chain.start[x + 1])
+        expected = chain.reward[x] + 0.9 * chain.probability[row] @ values[chain.successor[row]]
+        assert expected == pytest.approx(new_values[x], abs=1e-12)
+
+
+def test_a_learner_whose_step_is_short_is_frozen() -> None:
+    """Matching Pennies, simplex step η: nearest rounding freezes all moves for k < 1/η, none of the long ones."""
+    game = one_shot(matching_pennies())
+    levels = (0.0, 0.25, 0.5, 0.75, 1.0)
+    short = dynamics_of(game, NaiveLearner(0.1, "simplex"), levels)
+    assert frozen_share(short, fill(short, nearest=True)[1]) == 1.0
+    # A step of 2 moves by |1 - 2p|: it stays only where the shaper mixes evenly or the policy is at its end.
+    long = dynamics_of(game, NaiveLearner(2.0, "simplex"), levels)
+    assert frozen_share(long, fill(long, nearest=True)[1]) == pytest.approx((5 + 4) / 25)
