@@ -9,7 +9,9 @@ import numpy as np
 from exact import ExactMDP
 
 from rfos.games import NormalFormGame
+from rfos.mdp import ShiftRegister, TabularMDP
 from rfos.opponents import MemoryOne
+from rfos.windows import WindowIndex
 
 ONE = Fraction(1)
 ZERO = Fraction(0)
@@ -195,3 +197,46 @@ def exact_window_game(game: NormalFormGame, law, discount, *, levels: int = 1) -
         for state in range(n_own * n_joint)
     )
     return ExactMDP(rows, Fraction(discount))
+
+
+# Random MDPs -------------------------------------------------------------------------------------------------------
+
+STORAGES = ("dense", "sparse", "deterministic", "shift")
+
+
+def random_shift(rng, discount) -> tuple[ExactMDP, TabularMDP]:
+    """A window meta-game with random opponents and rewards, exact and in floats."""
+    index = WindowIndex([(2, 2), (1, 3), (3, 2), (2, 2), (1, 2, 2)][rng.integers(5)], 1)
+    index = WindowIndex(index.n_actions, 1 + int(rng.integers(2)) * (index.n_states < 4))
+    n_actions, branching = index.n_actions[0], index.branching
+    rewards = [[Fraction(int(k), 7) for k in row] for row in rng.integers(-50, 50, (n_actions, branching))]
+    laws = [random_law(rng, branching) for _ in range(index.n_states)]
+    shifted, offset = index.shifted(), index.offset()
+    rows = tuple(
+        tuple(
+            tuple((int(shifted[s] + offset[a, b]), laws[s][b], rewards[a][b]) for b in range(branching))
+            for a in range(n_actions)
+        )
+        for s in range(index.n_states)
+    )
+    law = np.array([[float(p) for p in row] for row in laws])
+    floats = TabularMDP(ShiftRegister(shifted, offset, law), [[float(r) for r in row] for row in rewards], discount)
+    return ExactMDP(rows, Fraction(discount)), floats
+
+
+def instances(count: int, seed: int, discounts=DISCOUNTS):
+    """Yield `count` random MDPs of all storages, exact and in floats, of 2 to 8 states and 1 to 4 actions."""
+    rng = np.random.default_rng(seed)
+    for discount, storage in itertools.islice(itertools.cycle(itertools.product(discounts, STORAGES)), count):
+        if storage == "shift":
+            yield random_shift(rng, discount)
+            continue
+        n_states, n_actions = (int(n) for n in (rng.integers(2, 9), rng.integers(1, 5)))
+        branching = 1 if storage == "deterministic" else int(rng.integers(1, 5))
+        exact = random_mdp(rng, n_states, n_actions, branching, discount)
+        yield exact, exact.mdp(storage)
+
+
+def encloses(lower, upper, exact) -> bool:
+    """Compare in rational arithmetic; infinite ends count as such."""
+    return all(low <= x <= high for low, x, high in zip(lower.tolist(), exact, upper.tolist(), strict=True))

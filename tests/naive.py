@@ -208,6 +208,33 @@ def backup_shift(n_actions, window, probability, rewards, discount, values):
     return q
 
 
+def improve(q):
+    """Maxima and their first actions."""
+    return [max(row) for row in q.tolist()], [row.index(max(row)) for row in q.tolist()]
+
+
+def chain(mdp, policy):
+    """Rows of (successor, probability) and the expected rewards of a policy."""
+    rows = mdp_rows(mdp)
+    chosen = [rows[s, a] for s, a in enumerate(policy)]
+    if isinstance(mdp.storage, Dense | Deterministic | Sparse):
+        reward = [float(mdp.rewards[s, a]) for s, a in enumerate(policy)]
+    else:
+        reward = [sum(p * r for p, r, _ in row) for row in chosen]
+    return [[(j, p) for p, _, j in row] for row in chosen], reward
+
+
+def evaluate(rows, reward, discount, values):
+    return [r + discount * sum(p * values[j] for j, p in row) for row, r in zip(rows, reward, strict=True)]
+
+
+def change(values, new_values):
+    differences = [new - old for old, new in zip(values, new_values, strict=True)]
+    if any(math.isnan(x) for x in differences):
+        return None
+    return min(differences), max(differences), max(map(abs, values))
+
+
 # Planning in the learned model -------------------------------------------------------------------------------------
 # A model maps each known pair to its branches, (count, reward, successor); the counts of a pair add up to m.
 

@@ -2,11 +2,12 @@
 
 import naive
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rfos._kernels import dp
-from rfos.testing import mdps
+from rfos.testing import STORAGES, mdps, policies
 from rfos.windows import WindowIndex
 
 few = settings(max_examples=40)
@@ -70,3 +71,67 @@ def test_backup_shift_is_its_reference(data, sizes):
     dp.backup_shift(index.shifted(), index.offset(), probability, rewards, 0.7, values, q)
     expected = naive.backup_shift(n_actions, window, probability.tolist(), rewards.tolist(), 0.7, values.tolist())
     assert same(q, expected)
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@given(st.data())
+@few
+def test_improve_is_the_maximum_of_the_backup(storage, data):
+    """max_a Q(s,a) and the first action that reaches it, bit for bit, whatever the ranges of states are."""
+    mdp, values = data.draw(backups(storage))
+    cut = data.draw(st.integers(0, mdp.n_states))
+    new_values, policy = np.empty(mdp.n_states), np.empty(mdp.n_states, np.int64)
+    for first, last in ((cut, mdp.n_states), (0, cut)):
+        mdp.storage.improve(mdp.rewards, mdp.discount, values, new_values, policy, first, last)
+    expected = naive.improve(mdp.backup(values))
+    assert same(new_values, expected[0])
+    assert policy.tolist() == expected[1]
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@given(st.data())
+@few
+def test_improve_breaks_ties_by_index(storage, data):
+    """All actions are worth the same: the first is chosen."""
+    mdp = data.draw(mdps(storage=storage, rewards=st.just(1.0)))
+    policy = np.full(mdp.n_states, 7)
+    zeros = np.zeros(mdp.n_states)
+    mdp.storage.improve(mdp.rewards, mdp.discount, zeros, zeros.copy(), policy, 0, mdp.n_states)
+    assert policy.tolist() == [0] * mdp.n_states
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@given(st.data())
+@few
+def test_chain_and_evaluate_are_their_references(storage, data):
+    """P_pi and R_pi by rows, and R_pi + discount P_pi V, bit for bit."""
+    mdp, values = data.draw(backups(storage))
+    policy = data.draw(policies(mdp, stochastic=False))
+    chain = mdp.storage.chain(mdp.rewards, policy)
+    rows, reward = naive.chain(mdp, policy.tolist())
+    for s, row in enumerate(rows):
+        part = slice(chain.start[s], chain.start[s + 1])
+        stored = zip(chain.successor[part].tolist(), chain.probability[part].tolist(), strict=True)
+        assert [(j, p) for j, p in stored if p > 0] == [(j, p) for j, p in row if p > 0]
+    assert len(chain.successor) == len(chain.probability) == chain.start[-1]
+    assert same(chain.reward, reward)
+    new_values = np.empty(mdp.n_states)
+    cut = data.draw(st.integers(0, mdp.n_states))
+    for first, last in ((cut, mdp.n_states), (0, cut)):
+        dp.evaluate(*chain, mdp.discount, values, new_values, first, last)
+    assert same(new_values, naive.evaluate(rows, reward, mdp.discount, values.tolist()))
+
+
+@given(st.lists(st.tuples(st.floats(), st.floats()), min_size=1, max_size=5))
+@few
+def test_change_is_its_reference(pairs):
+    """Smallest and largest new - old and largest |old|; NaN anywhere makes the last infinite."""
+    values, new_values = np.array(pairs).T
+    result = np.empty(3)
+    dp.change(values, new_values, 0, len(pairs), result)
+    with np.errstate(all="ignore"):
+        expected = naive.change(values.tolist(), new_values.tolist())
+    if expected is None:
+        assert result[2] == np.inf
+    else:
+        assert tuple(result.tolist()) == expected

@@ -1,0 +1,170 @@
+"""Every method, on every storage, against rational arithmetic and other solvers."""
+
+import itertools
+import sys
+import warnings
+from fractions import Fraction
+
+import domains
+import numpy as np
+import pytest
+import scipy.optimize
+from domains import encloses, instances
+from exact import ExactMDP
+from tabular import dense_of
+
+from rfos import _threads, planning
+from rfos.mdp import TabularMDP
+from rfos.planning import METHODS, Accuracy, evaluate_policy, exact_optimum, solve
+
+ITERATIVE = ("value_iteration", "policy_iteration", "modified_policy_iteration")
+DISCOUNTS = tuple(Fraction(x) for x in ("1/2", "2/3", "9/10", "29/30", "99/100", "999/1000", "2999/3000", "9999/10000"))
+
+
+@pytest.mark.parametrize(
+    ("method", "count", "seed"),
+    [("auto", 7000, 21), ("modified_policy_iteration", 2000, 22), ("value_iteration", 1000, 23)],
+)
+def test_certified_interval_holds_the_exact_optimum(method, count, seed):
+    """lower <= V* <= upper in rational arithmetic: 10,000 MDPs of 2 to 8 states, 1 to 4 actions, discounts to .9999.
+
+    Rewards have both signs and every number is a rational that is no float. Value iteration may stop early.
+    """
+    for exact, mdp in instances(count, seed, DISCOUNTS):
+        solution = solve(mdp, method, 1e-4, max_iterations=200 if method == "value_iteration" else None)
+        assert encloses(solution.lower, solution.upper, exact.v_star), (mdp, exact)
+        assert solution.converged or method == "value_iteration", mdp
+        assert solution.converged == bool((solution.upper - solution.lower <= 1e-4).all())
+
+
+def other_optimum(mdp):
+    """V* by SciPy's LP and by QuantEcon's policy iteration."""
+    transitions, rewards = dense_of(mdp)
+    rows = mdp.discount * transitions - np.eye(mdp.n_states)[:, None, :]
+    done = scipy.optimize.linprog(
+        np.ones(mdp.n_states), rows.reshape(-1, mdp.n_states), -rewards.ravel(), bounds=(None, None)
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        markov = pytest.importorskip("quantecon.markov")
+        other = markov.DiscreteDP(rewards, transitions, mdp.discount)
+        return done.x, other.solve(method="policy_iteration").v
+
+
+def test_methods_and_storages_agree_with_each_other_and_with_other_solvers():
+    """500 MDPs of all storages: all methods within 1e-6 of SciPy's LP and of QuantEcon, and of the dense form."""
+    for (_, mdp), method in zip(
+        instances(500, 24, tuple(g for g in DISCOUNTS if g < Fraction(999, 1000))), itertools.cycle(METHODS)
+    ):
+        by_programme, by_policies = other_optimum(mdp)
+        solution = solve(mdp, method, tol=1e-7)
+        transitions, rewards = dense_of(mdp)
+        dense = solve(TabularMDP(transitions, rewards, mdp.discount), method, tol=1e-7)
+        assert solution.method == method or method == "auto"
+        assert solution.value == pytest.approx(by_programme, abs=1e-6)
+        assert solution.value == pytest.approx(by_policies, abs=1e-6)
+        assert solution.value == pytest.approx(dense.value, abs=1e-6)
+
+
+def test_exact_solutions_are_exact():
+    """`exact` is V* of the stored floats with rows divided by their sums; lower and upper are floats around it."""
+    for i, (_, mdp) in enumerate(instances(120, 25)):
+        rows = planning._rational(mdp)
+        exact = ExactMDP(
+            tuple(
+                tuple(tuple((j, p, r) for j, p in branches.items()) for branches, r in zip(row, rewards, strict=True))
+                for row, rewards in zip(*rows, strict=True)
+            ),
+            Fraction(mdp.discount),
+        )
+        solution = solve(mdp, "exact")
+        assert solution.exact == tuple(exact.v_star), i
+        assert solution.accuracy is Accuracy.EXACT
+        assert exact.value(solution.policy.tolist()) == exact.v_star
+        assert encloses(solution.lower, solution.upper, exact.v_star)
+        assert (np.nextafter(solution.lower, np.inf) >= solution.upper).all()
+        assert [float(x) for x in exact.v_star] == solution.value.tolist()
+        certified = solve(mdp, "modified_policy_iteration", max_iterations=50)
+        assert encloses(certified.lower, certified.upper, exact.v_star)
+
+
+def test_rationals_may_be_given_as_they_are(monkeypatch):
+    """Thirds are thirds; the answer does not depend on python-flint."""
+    rng = np.random.default_rng(26)
+    for _ in range(60):
+        exact = domains.random_mdp(rng, int(rng.integers(2, 7)), 3, 3, Fraction(2999, 3000))
+        transitions = [[{} for _ in row] for row in exact.rows]
+        for s, row in enumerate(exact.rows):
+            for a, branches in enumerate(row):
+                for j, p, _ in branches:
+                    transitions[s][a][j] = transitions[s][a].get(j, 0) + p
+        values, policy, _ = exact_optimum(transitions, exact.rewards, exact.discount)
+        assert values == exact.v_star
+        assert exact.value(policy) == values
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, "flint", None)
+            assert exact_optimum(transitions, exact.rewards, exact.discount)[0] == values
+
+
+def large_mdp(rng, n_states, discount):
+    """Large enough that sweeps are split and chains are swept, not solved: half of the states walk, half jump."""
+    ahead = np.minimum(np.arange(n_states) + 1, n_states - 1)
+    successor = np.stack([ahead, rng.integers(0, n_states, n_states)], axis=1)
+    rewards = rng.uniform(-1, 1, (n_states, 2))
+    return TabularMDP(successor, rewards, discount)
+
+
+def test_results_do_not_depend_on_the_number_of_threads(monkeypatch):
+    """The same bytes with 1, 2 and 5 threads."""
+    mdp = large_mdp(np.random.default_rng(27), 12_000, 0.99)
+    found = []
+    for count in (1, 2, 5):
+        monkeypatch.setattr(_threads, "processors", lambda count=count: count)
+        for method in ("value_iteration", "modified_policy_iteration"):
+            solution = solve(mdp, method, tol=1e-3)
+            found.append(solution.lower.tobytes() + solution.upper.tobytes() + solution.policy.tobytes())
+    assert found[0::2] == [found[0]] * 3
+    assert found[1::2] == [found[1]] * 3
+
+
+@pytest.mark.parametrize("discount", [0.0, 0.9, 0.999])
+def test_large_methods_agree(discount):
+    """Sweeps, sparse LU and value iteration on 3000 states: brackets of the same V* overlap, all converged."""
+    mdp = large_mdp(np.random.default_rng(28), 3000, discount)
+    solutions = [solve(mdp, method, tol=1e-5) for method in ITERATIVE]
+    assert all(solution.converged for solution in solutions)
+    lower = np.max([solution.lower for solution in solutions], axis=0)
+    upper = np.min([solution.upper for solution in solutions], axis=0)
+    assert (lower <= upper).all()
+    best = solutions[2]
+    earned = evaluate_policy(mdp, best.policy, tol=1e-5)
+    assert earned.converged
+    assert (earned.upper >= best.lower).all()
+    assert (earned.lower <= best.upper).all()
+
+
+def test_a_warm_start_saves_backups():
+    """From V* itself one backup proves it; from the neighbouring discount fewer are needed than from zero."""
+    mdp = large_mdp(np.random.default_rng(29), 3000, 0.99)
+    cold = solve(mdp, "modified_policy_iteration")
+    assert solve(mdp, "modified_policy_iteration", initial=cold.value).iterations < cold.iterations
+
+
+def test_a_tolerance_below_rounding_ends_and_says_so():
+    """tol = 1e-300: not converged, soon, and the bracket is as narrow as rounding allows."""
+    for exact, mdp in instances(40, 30):
+        for method in ITERATIVE[1:]:
+            solution = solve(mdp, method, tol=1e-300)
+            assert encloses(solution.lower, solution.upper, exact.v_star)
+            assert solution.converged == bool((solution.upper - solution.lower <= 1e-300).all())
+            size = max(map(abs, mdp.reward_range)) / (1 - mdp.discount)
+            assert (solution.upper - solution.lower).max() <= 1e-12 * (1 + size) / (1 - mdp.discount)
+
+
+def test_equations_that_rounding_makes_singular_are_swept():
+    """P = 1 + 2^-31 at discount 1/P: I - discount P is 0 in floats; the bracket holds and nothing is raised."""
+    row = 1 + 2.0**-31
+    mdp = TabularMDP([[[row]]], [[1.0]], 1 / row)
+    solution = solve(mdp, "policy_iteration", max_iterations=5)
+    assert encloses(solution.lower, solution.upper, [1 / (1 - Fraction(1 / row))])
+    assert not solution.converged
