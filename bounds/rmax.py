@@ -18,6 +18,7 @@ import sympy as sp
 
 from bounds._binomial import fewest_trials_of
 from bounds._evaluate import FewestTrials, closed_form
+from bounds._substitute import substitute
 from bounds.bound import Bound, Family, Kind
 from bounds.concentration import hoeffding_samples, transition_samples
 from bounds.symbols import (
@@ -42,6 +43,8 @@ from bounds.symbols import (
 )
 
 Rewards: TypeAlias = Literal["known", "sampled"]
+Factors: TypeAlias = tuple[tuple[str, sp.Expr], ...]
+Form: TypeAlias = Literal["binomial", "closed", "classical"]
 
 _RMAX = "Brafman and Tennenholtz 2002; Kakade 2003, chapter 8; Strehl, Li and Littman 2009, Theorem 11"
 _RFOS = "Fung, Zhang, Lu, Wan, Willi and Foerster 2024 (arXiv 2402.05782)"
@@ -130,7 +133,7 @@ class X4(Family):
     steps: Bound
 
 
-def p5(form: Literal["binomial", "closed", "classical"] = "binomial") -> Bound:
+def p5(form: Form = "binomial") -> Bound:
     """Return the number N of blocks in which exploring had probability above p, with probability 1-δ/2 (P5).
 
     Parameters
@@ -194,9 +197,15 @@ def _bound(
     names: tuple[str, ...],
     name: str,
     expression: sp.Expr,
+    factors: tuple[tuple[str, sp.Expr], ...] = (),
+    grows: tuple[str, ...] = (),
+    shrinks: tuple[str, ...] = (),
 ) -> Bound:
     """Return a member of a T1 family."""
     return Bound(
+        factors=factors,
+        grows=grows,
+        shrinks=shrinks,
         name=name,
         label=f"{label} with X2" if pooled else label,
         expression=expression,
@@ -207,11 +216,13 @@ def _bound(
     )
 
 
+_GROWS = ("n_states", "n_actions", "branching", "discount", "r_max")
+_SHRINKS = ("epsilon", "delta")
 _SIZES = ("n_states", "n_actions", "branching", "epsilon", "delta", "discount", "r_max")
 
 
 @cache
-def t1(rewards: Rewards = "known", pooled: bool = False) -> T1:
+def t1(rewards: Rewards = "known", pooled: bool = False, form: Form = "binomial") -> T1:
     """Return T1: with probability 1-δ all but H·N steps of continuing R-max are ε-optimal.
 
     V_max = R_max/(1-γ̂), H = max(1, ⌈ln(V_max/(w_hor ε))/ln(1/γ̂)⌉), p = w_esc ε/V_max, N from P5 at
@@ -227,6 +238,8 @@ def t1(rewards: Rewards = "known", pooled: bool = False) -> T1:
         ε_P = (1-w_R) w_sim ε(1-γ̂)/(γ̂V_max), with w_R = `w_reward` given by the caller; ½ is the equal split.
     pooled : bool
         X2: count visits per meta-state of an exact window, so that k0 = |Ŝ|m and unions run over |Ŝ|.
+    form : {"binomial", "closed", "classical"}
+        How N is computed, as for `p5`; the closed forms can be evaluated on grids.
 
     Returns
     -------
@@ -259,18 +272,26 @@ def t1(rewards: Rewards = "known", pooled: bool = False) -> T1:
     reach = sp.ceiling(sp.log(v_max / (w_hor * epsilon)) / sp.log(1 / discount))
     steps_ahead = sp.Piecewise((1, sp.Eq(discount, 0)), (sp.Max(1, reach, evaluate=False), True))
     threshold = sp.Min(1, w_esc * epsilon / v_max, evaluate=False)
-    blocks = FewestTrials(pairs * visits - 1, threshold, delta / 2)
+    parts = {explorations: pairs * visits, escape: threshold}
+    blocks = substitute(p5(form).expression, parts)
     names = (*_SIZES, "w_plan", "w_sim", "w_hor", "w_esc")
+    accuracy = (("accuracy of the model", (v_max / (w_sim * epsilon * (1 - discount))) ** 2),)
+    logarithms = (("support and union", visits / accuracy[0][1]),)
+    count = (("pairs" if not pooled else "states", pairs), *accuracy, *logarithms)
+    escapes = (("escape probability", 1 / threshold),)
 
-    def bound(name: str, expression: sp.Expr) -> Bound:
-        return _bound("T1", _CONTINUING, rewards, pooled, names, name, expression)
+    def bound(name: str, expression: sp.Expr, factors: Factors = (), grows: tuple[str, ...] = _GROWS) -> Bound:
+        shrinks = _SHRINKS if grows == _GROWS else ()
+        return _bound("T1", _CONTINUING, rewards, pooled, names, name, expression, factors, grows, shrinks)
 
     return T1(
-        m=bound("visits that make a pair known", visits),
-        horizon=bound("steps until the discounted rest is negligible", steps_ahead),
-        escape=bound("probability of exploring above which a step may be bad", threshold),
-        blocks=bound("blocks of steps that may be bad", blocks),
-        steps=bound("steps that are not epsilon-optimal", steps_ahead * blocks),
+        m=bound("visits that make a pair known", visits, accuracy),
+        horizon=bound("steps until the discounted rest is negligible", steps_ahead, grows=("discount", "r_max")),
+        escape=bound("probability of exploring above which a step may be bad", threshold, grows=()),
+        blocks=bound("blocks of steps that may be bad", blocks, (*count, *escapes)),
+        steps=bound(
+            "steps that are not epsilon-optimal", steps_ahead * blocks, (*count, *escapes, ("horizon", steps_ahead))
+        ),
     )
 
 

@@ -210,6 +210,18 @@ def _make() -> dict[str, Parameter]:
     constant("payoff_gap_span", r"\mathrm{span}(u_0-u_1)", "span of a learner's payoff difference", "reward")
     add("smoothing", r"\beta", "share of the best response in the next policy", high=1, high_open=False)
     add("temperature", r"\tau", "temperature of a softmax", "reward")
+
+    add("rate", r"\lambda", "free parameter of the horizon-free count")
+    constant("eps_plan", r"\varepsilon_{\mathrm{plan}}", "loss of the planned policy in its model", "value")
+    constant("eps_sim", r"\varepsilon_{\mathrm{sim}}", "error of a policy's value in the model", "value")
+    constant("optimism", r"\xi", "error of one backup of the optimal value", "value")
+    share("exploring", "e", "expected discount until an unknown pair is taken", low_open=False)
+    share("aliasing", r"\kappa", "total variation that a meta-state hides", low_open=False)
+    add("safe_value", "v", "value of a safe loop", "value")
+    count("far_states", r"n_{\mathrm{far}}", "far states of the slow family")
+    count("players", "n", "number of players", "players")
+    count("inner_branching", "b", "largest number of successors of an inner state and joint action")
+    count("window", "h", "joint actions in the window")
     return registry
 
 
@@ -257,3 +269,14 @@ payoff_gap = SYMBOLS["payoff_gap"]
 payoff_gap_span = SYMBOLS["payoff_gap_span"]
 smoothing = SYMBOLS["smoothing"]
 temperature = SYMBOLS["temperature"]
+rate = SYMBOLS["rate"]
+eps_plan = SYMBOLS["eps_plan"]
+eps_sim = SYMBOLS["eps_sim"]
+optimism = SYMBOLS["optimism"]
+exploring = SYMBOLS["exploring"]
+aliasing = SYMBOLS["aliasing"]
+safe_value = SYMBOLS["safe_value"]
+far_states = SYMBOLS["far_states"]
+players = SYMBOLS["players"]
+inner_branching = SYMBOLS["inner_branching"]
+window = SYMBOLS["window"]

@@ -30,7 +30,11 @@ def backend(request, monkeypatch):
     monkeypatch.setattr(_evaluate, "BACKEND", request.param)
 
 
-@pytest.mark.parametrize("name", ["_binomial", "_evaluate", "bound", "concentration", "rmax", "symbols"])
+NAMES = ["_binomial", "_evaluate", "bound", "concentration", "exploration", "optimise", "rivals", "rmax", "shaping"]
+NAMES += ["sharp", "simulation", "symbols"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_examples_of_the_documentation_hold(name):
     """Every docstring example prints what it says."""
     result = doctest.testmod(importlib.import_module(f"bounds.{name}"))
@@ -78,6 +82,14 @@ def test_ceiling_of_a_logarithm_that_is_whole_is_that_number(base, power):
     floor = sp.floor(sp.log(epsilon) / sp.log(r_max))
     assert make(floor).evaluate(epsilon=base**power, r_max=base) == power
     assert make(floor).evaluate(epsilon=base**power - nudge, r_max=base) == power - 1
+
+
+def test_products_of_roots_that_are_whole_are_found_to_be():
+    """⌈√2·√8/r⌉ = ⌈√16/r⌉: an enclosure of each root could never decide it."""
+    value = sp.ceiling(sp.sqrt(epsilon) * sp.sqrt(r_max) / m)
+    assert make(value).evaluate(epsilon=2, r_max=8, m=2) == 2
+    assert make(value).evaluate(epsilon=2, r_max=8, m=3) == 2
+    assert make(value).evaluate(epsilon=2, r_max=9, m=1) == 5
 
 
 def test_logarithms_that_share_a_base_are_compared_exactly():
