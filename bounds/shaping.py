@@ -1,0 +1,237 @@
+"""T2, the sample complexity of R-FOS: a theorem on R-max with the cardinalities of the meta-game substituted.
+
+Nothing is typed in finished: `case_one` and `case_two` take the Bounds of T1, T1+ or T1' and put |Ŝ|, |Â| and B of
+theory.md sections 2 and 3 in place of their symbols. What a discretisation costs (D1 to D3, X5) comes on top. Every
+player has the same number of actions here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Literal, TypeAlias
+
+import sympy as sp
+
+from bounds._evaluate import Compositions
+from bounds._substitute import substituted
+from bounds.bound import Bound
+from bounds.rmax import t1
+from bounds.sharp import t1_deterministic, t1_plus
+from bounds.symbols import (
+    SYMBOLS,
+    branching,
+    inner_actions,
+    inner_branching,
+    inner_states,
+    inner_steps,
+    n_actions,
+    n_states,
+    players,
+    radius,
+    window,
+)
+
+Theorem: TypeAlias = Literal["T1", "T1+", "T1'"]
+Grid: TypeAlias = Literal["paper", "paper, B = 1", "refined"]
+
+_SOURCE = "T2; Fung, Zhang, Lu, Wan, Willi and Foerster 2024 (arXiv 2402.05782), with explicit constants"
+_SIMULATED = "R-max plays the simulated meta-game on the grid; the final policy transfers by D3"
+
+
+def _theorem(theorem: str, pooled: bool = False) -> Bound:
+    if theorem == "T1":
+        return t1(pooled=pooled).steps
+    if theorem == "T1+":
+        return t1_plus(pooled=pooled).steps
+    if theorem == "T1'" and not pooled:
+        return t1_deterministic().steps
+    raise ValueError(f"theorem must be T1, T1+ or T1' (the last not pooled); got {theorem!r}")
+
+
+def cube_points(radius: sp.Expr) -> sp.Expr:
+    """Return the points of the paper's grid of one player's policies: ⌈√D/(2α)⌉^D, D = |S||A| (N2)."""
+    dimension = inner_states * inner_actions
+    return sp.ceiling(sp.sqrt(dimension) / (2 * radius)) ** dimension
+
+
+def simplex_points(levels: sp.Expr) -> sp.Expr:
+    """Return the points of a simplex grid of one player's policies: C(k+|A|-1, |A|-1)^|S| (N1)."""
+    return Compositions(levels, inner_actions) ** inner_states
+
+
+def simplex_levels(radius: sp.Expr) -> sp.Expr:
+    """Return levels whose grid has radius α at most: max(1, ⌈2κ_A/α⌉), κ_A = ⌊A/2⌋⌈A/2⌉/A.
+
+    For α below 2⌈A/2⌉/A no fewer will do (N3); above, the radius is still at most α.
+    """
+    half = sp.floor(inner_actions / 2)
+    kappa = half * (inner_actions - half) / inner_actions
+    return sp.Max(1, sp.ceiling(2 * kappa / radius), evaluate=False)
+
+
+@cache
+def case_one(grid: Grid = "refined", theorem: Theorem | None = None) -> Bound:
+    """Return T2 in Case I, policies observed, as a number of meta-steps that are not ε-optimal on the grid.
+
+    Parameters
+    ----------
+    grid : {"paper", "paper, B = 1", "refined"}
+        "paper": cube grid, joint meta-states |Ŝ| = N^n, |Â| = N, and B = |Ŝ|. "paper, B = 1": the same with the one
+        successor that a deterministic learner has. "refined": lumped meta-states |Ŝ| = N^(n-1) on the simplex grid,
+        B = 1.
+    theorem : {"T1", "T1+", "T1'"}, optional
+        Default T1 for the paper's grid and T1' (m = 1) where B = 1.
+
+    Returns
+    -------
+    Bound
+        In players, inner_states, inner_actions, radius and the theorem's other symbols. As α shrinks its elasticity
+        in 1/α tends to (2n+1)|S||A| for the paper's grid, (n+1)|S||A| with B = 1, and n|S|(|A|-1) refined.
+
+    Examples
+    --------
+    Matching Pennies, α = 1/4: k = 4, N = 5 policies each, 5 meta-states and 5 meta-actions. H = 4 as 5·(4/5)^4 = 2.05,
+    so 4·25 steps:
+
+    >>> point = dict(players=2, inner_states=1, inner_actions=2, radius="1/4")
+    >>> case_one().evaluate(**point, epsilon=2.2, discount=0.8, r_max=1, w_plan=0)
+    100
+    """
+    if grid not in ("paper", "paper, B = 1", "refined"):
+        raise ValueError(f'grid must be "paper", "paper, B = 1" or "refined"; got {grid!r}')
+    name = theorem or ("T1" if grid == "paper" else "T1'")
+    if grid == "paper" and name == "T1'":
+        raise ValueError("T1' needs B = 1: take another grid")
+    points = simplex_points(simplex_levels(radius)) if grid == "refined" else cube_points(radius)
+    states = points ** (players - 1 if grid == "refined" else players)
+    values: dict[Any, sp.Expr] = {n_states: states, n_actions: points}
+    values[branching] = states if grid == "paper" else sp.Integer(1)
+    base = _theorem(name)
+    detail = (f"{grid} grid", "deterministic learner" if grid != "paper" else "nothing is known of the successors")
+    return substituted(
+        base,
+        values,
+        name=f"meta-steps that are not epsilon-optimal, Case I, {grid}",
+        label=f"T2, Case I with {name}",
+        source=_SOURCE,
+        assumptions=(*base.assumptions, *detail, _SIMULATED),
+        factors=(("meta-states", states), ("meta-actions", points)),
+        grows=("players", "inner_states", "discount", "r_max", *(() if grid == "refined" else ("inner_actions",))),
+        shrinks=("radius", "epsilon", *(("delta",) if name != "T1'" else ())),
+        sketch="The theorem on R-max with the grid's cardinalities.",
+    )
+
+
+def _window_sizes(several_states: bool) -> Mapping[Any, sp.Expr]:
+    joint = inner_actions**players
+    opponents = inner_actions ** (players - 1)
+    if several_states:
+        states = inner_states * (inner_states * joint) ** window
+        return {n_states: states, n_actions: inner_actions, branching: inner_branching * opponents}
+    return {n_states: joint**window, n_actions: inner_actions, branching: opponents}
+
+
+@cache
+def case_two(
+    theorem: Theorem = "T1",
+    *,
+    support: Literal["exact", "paper"] = "exact",
+    pooled: bool = False,
+    several_states: bool = False,
+) -> Bound:
+    """Return T2 in Case II, a window of h joint actions observed, as a number of meta-steps that are not ε-optimal.
+
+    Parameters
+    ----------
+    theorem : {"T1", "T1+"}
+    support : {"exact", "paper"}
+        B = Π_{i≠0}|A_i|, or the paper's B = |Ŝ|, from which the square of |Ŝ| in its bound comes.
+    pooled : bool
+        X2: counts per window. For one inner state only.
+    several_states : bool
+        Whether the game has several inner states; the window then holds (state, joint action) pairs and the current
+        state, and B is multiplied by `inner_branching`.
+
+    Returns
+    -------
+    Bound
+        In players, inner_actions, window (and inner_states, inner_branching) and the theorem's other symbols.
+
+    Examples
+    --------
+    Matching Pennies, window 2: 16 meta-states, 2 meta-actions, B = 2, as T1+ has it there.
+
+    >>> point = dict(epsilon=0.8, delta=0.2, discount=0.8, r_max=1, w_plan="1/100", w_sim="33/50", w_esc="33/100")
+    >>> case_two("T1+").evaluate(players=2, inner_actions=2, window=2, **point)
+    92804735
+    >>> t1_plus().steps.evaluate(n_states=16, n_actions=2, branching=2, **point)
+    92804735
+    """
+    if support not in ("exact", "paper"):
+        raise ValueError(f'support must be "exact" or "paper"; got {support!r}')
+    if theorem == "T1'":
+        raise ValueError("T1' needs one successor, which a window of random play has not: take T1 or T1+")
+    if pooled and several_states:
+        raise ValueError("pooled counts need one inner state: the next one may depend on the shaper's action")
+    values = dict(_window_sizes(several_states))
+    if support == "paper":
+        values[branching] = values[n_states]
+    base = _theorem(theorem, pooled)
+    sizes = ("players", "inner_actions", "window") + (("inner_states", "inner_branching") if several_states else ())
+    return substituted(
+        base,
+        values,
+        name="meta-steps that are not epsilon-optimal, Case II",
+        label=f"T2, Case II with {theorem}",
+        source=_SOURCE,
+        assumptions=(*base.assumptions, "the opponents' play is a function of the window", f"{support} support"),
+        factors=(("meta-states", values[n_states]), *substituted(base, values).factors[1:]),
+        grows=(*(s for s in sizes if support == "exact" or s != "inner_branching"), "discount", "r_max"),
+        shrinks=("epsilon", "delta"),
+        sketch="The theorem on R-max with the window's cardinalities.",
+    )
+
+
+def sizes(case: Literal["one", "two"], grid: Grid = "refined", *, several_states: bool = False) -> dict[str, Bound]:
+    """Return |Ŝ|, |Â| and B of a case as Bounds, by the names of the symbols that they stand for.
+
+    Examples
+    --------
+    >>> {k: b.evaluate(players=2, inner_actions=2, window=3) for k, b in sizes("two").items()}
+    {'n_states': 64, 'n_actions': 2, 'branching': 2}
+    """
+    if case == "two":
+        values = _window_sizes(several_states)
+        names: tuple[str, ...] = ("players", "inner_actions", "window", "inner_states", "inner_branching")
+    else:
+        points = simplex_points(simplex_levels(radius)) if grid == "refined" else cube_points(radius)
+        states = points ** (players - 1 if grid == "refined" else players)
+        values = {n_states: states, n_actions: points, branching: states if grid == "paper" else sp.Integer(1)}
+        names = ("players", "inner_actions", "inner_states", "radius")
+    return {
+        str(symbol): Bound(
+            name=str(symbol), label="section 2", expression=e, source="theory, sections 2 and 3", parameters=names
+        )
+        for symbol, e in values.items()
+    }
+
+
+def inner_samples(steps: Bound) -> Bound:
+    """Return the inner-environment samples of a number of meta-steps: times the inner steps of one.
+
+    Examples
+    --------
+    >>> point = dict(players=2, inner_states=1, inner_actions=2, radius="1/4", inner_steps=10)
+    >>> inner_samples(case_one()).evaluate(**point, epsilon=2.2, discount=0.8, r_max=1, w_plan=0)
+    1000
+    """
+    from dataclasses import replace
+
+    return replace(
+        steps,
+        name="inner-environment samples",
+        expression=steps.expression * SYMBOLS["inner_steps"],
+        factors=(*steps.factors, ("inner steps", inner_steps)),
+        grows=(*steps.grows, "inner_steps"),
+    )

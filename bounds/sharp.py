@@ -1,0 +1,192 @@
+"""The sharp theorems: T1+ (horizon-free, support paid once) and T1' (deterministic)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import sympy as sp
+
+from bounds._substitute import substitute
+from bounds.bound import Bound, Family
+from bounds.exploration import x1
+from bounds.rmax import (
+    _CONTINUING,
+    _GROWS,
+    _SHRINKS,
+    _SIZES,
+    Factors,
+    Rewards,
+    _bound,
+    _check,
+)
+from bounds.symbols import (
+    branching,
+    delta,
+    discount,
+    epsilon,
+    explorations,
+    n_actions,
+    n_states,
+    r_max,
+    w_esc,
+    w_plan,
+    w_sim,
+)
+
+_V_MAX = r_max / (1 - discount)
+
+
+@dataclass(frozen=True)
+class T1Plus(Family):
+    """T1+'s parts: all but `steps` steps are epsilon-optimal with probability 1 - delta.
+
+    Attributes
+    ----------
+    m : Bound
+        Visits that make a pair known.
+    count : Bound
+        C of X1, the sum of all e_t.
+    steps : Bound
+        Steps that are not epsilon-optimal, ⌊C·V_max/(w_esc ε)⌋.
+    """
+
+    m: Bound
+    count: Bound
+    steps: Bound
+
+
+@dataclass(frozen=True)
+class T1Deterministic(Family):
+    """T1''s parts: all but `steps` steps are epsilon-optimal, with certainty.
+
+    Attributes
+    ----------
+    m : Bound
+        Visits that make a pair known, 1.
+    horizon : Bound
+        Steps H after which the discounted rest is negligible.
+    steps : Bound
+        Steps that are not epsilon-optimal, min(H, |Ŝ|)·|Ŝ||Â|.
+    """
+
+    m: Bound
+    horizon: Bound
+    steps: Bound
+
+
+def _row_root(union: sp.Expr) -> sp.Expr:
+    """Return x with ½ε_P = x/√(2m): Weissman's or McDiarmid's, whichever is smaller; for B >= 2."""
+    weissman = sp.sqrt(branching * sp.log(2) + sp.log((1 - 2 ** (1 - branching)) * union))
+    mcdiarmid = sp.sqrt((branching - 1) / 2) + sp.sqrt(sp.log(union))
+    return sp.Min(weissman, mcdiarmid, evaluate=False)
+
+
+@cache
+def t1_plus(rewards: Rewards = "known", pooled: bool = False) -> T1Plus:
+    """Return T1+: T1 with X1 in place of P4 and P5, and with P3+ in place of P3.
+
+    ε_sim + ξ/(1-γ̂) = w_sim ε, so that
+    m = ⌈[R_max√ln(6|Ŝ||Â|/δ) + γ̂V_max x + V_max√ln(6|Ŝ||Â|/δ)]²/(2(w_sim ε(1-γ̂))²)⌉, where x is the smaller of
+    √ln(6|Ŝ||Â|(2^B-2)/δ) and √((B-1)/2)+√ln(6|Ŝ||Â|/δ); for B = 1 there is no such term, and the last has R_max.
+
+    Parameters
+    ----------
+    rewards : {"known", "sampled"}
+        "known" (a function of (s, a, s')): no first term, V_max x without γ̂ (the row averages the reward too), and
+        4 for 6; m = 1 for B = 1.
+    pooled : bool
+        X2, as in `bounds.rmax.t1`.
+
+    Returns
+    -------
+    T1Plus
+        Bounds in the symbols of `t1` without w_hor. The three weights must sum to 1.
+
+    Examples
+    --------
+    One state, two actions, one successor: m = 1 and k0 = 2; γ̂ = 0, so that C = k0 and steps = 2·1/(¼·½).
+
+    >>> w = dict(w_plan="1/4", w_sim="1/2", w_esc="1/4")
+    >>> sizes = dict(n_states=1, n_actions=2, branching=1, epsilon=0.5, delta=0.2, discount=0, r_max=1)
+    >>> t1_plus().evaluate(**sizes, **w)
+    {'m': 1, 'count': 2, 'steps': 16}
+    """
+    _check(rewards, pooled)
+    pairs = n_states if pooled else n_states * n_actions
+    accuracy = 1 / (2 * (w_sim * epsilon * (1 - discount)) ** 2)
+    if rewards == "known":
+        union = 4 * pairs / delta
+        several, one = _V_MAX * (_row_root(union) + sp.sqrt(sp.log(union))), sp.Integer(0)
+    else:
+        union = 6 * pairs / delta
+        root = sp.sqrt(sp.log(union))
+        several, one = r_max * root + discount * _V_MAX * _row_root(union) + _V_MAX * root, 2 * r_max * root
+    visits = sp.Max(
+        1, sp.ceiling(accuracy * sp.Piecewise((one**2, sp.Eq(branching, 1)), (several**2, True))), evaluate=False
+    )
+    total = substitute(x1().expression, {explorations: pairs * visits})
+    steps = sp.floor(total * _V_MAX / (w_esc * epsilon))
+    names = (*_SIZES, "w_plan", "w_sim", "w_esc")
+    scale = _V_MAX**2 * accuracy
+    parts: Factors = (
+        ("states" if pooled else "pairs", pairs),
+        ("accuracy of the model", scale),
+        ("support and union", visits / scale),
+        ("1/(1-discount)", 1 / (1 - discount)),
+    )
+
+    def bound(name: str, expression: sp.Expr, factors: Factors) -> Bound:
+        return _bound("T1+", _CONTINUING, rewards, pooled, names, name, expression, factors, _GROWS, _SHRINKS)
+
+    return T1Plus(
+        m=bound("visits that make a pair known", visits, parts[1:2]),
+        count=bound("sum of e_t", total, parts),
+        steps=bound(
+            "steps that are not epsilon-optimal", steps, (*parts, ("V_max/(w_esc epsilon)", _V_MAX / (w_esc * epsilon)))
+        ),
+    )
+
+
+@cache
+def t1_deterministic() -> T1Deterministic:
+    """Return T1': with B = 1 and deterministic rewards, at most min(H,|Ŝ|)·|Ŝ||Â| steps are not ε-optimal.
+
+    H = ⌈ln(V_max/((1-w_plan)ε))/ln(1/γ̂)⌉, at least 1. With random rewards it is false.
+
+    Examples
+    --------
+    γ̂ = ½, V_max = 2, ε = ½: 2·(½)^2 = ½, so H = 2.
+
+    >>> sizes = dict(n_states=5, n_actions=3, epsilon=0.5, discount=0.5, r_max=1)
+    >>> t1_deterministic().evaluate(**sizes, w_plan=0)
+    {'m': 1, 'horizon': 2, 'steps': 30}
+    """
+    reach = sp.ceiling(sp.log(_V_MAX / ((1 - w_plan) * epsilon)) / sp.log(1 / discount))
+    ahead = sp.Piecewise((1, sp.Eq(discount, 0)), (sp.Max(1, reach, evaluate=False), True))
+    path = sp.Min(ahead, n_states, evaluate=False)
+
+    def bound(name: str, expression: sp.Expr, grows: tuple[str, ...] = (), factors: Factors = ()) -> Bound:
+        return Bound(
+            name=name,
+            label="T1'",
+            expression=expression,
+            source="T1', of this package; Brafman and Tennenholtz 2002 for m = 1",
+            assumptions=("every pair has one successor and one reward", *_CONTINUING[2:]),
+            parameters=("n_states", "n_actions", "branching", "epsilon", "delta", "discount", "r_max", "w_plan"),
+            factors=factors,
+            grows=grows,
+            shrinks=("epsilon",) if grows else (),
+            sketch="A plan explores surely or never, and a known path meets no state twice before it escapes.",
+        )
+
+    return T1Deterministic(
+        m=bound("visits that make a pair known", sp.Integer(1)),
+        horizon=bound("steps until the discounted rest is negligible", ahead, ("discount", "r_max")),
+        steps=bound(
+            "steps that are not epsilon-optimal",
+            path * n_states * n_actions,
+            ("n_states", "n_actions", "discount", "r_max"),
+            (("pairs", n_states * n_actions), ("steps until an escape", path)),
+        ),
+    )
