@@ -1,0 +1,36 @@
+"""The statements of the theory on random instances: what `rfos verify`, the tests and the notebooks share.
+
+`STATEMENTS` maps an id to a `Statement`: an inequality with a sampler of instances, both sides, instances on which it
+is (nearly) an equality, and a planted fault that the check must catch. Adding a statement is adding one entry to one
+of the tuples below. Statements that do *not* hold are there too, with their counterexamples.
+
+Right sides come from `bounds`; left sides are measured: values by linear solves in floating point, probabilities by
+simulation, judged by exact binomial limits (`rate_sides`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from rfos.verification._engine import FALSE_ALARM, TOLERANCE, Row, Sides, Statement, rate_sides, verify
+from rfos.verification._games import FALSE_GAMES, GAMES
+from rfos.verification._models import MODELS
+from rfos.verification._runs import FALSE_RUNNING, RUNNING, slow_tries
+
+STATEMENTS: Mapping[str, Statement] = MappingProxyType(
+    {statement.id: statement for statement in (*GAMES, *MODELS, *RUNNING, *FALSE_GAMES, *FALSE_RUNNING)}
+)
+"""All statements by id, the false ones last."""
+
+__all__ = [
+    "FALSE_ALARM",
+    "STATEMENTS",
+    "TOLERANCE",
+    "Row",
+    "Sides",
+    "Statement",
+    "rate_sides",
+    "slow_tries",
+    "verify",
+]

@@ -1,0 +1,298 @@
+"""Statements on inner games, meta-games and grids (G1, G2, G3, N1), and the false ones near them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rfos.verification._engine import Sides, Statement
+from rfos.verification._models import DISCOUNTS, Float, optimum, value_of
+
+
+@dataclass(frozen=True)
+class PolicyPair:
+    """A stochastic game and two joint policies, one row (S, A_i) per player: P (S, joint, S), r (S, joint)."""
+
+    P: Float
+    r: Float
+    policies: tuple[tuple[Float, ...], tuple[Float, ...]]
+    discount: float
+    label: str
+
+    def returns(self, which: int) -> Float:
+        """J from every state: (1-γ) V, normalised."""
+        joint = self.policies[which][0]
+        for policy in self.policies[which][1:]:
+            joint = (joint[:, :, None] * policy[:, None, :]).reshape(len(joint), -1)
+        P = np.einsum("sa,sat->st", joint, self.P)
+        return (1 - self.discount) * value_of(P, (joint * self.r).sum(axis=1), self.discount)
+
+    def l1(self) -> Float:
+        """L1 distances, shape (players, S)."""
+        return np.array([np.abs(x - y).sum(axis=1) for x, y in zip(*self.policies, strict=True)])
+
+
+def _sample_policies(rng: np.random.Generator) -> PolicyPair:
+    players, n = int(rng.integers(1, 4)), int(rng.integers(1, 4))
+    actions = [int(a) for a in rng.integers(1, 4, players)]
+    joint = math.prod(actions)
+    first = tuple(rng.dirichlet(np.full(a, 0.5), n) for a in actions)
+    mix = float(rng.choice([0.01, 0.2, 1.0]))
+    second = tuple((1 - mix) * p + mix * rng.dirichlet(np.full(p.shape[1], 0.5), n) for p in first)
+    discount = float(rng.choice(DISCOUNTS))
+    label = f"{players} players, {n} states, discount {discount:g}, mix {mix:g}"
+    return PolicyPair(
+        rng.dirichlet(np.full(n, 0.5), (n, joint)), rng.random((n, joint)), (first, second), discount, label
+    )
+
+
+def _mismatch(delta: float, discount: float) -> PolicyPair:
+    """A good state (reward 1, stays) and a bad absorbing one; a mismatch earns 0 and falls. G1+ is an equality."""
+    P = np.array([[[1.0, 0.0], [0.0, 1.0]], [[0.0, 1.0], [0.0, 1.0]]])
+    r = np.array([[1.0, 0.0], [0.0, 0.0]])
+    one = np.array([[1.0, 0.0], [1.0, 0.0]])
+    two = np.array([[1 - delta, delta], [1.0, 0.0]])
+    return PolicyPair(P, r, ((one,), (two,)), discount, f"mismatch {delta:g}, discount {discount:g}")
+
+
+def _gap(pair: PolicyPair) -> float:
+    return float(np.abs(pair.returns(0) - pair.returns(1)).max())
+
+
+def _g1(pair: PolicyPair, planted: bool) -> Sides:
+    span = float(np.ptp(pair.r))
+    distance = float(pair.l1().max(axis=1).sum())
+    return Sides(_gap(pair), span * distance / ((4 if planted else 2) * (1 - pair.discount)))
+
+
+def _g1_plus(pair: PolicyPair, planted: bool) -> Sides:
+    delta = float((1 - np.prod(1 - pair.l1() / 2, axis=0)).max())
+    rest = delta if planted else pair.discount * delta
+    return Sides(_gap(pair), float(np.ptp(pair.r)) * delta / max(1 - pair.discount + rest, 1e-300))
+
+
+@dataclass(frozen=True)
+class MetaGame:
+    """Case I on finite sets: the shaper's rewards (A, Ψ), the opponents' next policy (A, Ψ), the discount."""
+
+    rewards: Float
+    learns: NDArray[np.int64]
+    discount: float
+    label: str
+
+    def lumped(self) -> Float:
+        """V* per policy about to be played, shape (Ψ,)."""
+        n_actions, n = self.rewards.shape
+        P = np.zeros((n, n_actions, n))
+        P[np.arange(n)[:, None], np.arange(n_actions)[None], self.learns.T] = 1
+        return optimum(P, self.rewards.T, self.discount)[0]
+
+    def joint(self) -> Float:
+        """V* per joint policy last played, shape (A, Ψ)."""
+        n_actions, n = self.rewards.shape
+        size = n_actions * n
+        P, R = np.zeros((size, n_actions, size)), np.zeros((size, n_actions))
+        for last, psi, a in itertools.product(range(n_actions), range(n), range(n_actions)):
+            now = self.learns[last, psi]
+            P[last * n + psi, a, a * n + now] = 1
+            R[last * n + psi, a] = self.rewards[a, now]
+        return optimum(P, R, self.discount)[0].reshape(n_actions, n)
+
+
+def _sample_meta_game(rng: np.random.Generator) -> MetaGame:
+    n_actions, n = int(rng.integers(1, 4)), int(rng.integers(1, 6))
+    discount = float(rng.choice(DISCOUNTS[:-1]))
+    label = f"{n_actions} actions, {n} opponent policies, discount {discount:g}"
+    return MetaGame(rng.random((n_actions, n)), rng.integers(0, n, (n_actions, n)), discount, label)
+
+
+_TURNCOAT = MetaGame(
+    np.array([[0.0, 1.0], [0.0, 1.0]]), np.array([[0, 0], [1, 1]]), 0.5, "the opponent copies the shaper's last action"
+)
+
+
+def _g2(game: MetaGame, planted: bool) -> Sides:
+    lumped, joint = game.lumped(), game.joint()
+    there = np.broadcast_to(lumped, joint.shape) if planted else lumped[game.learns]
+    return Sides(float(np.abs(joint - there).max()), 1e-9 / (1 - game.discount))
+
+
+def _dropped(game: MetaGame, planted: bool) -> Sides:
+    """The spread of V_joint over the own policy at a fixed opponents' policy, claimed to be 0."""
+    return Sides(float(np.ptp(game.joint(), axis=0).max()), 0.0)
+
+
+@dataclass(frozen=True)
+class HeldGame:
+    """Windows of one joint action, K inner steps under a held mixed action: rewards (A, O), play (A·O, O).
+
+    `switch` pays 1 where the two last own actions of a meta-step differ, instead of `rewards`.
+    """
+
+    rewards: Float
+    play: Float
+    discount: float
+    steps: int
+    switch: bool
+    label: str
+
+    def value(self, levels: int) -> Float:
+        """V* with the mixed actions of `levels` levels (1: the pure ones), shape (A·O,)."""
+        n_actions, n_joint = self.rewards.shape
+        n = n_actions * n_joint
+        mixed = [
+            np.array(w) / levels for w in itertools.product(range(levels + 1), repeat=n_actions) if sum(w) == levels
+        ]
+        P, R = np.zeros((n, len(mixed), n)), np.zeros((n, len(mixed)))
+        for i, weights in enumerate(mixed):
+            step = np.einsum("a,so->sao", weights, self.play).reshape(n, n)
+            reward = (step * self.rewards.ravel()).sum(axis=1)
+            if self.switch:  # K = 2: the second own action differs from the first
+                P[:, i], R[:, i] = step @ step, 1 - (weights**2).sum()
+                continue
+            reach, total = np.eye(n), np.zeros(n)
+            for _ in range(self.steps):
+                total, reach = total + reach @ reward, reach @ step
+            P[:, i], R[:, i] = reach, total
+        return optimum(P, R, self.discount)[0]
+
+
+def _sample_held(rng: np.random.Generator) -> HeldGame:
+    n_actions, n_joint = int(rng.integers(1, 4)), int(rng.integers(1, 3))
+    discount = float(rng.choice(DISCOUNTS[:-1]))
+    play = rng.dirichlet(np.full(n_joint, 0.5), n_actions * n_joint)
+    label = f"{n_actions} actions, {n_joint} opponent actions, discount {discount:g}"
+    return HeldGame(rng.random((n_actions, n_joint)), play, discount, 1, False, label)
+
+
+_SWITCH = HeldGame(np.zeros((2, 1)), np.ones((2, 1)), 0.0, 2, True, "reward: the two own actions differ")
+
+
+def _g3(game: HeldGame, planted: bool) -> Sides:
+    game = replace(game, steps=2, switch=game.rewards.shape[0] > 1) if planted else game
+    gain = game.value(2) - game.value(1)
+    return Sides(float(gain.max()), 1e-9 / (1 - game.discount))
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point of a simplex and the levels of the grid."""
+
+    x: Float
+    levels: int
+    label: str
+
+
+def _sample_point(rng: np.random.Generator) -> Point:
+    size, levels = int(rng.integers(1, 6)), int(rng.integers(1, 7))
+    x = rng.dirichlet(np.full(size, float(rng.choice([0.3, 1.0, 10.0]))))
+    return Point(x, levels, f"{size} actions, {levels} levels")
+
+
+def _deep_hole(size: int, levels: int) -> Point:
+    """Fractional parts r/A in every entry, r = min(k, ⌊A/2⌋): N1 is an equality."""
+    r = min(levels, size // 2)
+    x = np.full(size, r / size)
+    x[0] += levels - r
+    return Point(x / levels, levels, f"deep hole, {size} actions, {levels} levels")
+
+
+HOLES = tuple(_deep_hole(size, levels) for size in (2, 3, 5, 6) for levels in (1, 2, 5))
+
+
+def _n1(point: Point, planted: bool) -> Sides:
+    """By brute force over the whole grid."""
+    size, k = len(point.x), point.levels
+    grid = np.array([w for w in itertools.product(range(k + 1), repeat=size) if sum(w) == k]) / k
+    assert len(grid) == math.comb(k + size - 1, size - 1)
+    nearest = float(np.abs(grid - point.x).sum(axis=1).min())
+    r = min(k, size // 2)
+    right = 2 * r * (size - r) / (size * k)
+    return Sides(nearest, right / 2 if planted else right)
+
+
+_STATE_GAMES = ("1 to 3 players, 1 to 3 states", "all players may change")
+
+GAMES = (
+    Statement(
+        "G1",
+        "the return is Lipschitz in the policies",
+        r"|J(\varphi)-J(\varphi')| \le \frac{\mathrm{span}(r)}{2(1-\gamma)}\,d(\varphi,\varphi')",
+        _STATE_GAMES,
+        _sample_policies,
+        _g1,
+        "½ for 1 (a constant halved)",
+        tuple(_mismatch(d, g) for d, g in ((1.0, 0.0), (1e-6, 0.9))),
+    ),
+    Statement(
+        "G1+",
+        "the same, sharp at every distance",
+        r"|J(\varphi)-J(\varphi')| \le \mathrm{span}(r)\frac{\delta_\varphi}{1-\gamma+\gamma\delta_\varphi}",
+        _STATE_GAMES,
+        _sample_policies,
+        _g1_plus,
+        "δ for γδ in the denominator",
+        tuple(_mismatch(d, g) for d in (0.01, 0.3, 1.0) for g in (0.0, 0.5, 0.96)),
+    ),
+    Statement(
+        "G2",
+        "exact lumping",
+        r"V^*_{\mathrm{joint}}(\varphi) = V^*_{\mathrm{lumped}}(L(\varphi))",
+        ("deterministic learners without memory", "the right side is rounding"),
+        _sample_meta_game,
+        _g2,
+        "the own policy dropped: V_lumped(ψ)",
+        (_TURNCOAT,),
+        share=0.5,
+    ),
+    Statement(
+        "G3",
+        "pure actions suffice",
+        r"V^*_{\mathrm{mixed}} = V^*_{\mathrm{pure}}",
+        ("exact windows, one inner step, simultaneous moves", "mixed actions in halves; the right side is rounding"),
+        _sample_held,
+        _g3,
+        "the action held for two inner steps",
+        share=0.5,
+    ),
+    Statement(
+        "N1",
+        "covering radius of the simplex grid",
+        r"\min_{g}\|g-x\|_1 \le \frac{2r(A-r)}{Ak},\ r=\min(k,\lfloor A/2\rfloor)",
+        ("up to 5 actions and 6 levels, nearest point by brute force",),
+        _sample_point,
+        _n1,
+        "a constant halved",
+        HOLES,
+        share=0.5,
+    ),
+)
+
+FALSE_GAMES = (
+    Statement(
+        "false: G2 by dropping the own policy",
+        "V_joint depends on the opponents' last policy alone",
+        r"V^*_{\mathrm{joint}}(a,\psi) = V^*_{\mathrm{joint}}(a',\psi)",
+        ("the meta-state is the joint policy last played",),
+        _sample_meta_game,
+        _dropped,
+        "",
+        (_TURNCOAT,),
+        holds=False,
+    ),
+    Statement(
+        "false: G3 under held policies",
+        "pure actions suffice for two inner steps under one policy",
+        r"V^*_{\mathrm{mixed}} = V^*_{\mathrm{pure}},\ K=2",
+        ("reward 1 where the two own actions differ: pure 0, mixed ½",),
+        _sample_held,
+        _g3,
+        "",
+        (_SWITCH,),
+        holds=False,
+    ),
+)

@@ -1,0 +1,168 @@
+"""The registry of statements: they hold, their faults are caught, what is false has its counterexample."""
+
+from dataclasses import replace
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+import scipy.stats
+
+import rfos.verification
+from bounds.exploration import x1, x3
+from rfos.verification import FALSE_ALARM, STATEMENTS, Sides, rate_sides, slow_tries, verify
+from rfos.verification._models import value_of
+
+CHEAP = [name for name, s in STATEMENTS.items() if s.holds and not s.probabilistic and name != "T1'"]
+DEAR = [name for name, s in STATEMENTS.items() if s.holds and name not in CHEAP]
+TIGHT = {"G1", "G1+", "N1", "P2", "P2+", "P2+, known", "P3", "P3+", "P4", "X6", "X1, mean"}
+
+
+@pytest.mark.parametrize("name", CHEAP)
+def test_statement_holds_on_a_thousand_instances_and_is_attained(name):
+    """No alarm; extremal instances reach a ratio of 1 where the theory says that it is sharp."""
+    [row] = verify([name], instances=1000, jobs=1)
+    assert row.passed, row
+    assert row.violations == 0
+    assert row.instances >= 1000 * STATEMENTS[name].share
+    assert row.largest_ratio <= 1 + 1e-6
+    if name in TIGHT:
+        assert row.largest_ratio >= 1 - 1e-4
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize("name", DEAR)
+def test_simulated_statement_holds(name):
+    """No alarm at a false-alarm rate of 1e-9 an instance."""
+    [row] = verify([name], instances=200, jobs=1, seed=1)
+    assert row.passed, row
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize("name", [name for name, s in STATEMENTS.items() if s.holds])
+def test_planted_fault_is_caught(name):
+    """Each check fails once a constant is halved, a factor dropped, or gamma taken for 1 - gamma."""
+    assert STATEMENTS[name].planted
+    [row] = verify([name], instances=100, jobs=1, planted=True)
+    assert row.passed, row
+    assert row.violations > 0
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize("name", [name for name, s in STATEMENTS.items() if not s.holds])
+def test_false_statement_has_its_counterexample(name):
+    """It is violated by far more than rounding."""
+    statement = STATEMENTS[name]
+    assert statement.extremal
+    sides = [statement.sides(instance, False) for instance in statement.extremal]
+    assert any(side.left > side.right + 0.01 for side in sides)
+    [row] = verify([name], jobs=1)
+    assert row.passed
+    assert not row.holds
+
+
+def test_a_false_statement_without_counterexample_fails(monkeypatch):
+    """A registered counterexample that is none is reported."""
+    name = "false: G3 under held policies"
+    tame = replace(STATEMENTS[name], sides=lambda instance, planted: Sides(0.0, 1.0))
+    monkeypatch.setattr(rfos.verification, "STATEMENTS", MappingProxyType({name: tame}))
+    [row] = verify([name], jobs=1)
+    assert not row.passed
+
+
+def test_a_violated_statement_fails_and_names_its_instance(monkeypatch):
+    """One wrong instance in a hundred is found, counted and named."""
+    statement = replace(
+        STATEMENTS["N1"],
+        extremal=(),
+        share=1.0,
+        sample=lambda rng: int(rng.integers(100)),
+        sides=lambda k, planted: Sides(2.0 if k == 7 else 0.5, 1.0),
+    )
+    monkeypatch.setattr(rfos.verification, "STATEMENTS", MappingProxyType({"N1": statement}))
+    [row] = verify(["N1"], instances=1000, jobs=1)
+    assert not row.passed
+    assert 1 <= row.violations < 40
+    assert row.largest_ratio == 2.0
+    assert row.reached_by.endswith(" 7")
+    number = int(row.reached_by.split()[0][1:])
+    assert statement.instance(0, number) == 7
+
+
+@pytest.mark.jit
+def test_result_does_not_depend_on_the_number_of_processes():
+    """The same rows with one and with two; others for another seed."""
+    ids = ["P2+", "N1", "P5"]
+    one, two = verify(ids, instances=50, jobs=1), verify(ids, instances=50, jobs=2)
+    assert one == two
+    assert [row.id for row in one] == ["N1", "P2+", "P5"]
+    drawn = [STATEMENTS["P5"].instance(seed, 5).values for seed in (0, 0, 1)]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"ids": ["P9"]}, "unknown statement P9: choose among G1"),
+        ({"instances": 0}, "instances is 0"),
+        ({"jobs": 0}, "jobs is 0"),
+        ({"seed": -1}, "seed is -1"),
+    ],
+)
+def test_bad_requests_are_refused(arguments, message):
+    """Unknown statements and numbers out of range."""
+    with pytest.raises(ValueError, match=message):
+        verify(**arguments)
+
+
+@pytest.mark.parametrize(("failures", "trials"), [(0, 10), (1, 10), (7, 40), (40, 40), (300, 20_000)])
+def test_lower_limit_is_the_exact_one(failures, trials):
+    """Clopper-Pearson: at the limit so many failures have chance FALSE_ALARM."""
+    low = rate_sides(failures, trials, 0.5).left
+    assert (low == 0.0) == (failures == 0)
+    if failures:
+        assert scipy.stats.binom.sf(failures - 1, trials, low) == pytest.approx(FALSE_ALARM, rel=1e-6)
+
+
+def test_slow_family_has_the_law_that_playing_it_step_by_step_has():
+    """The tries of X3 drawn from their law, against R-max played try by try; 2000 runs each, KS test at 1e-6."""
+    sizes = {"far_states": 3, "n_actions": 2, "m": 60}
+    q = 0.2
+    rng = np.random.default_rng(8)
+
+    def played() -> int:
+        hits = np.zeros(sizes["far_states"], int)
+        first, tries = hits, 0
+        while True:
+            tries += 1
+            if rng.random() < q:
+                hits[rng.integers(sizes["far_states"])] += 1
+            if tries == sizes["m"]:
+                first = hits.copy()
+            unfinished = hits < sizes["n_actions"] * sizes["m"]
+            if tries >= sizes["m"] and (first * unfinished).sum() / sizes["m"] <= q / 2:
+                return tries
+
+    slow = [played() for _ in range(2000)]
+    fast = [slow_tries(rng, **sizes, q=q) for _ in range(2000)]
+    assert scipy.stats.ks_2samp(slow, fast).pvalue > 1e-6
+
+
+@pytest.mark.parametrize(("m", "most"), [(4_000, 2.6), (400_000, 2.1)])
+def test_x1_is_tight_in_the_slow_family(m, most):
+    """X1 (w_esc -> 1) over the tries that R-max takes: a small factor, as X3 says."""
+    g, v = 0.9, 1.0
+    q = 2 * v * (1 - g) / (g * (1 / (1 - g) - v))
+    sizes = {"far_states": 8, "n_actions": 2, "m": m}
+    rng = np.random.default_rng(3)
+    tries = np.array([slow_tries(rng, **sizes, q=q) for _ in range(200)])
+    pairs = sizes["far_states"] * sizes["n_actions"] + 1
+    bound = x1().evaluate(explorations=pairs * m, discount=g, delta=0.1) * 10 / v
+    assert bound / tries.max() >= 1
+    assert bound / np.median(tries) <= most * 2
+    least = x3().evaluate(**sizes, discount=g, r_max=1, safe_value=v)
+    assert (tries >= float(least)).all()
+
+
+def test_value_of_is_the_geometric_sum():
+    """One state that stays: R/(1-γ)."""
+    assert value_of(np.eye(1), np.array([2.0]), 0.75).tolist() == [8.0]
