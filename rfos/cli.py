@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rfos import cli_bound, cli_verify
+
 if TYPE_CHECKING:
     from rfos.reproduction import Estimate, Report, WindowResult
 
@@ -231,6 +233,10 @@ def solve(
         typer.echo(cli_solve.as_json(found))
     else:
         cli_solve.show(found, typer.echo)
+
+
+app.command("bound")(cli_bound.bound)
+app.command("verify")(cli_verify.verify)
 
 
 def main(arguments: list[str] | None = None) -> None:
