@@ -218,10 +218,15 @@ def solve(
     joint: Annotated[
         bool, typer.Option("--joint", help="The papers' meta-state: the joint policy last played.")
     ] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder for the figure of a roll-out.", show_default=False)] = None,
     seed: Annotated[int, typer.Option(parser=_whole, metavar="N", help="Root of the random starts.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Solve the meta-game of policies and print what shaping is worth in the continuous game."""
+    from rfos._files import require_writable
+
+    if out is not None:
+        require_writable(out)
     from rfos import cli_solve
 
     choice: dict[str, Any] = {"rounding": rounding}
@@ -229,6 +234,9 @@ def solve(
         game, opponent, levels, discount=discount, inner_discount=inner_discount, joint=joint, seed=seed, **choice
     )
     found = cli_solve.answer(request, lambda text: typer.echo(text, err=True))
+    if out is not None:
+        drawn = cli_solve.draw(found, out)
+        typer.echo(f"written to {out}: trajectory (.png, .svg)" if drawn else "no roll-out to draw", err=True)
     if as_json:
         typer.echo(cli_solve.as_json(found))
     else:

@@ -6,16 +6,19 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from rfos import games
+from rfos import games, plots
+from rfos._files import atomic
+from rfos.discretisation import DiscretisationError, discretisation_error
 from rfos.grids import LevelGrid, SimplexGrid
 from rfos.learners import named_learner
 from rfos.planning import solve
 from rfos.policy_metagames import SECONDS_PER_PAIR, PolicyMetaGame
-from rfos.shaping import Earned, earned, random_starts, roll_out, yardsticks
+from rfos.shaping import Earned, earned, random_starts, roll_out, trajectory, yardsticks
 from rfos.stochastic_games import StochasticGame, iterated, one_shot
 
 LONGEST = 600.0
@@ -62,6 +65,8 @@ class Answer:
     continuous: tuple[Earned, ...]
     yardsticks: tuple[Earned, ...]
     moves: tuple[str, ...]
+    discretisation: DiscretisationError
+    path: tuple[tuple[tuple[float, ...], ...], tuple[tuple[float, ...], ...]] | None
     seconds: float
 
 
@@ -123,7 +128,8 @@ def answer(request: Request, say: Callable[[str], None]) -> Answer:
     continuous: list[Earned] = []
     beside: list[Earned] = []
     moves: list[str] = []
-    if dynamics is not None:
+    path = None
+    if dynamics is not None and not request.joint:
         starts = random_starts(game, request.starts, request.seed)
         values = solution.value
         ahead, chosen = roll_out(
@@ -143,6 +149,9 @@ def answer(request: Request, say: Callable[[str], None]) -> Answer:
             rng=request.seed + 1,
         )
         moves = [_in_words(game, grids[0], chosen[n]) for n in range(min(3, len(starts)))]
+        played = [grids[0].policy(int(action)) for action in chosen[0]]
+        policies, rewards = trajectory(game, learner, starts[0], played)
+        path = (tuple(map(tuple, policies.tolist())), tuple(map(tuple, rewards.tolist())))
     return Answer(
         request=request,
         n_states=size.n_states,
@@ -158,6 +167,8 @@ def answer(request: Request, say: Callable[[str], None]) -> Answer:
         continuous=tuple(continuous),
         yardsticks=tuple(beside),
         moves=tuple(moves),
+        discretisation=discretisation_error(meta_game),
+        path=path,
         seconds=time.perf_counter() - began,
     )
 
@@ -165,7 +176,7 @@ def answer(request: Request, say: Callable[[str], None]) -> Answer:
 def _refuse(meta_game: PolicyMetaGame, request: Request) -> None:
     """Raise before anything is allocated if the table does not fit, or would take too long without a kernel."""
     meta_game.require_fit()
-    if meta_game.dynamics is None:
+    if not meta_game.has_table:
         pairs = meta_game.n_opponent_policies * meta_game.n_actions
         if pairs * SECONDS_PER_PAIR > LONGEST:
             raise ValueError(
@@ -206,6 +217,14 @@ def show(found: Answer, echo: Callable[[str], None]) -> None:
     echo(f"  mean over grid points      {found.mean_value[0]:9.4f} to {found.mean_value[1]:.4f}")
     if not found.continuous:
         echo("in the continuous game: no kernel rolls out this game and opponent")
+    error = found.discretisation
+    if error.statement is None:
+        echo(f"discretisation error: does not apply, because {error.reason}")
+    else:
+        listed = ", ".join(f"{name} {value:.4g}" for name, value in error.constants.items())
+        below, above = ((1 - r.discount) * (x or 0.0) for x in (error.lower, error.upper))
+        echo(f"discretisation error, {error.statement}: V* is within -{below:.3g} and +{above:.3g} a step")
+        echo(f"  of the value on the grid; {listed}" + (f" ({error.reason})" if error.reason else ""))
     for title, rows in (
         (f"in the continuous game, {r.steps} steps from {r.starts} random starts", found.continuous),
         ("yardsticks, the opponent learning against each", found.yardsticks),
@@ -222,6 +241,22 @@ def show(found: Answer, echo: Callable[[str], None]) -> None:
     for n, words in enumerate(found.moves):
         echo(f"first moves from start {n}: {words}")
     echo(f"\n{found.seconds:.1f} s")
+
+
+def draw(found: Answer, out: Path) -> bool:
+    """Write the figure of the first roll-out to a folder; return whether there was one to draw."""
+    if found.path is None:
+        return False
+    policies, rewards = (np.array(part) for part in found.path)
+    game = inner_game(found.request.game, found.request.inner_discount)
+    states = ["start", "CC", "CD", "DC", "DD"] if game.n_states == 5 else [str(s) for s in range(game.n_states)]
+    assert game.views is not None
+    figure = plots.shaping_trajectory(policies[:, game.views[1]], rewards, states)
+    out.mkdir(parents=True, exist_ok=True)
+    for suffix in (".png", ".svg"):
+        with atomic(out / f"trajectory{suffix}") as path:
+            figure.savefig(path, dpi=160)
+    return True
 
 
 def as_json(found: Answer) -> str:

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from rfos.reproduction import WindowResult, Yardstick
+
+Float = NDArray[np.float64]
 
 SHADES = ("#1b1b1b", "#2166ac", "#d6604d", "#7fbf7b", "#984ea3", "#999999")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
@@ -126,6 +130,39 @@ def episodes_against_states(results: Sequence[WindowResult]) -> Figure:
     axes.set_ylabel("meta-episodes")
     axes.legend(fontsize=8, loc="upper left", frameon=False)
     _tidy(axes)
+    return figure
+
+
+def shaping_trajectory(policies: Float, rewards: Float, states: Sequence[str]) -> Figure:
+    """Draw the opponent's policy and both rewards along a roll-out of the continuous meta-game.
+
+    Parameters
+    ----------
+    policies : ndarray, shape (T, S)
+        The opponent's probability of action 0 in each inner state.
+    rewards : ndarray, shape (T, 2)
+        Rewards per inner step, the shaper's first.
+    states : sequence of str
+        Names of the inner states.
+
+    Returns
+    -------
+    Figure
+    """
+    figure = Figure(figsize=(7.2, 5.2), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    for s, name in enumerate(states):
+        upper.plot(policies[:, s], color=SHADES[s % len(SHADES)], linestyle=DASHES[s % len(DASHES)], label=name)
+    upper.set_ylabel("opponent's probability\nof action 0")
+    upper.set_ylim(-0.03, 1.03)
+    upper.legend(fontsize=8, frameon=False, ncols=len(states), loc="upper center", title="inner state, own side")
+    for i, name in enumerate(("shaper", "opponent")):
+        lower.plot(rewards[:, i], color=SHADES[i], linestyle=DASHES[i], label=name)
+    lower.set_ylabel("reward per inner step")
+    lower.set_xlabel("meta-step")
+    lower.legend(fontsize=8, frameon=False)
+    for axes in (upper, lower):
+        _tidy(axes)
     return figure
 
 

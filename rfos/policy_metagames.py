@@ -146,13 +146,18 @@ class PolicyMetaGame:
 
     @cached_property
     def dynamics(self) -> Dynamics | None:
-        """The kernel form of the meta-game, or None where no kernel applies and pairs are evaluated one by one."""
-        return None if self.joint else Dynamics.of(self.game, self.opponents[0], tuple(self.grids))
+        """The kernel form of the meta-game, or None where no kernel plays it."""
+        return Dynamics.of(self.game, self.opponents[0], tuple(self.grids))
+
+    @property
+    def has_table(self) -> bool:
+        """Whether kernels fill a compressed table; else pairs are evaluated one by one into a sparse matrix."""
+        return not self.joint and self.dynamics is not None and len(self.dynamics.levels) <= MAX_CELLS + 1
 
     def size_estimate(self) -> SizeEstimate:
         """Return sizes and bytes, computed with Python integers before anything is allocated."""
         pairs = self.n_states * self.n_actions
-        if self.dynamics is not None:
+        if self.has_table:
             per_pair = 4 + 2 * self.game.n_states
         else:
             # A sparse row's indices and probabilities, its pointer, its reward, and one copy while it is assembled.
@@ -223,7 +228,7 @@ class PolicyMetaGame:
     @property
     def frozen_share(self) -> float:
         """Share of pairs in which the learner moves but nearest rounding would put it back where it was."""
-        if self.dynamics is None:
+        if self.dynamics is None or not self.has_table:
             return float(self._lumped[3].mean())
         return frozen_share(self.dynamics, self._table[1])
 
@@ -238,7 +243,7 @@ class PolicyMetaGame:
         MemoryError
             If the table does not fit; nothing is allocated then.
         """
-        if self.dynamics is not None:
+        if self.has_table:
             rewards32, table = self._table
             return TabularMDP(table, rewards32, self.discount)
         rewards, corners, weights, _ = self._lumped

@@ -45,8 +45,6 @@ class Dynamics:
         rule = _rule(opponent)
         if game.n_actions != (2, 2) or rule is None or levels[0] is None or levels[1] is None:
             return None
-        if len(levels[1]) - 1 > MAX_CELLS:
-            return None
         most = int((game.transitions > 0).sum(axis=2).max())
         # The nonzero branches of each row, padded with probability 0.
         successor = np.argsort(game.transitions == 0, axis=2, kind="stable")[:, :, :most].astype(np.int64)

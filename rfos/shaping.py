@@ -123,6 +123,36 @@ def roll_out(
     return returns, moves
 
 
+def trajectory(
+    game: StochasticGame, learner: Learner, start: Float, own_policies: Sequence[Float]
+) -> tuple[Float, Float]:
+    """Play given policies of the shaper against a learner, the definition step by step.
+
+    Parameters
+    ----------
+    game : StochasticGame
+        Two players with two actions.
+    learner : Learner
+    start : ndarray, shape (S,)
+        The opponent's first probabilities of action 0.
+    own_policies : sequence of ndarray, each of shape (S, 2)
+
+    Returns
+    -------
+    policies : ndarray, shape (T, S)
+        The opponent's probabilities of action 0 as they are played.
+    rewards : ndarray, shape (T, 2)
+        Both players' rewards per inner step.
+    """
+    other = np.stack([start, 1 - start], axis=1)
+    policies, rewards = [], []
+    for own in own_policies:
+        policies.append(other[:, 0])
+        rewards.append(game.returns([own, other]))
+        other = learner.update(game, 1, [own, other])
+    return np.array(policies), np.array(rewards)
+
+
 def held(dynamics: Dynamics, policies: Float, starts: Float, steps: int = 100) -> Float:
     """Return rewards per inner step (M, N, 2) of a shaper that holds each policy (M, S) while the opponent learns."""
     returns = np.empty((len(policies), len(starts), 2))
