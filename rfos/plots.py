@@ -155,7 +155,15 @@ def shaping_trajectory(policies: Float, rewards: Float, states: Sequence[str]) -
         upper.plot(policies[:, s], color=SHADES[s % len(SHADES)], linestyle=DASHES[s % len(DASHES)], label=name)
     upper.set_ylabel("opponent's probability\nof action 0")
     upper.set_ylim(-0.03, 1.03)
-    upper.legend(fontsize=8, frameon=False, ncols=len(states), loc="upper center", title="inner state, own side")
+    upper.legend(
+        fontsize=8,
+        frameon=False,
+        ncols=len(states),
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1.0),
+        title="inner state, own side",
+        title_fontsize=8,
+    )
     for i, name in enumerate(("shaper", "opponent")):
         lower.plot(rewards[:, i], color=SHADES[i], linestyle=DASHES[i], label=name)
     lower.set_ylabel("reward per inner step")
