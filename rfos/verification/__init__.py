@@ -16,7 +16,7 @@ from types import MappingProxyType
 from rfos.verification._engine import FALSE_ALARM, TOLERANCE, Row, Sides, Statement, rate_sides, verify
 from rfos.verification._games import FALSE_GAMES, GAMES
 from rfos.verification._models import MODELS
-from rfos.verification._runs import FALSE_RUNNING, RUNNING, slow_tries
+from rfos.verification._runs import FALSE_RUNNING, RUNNING, slow_tries, suboptimal_steps
 
 STATEMENTS: Mapping[str, Statement] = MappingProxyType(
     {statement.id: statement for statement in (*GAMES, *MODELS, *RUNNING, *FALSE_GAMES, *FALSE_RUNNING)}
@@ -32,5 +32,6 @@ __all__ = [
     "Statement",
     "rate_sides",
     "slow_tries",
+    "suboptimal_steps",
     "verify",
 ]

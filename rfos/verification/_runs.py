@@ -138,13 +138,16 @@ def _sample_slow(rng: np.random.Generator) -> Setting:
     return Setting({**values, "m": m, "discount": g, "safe_value": v}, _seed(rng))
 
 
-def slow_tries(rng: np.random.Generator, *, far_states: int, n_actions: int, m: int, q: float) -> int:
+def slow_tries(
+    rng: np.random.Generator, *, far_states: int, n_actions: int, m: int, q: float, critical: float | None = None
+) -> int:
     """Return how often R-max tries in X3's family, drawn from its exact law; each try is a bad step.
 
-    A try reaches one of the far states with probability q = 2q_c, uniformly. Once it is known, after m tries, its
-    estimates are frozen, and R-max tries on while the estimated chance of an unfinished far state exceeds q_c. A far
-    state is finished after n_actions * m visits.
+    A try reaches one of the far states with probability q, uniformly; q_c is `critical`, by default q/2. Once it is
+    known, after m tries, its estimates are frozen, and R-max tries on while the estimated chance of an unfinished far
+    state exceeds q_c. A far state is finished after n_actions * m visits.
     """
+    critical = q / 2 if critical is None else critical
     first = rng.multinomial(m, [*([q / far_states] * far_states), 1 - q])[:far_states]
     missing = n_actions * m - first
     # With tries at the points of a Poisson process of rate 1, visits to each far state are independent of the others.
@@ -154,7 +157,7 @@ def slow_tries(rng: np.random.Generator, *, far_states: int, n_actions: int, m: 
     stop = 0.0
     last = -1
     for i in np.argsort(ends):
-        if hope <= q / 2:
+        if hope <= critical:
             break
         hope -= float(first[i]) / m
         stop, last = float(ends[i]), int(i)
@@ -213,15 +216,49 @@ class World:
         return bad
 
 
-def epochs(world: World, agent: Rmax, steps: int, **options: Any) -> list[tuple[int, int, NDArray[np.int64]]]:
+def epochs(
+    world: World, agent: Rmax, steps: int, mdp: TabularMDP | None = None, **options: Any
+) -> list[tuple[int, int, NDArray[np.int64]]]:
     """Return (first step, last step + 1, policy) of each plan of a run, by runs that end with each plan."""
-    mdp = world.mdp()
+    mdp = world.mdp() if mdp is None else mdp
     final = run(mdp, agent, steps=steps, bins=1, rng=world.seed, **options)
     times = [0, *sorted({int(t) for t in final.known_at if t})]
     ends = [*times[1:], steps]
     policies = [np.zeros(mdp.n_states, np.int64)]
     policies += [run(mdp, agent, steps=t, bins=1, rng=world.seed, **options).policy for t in times[1:]]
     return [(a, b, policy) for a, b, policy in zip(times, ends, policies, strict=True) if b > a]
+
+
+def suboptimal_steps(mdp: TabularMDP, agent: Rmax, *, steps: int, epsilon: float, seed: int = 0) -> int:
+    """Return at most how many steps of a run from state 0 are not ε-optimal: all those of a plan that is bad somewhere.
+
+    Parameters
+    ----------
+    mdp : TabularMDP
+        Without restarts; small, as its values are found by elimination.
+    agent : Rmax
+        With stationary planning.
+    steps : int
+    epsilon : float
+        In units of value, reward/(1-discount).
+    seed : int
+
+    Examples
+    --------
+    One state, action 1 pays: action 0 is tried m = 3 times first.
+
+    >>> suboptimal_steps(TabularMDP([[0, 0]], [[0.0, 1.0]], 0.5), Rmax(m=3), steps=100, epsilon=0.1)
+    3
+    """
+    successor, probability, reward = mdp.storage.branches(mdp.rewards)
+    n, n_actions = mdp.n_states, mdp.n_actions
+    P = np.zeros((n * n_actions, n))
+    for column in range(successor.shape[1]):
+        np.add.at(P, (np.arange(n * n_actions), successor[:, column]), probability[:, column])
+    R = (probability * reward).sum(axis=1).reshape(n, n_actions)
+    world = World(P.reshape(n, n_actions, n), R, mdp.discount, epsilon, seed, "")
+    plans = epochs(world, agent, steps, mdp=mdp, starts=[0])
+    return sum(end - start for start, end, policy in plans if world.bad_states(policy).any())
 
 
 def _sample_certain(rng: np.random.Generator) -> World:
