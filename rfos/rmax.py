@@ -336,13 +336,13 @@ def derived_m(process: Process, agent: Agent, *, horizon: int | None = None, uni
     1005
     """
     _check_fit(process, agent, horizon)
+    if agent.m is not None:
+        return int(agent.m)
     if isinstance(agent, PaperRmax) and _sweeps(process, agent) < 1:
         raise ValueError(
             f"epsilon {agent.epsilon:g} lets the paper's agent sweep 0 times, so that it never plans: give a smaller "
             f"epsilon, well below {1 / (1 - process.discount):.3g}"
         )
-    if agent.m is not None:
-        return int(agent.m)
     values = _schedule_values(process, agent)
     if isinstance(agent, PaperRmax):
         names = ("n_states", "epsilon", "delta", "discount")

@@ -20,11 +20,11 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 
 def test_every_kernel_has_a_reference():
-    """One stem for kernel and reference."""
+    """One stem for kernel and reference; forms of one backup for several storages share one."""
     for module in (dp, random, kernels):
         for name, value in vars(module).items():
             if getattr(value, "__module__", None) == module.__name__ and not isinstance(value, type):
-                assert hasattr(naive, name), name
+                assert hasattr(naive, name) or hasattr(naive, name.split("_")[0]), name
 
 
 # Planning in a learned model -------------------------------------------------------------------------------------
