@@ -164,6 +164,16 @@ def test_t1_plus_is_ten_to_fifty_times_smaller_than_t1():
         assert low < ratio < high
 
 
+def test_t1_plus_takes_mcdiarmid_for_large_supports():
+    """B = 1000, |S||A| = 1, δ = 1/2, γ = 0, w_sim ε = 1/4: ⌈8(√499.5 + 2√ln 8)²⌉, where Weissman needs more."""
+    at = {"n_states": 1, "n_actions": 1, "branching": 1000, "epsilon": "1/2", "delta": "1/2", "discount": 0, "r_max": 1}
+    weights = {"w_plan": 0, "w_sim": "1/2", "w_esc": "1/2"}
+    root = math.sqrt(math.log(8))
+    wanted = math.ceil(8 * (math.sqrt(499.5) + 2 * root) ** 2)
+    assert wanted < 8 * (math.sqrt(1000 * math.log(2) + math.log(8)) + root) ** 2
+    assert t1_plus().m.evaluate(**at, **weights) == wanted
+
+
 def test_forms_of_t1_are_ordered():
     """Binomial <= closed form <= classical form of P5, inside T1."""
     values = [
