@@ -63,14 +63,14 @@ _CACHE_DIRECTORY = _cache_directory()
 def kernel(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
     """Compile a kernel: no GIL, no fastmath, integers wrap, divisions by zero are the caller's to exclude.
 
-    With ``NUMBA_DISABLE_JIT=1`` the plain Python function runs, with NumPy's overflow warnings off because the
-    random stream wraps by design.
+    With ``NUMBA_DISABLE_JIT=1`` the plain Python function runs, with NumPy's warnings off: compiled code gives
+    none, and the random stream wraps by design.
     """
     if numba_config.DISABLE_JIT:
 
         @functools.wraps(function)
         def interpreted(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-            with np.errstate(over="ignore"):
+            with np.errstate(all="ignore"):
                 return function(*args, **kwargs)
 
         return interpreted
