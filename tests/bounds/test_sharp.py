@@ -8,7 +8,7 @@ import mpmath
 import numpy as np
 import pytest
 import sympy as sp
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bounds import Bound, optimise
@@ -87,6 +87,7 @@ def test_t1_plus_equals_an_independent_evaluation(values, pooled, sampled):
 
 
 @settings(max_examples=200)
+@example(k0=1, g=Fraction(1, 60), delta=Fraction(1, 60), u=Fraction(1, 5))
 @given(
     k0=st.integers(1, 10**7) | st.just(4**600),
     g=unit("1/60", "59/60"),
@@ -94,7 +95,10 @@ def test_t1_plus_equals_an_independent_evaluation(values, pooled, sampled):
     u=unit("1/60", "59/60"),
 )
 def test_x1_equals_an_independent_evaluation_and_its_rate_is_nearly_the_best(k0, g, delta, u):
-    """C at the chosen λ, and at any λ below 2(1-γ), which is never more than 2 % better."""
+    """C at the chosen λ, and at any λ below 2(1-γ): at most 2 % better from k0 = 1000, at most half better below.
+
+    The chosen λ is the best one's leading term for large k0. At k0 = 1, γ = δ = 1/60 another λ is a third better.
+    """
     with mpmath.workdps(400):
         chosen = c_of_x1(k0, number(g), number(delta))
         low, high = x1().ball(explorations=k0, discount=g, delta=delta)
@@ -103,7 +107,7 @@ def test_x1_equals_an_independent_evaluation_and_its_rate_is_nearly_the_best(k0,
         low, high = x1("free").ball(explorations=k0, discount=g, delta=delta, rate=rate)
         free = c_of_x1(k0, number(g), number(delta), number(rate))
         assert number(low) <= free <= number(high)
-        assert chosen <= free * mpmath.mpf("1.02")
+        assert chosen <= free * mpmath.mpf("1.02" if k0 >= 1000 else "1.5")
         assert chosen >= number(x1_mean().evaluate(explorations=k0, discount=g)) * (1 - mpmath.mpf(10) ** -300)
 
 
