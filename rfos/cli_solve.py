@@ -114,7 +114,7 @@ def answer(request: Request, say: Callable[[str], None]) -> Answer:
     )
     size = meta_game.size_estimate()
     _refuse(meta_game, request)
-    say(f"{size.n_states:,} meta-states, {size.n_actions:,} meta-actions, {size.table_bytes / 2**20:,.1f} MiB")
+    say(f"{size.n_states:,} meta-states, {size.n_actions:,} meta-actions, {size.needed / 2**20:,.1f} MiB")
     mdp = meta_game.to_mdp()
     say("table filled")
     tol = 1e-3
@@ -176,7 +176,7 @@ def answer(request: Request, say: Callable[[str], None]) -> Answer:
 def _refuse(meta_game: PolicyMetaGame, request: Request) -> None:
     """Raise before anything is allocated if the table does not fit, or would take too long without a kernel."""
     meta_game.require_fit()
-    if not meta_game.has_table:
+    if meta_game.size_estimate().storage == "sparse":
         pairs = meta_game.n_opponent_policies * meta_game.n_actions
         if pairs * SECONDS_PER_PAIR > LONGEST:
             raise ValueError(

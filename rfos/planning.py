@@ -52,7 +52,8 @@ POLICY_SUM_TOL = 1e-9
 DENSE_STATES = 500
 """Up to this size linear equations are solved as a dense matrix, and "auto" is policy iteration."""
 SETTLED = 0.1
-"""A policy is evaluated until the span of the changes is this share of the span of the improvement."""
+"""A policy is evaluated until the span of the changes is this share of the span of the improvement, or 1/A if that is
+less: the more actions, the dearer the next improvement."""
 ROUNDS = 10
 """Rounds of three sweeps for which a policy is evaluated at most, plus one per action."""
 
@@ -313,7 +314,7 @@ def _by_both(sweeps: _Sweeps, values: Float, spare: Float, policy: Int, change: 
     sweeps.lift(values, change)
     chain = mdp.storage.chain(mdp.rewards, policy)
     span = change.most - change.least
-    return sweeps.settle(chain, values, spare, span, SETTLED * span, ROUNDS + mdp.n_actions)
+    return sweeps.settle(chain, values, spare, span, min(SETTLED, 1 / mdp.n_actions) * span, ROUNDS + mdp.n_actions)
 
 
 def _start(mdp: TabularMDP, tol: float, max_iterations: int | None, initial: ArrayLike | None) -> Float:

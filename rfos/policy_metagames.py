@@ -19,10 +19,11 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from rfos._memory import available_bytes, require_memory
+from rfos._threads import processors
 from rfos.grids import BarycentricGrid
 from rfos.learners import Learner
 from rfos.mdp import TabularMDP, check_discount
-from rfos.policy_tables import MAX_CELLS, Dynamics, PolicyTable, fill, frozen_share
+from rfos.policy_tables import MAX_CELLS, Dynamics, OnTheFly, PolicyTable, fill, frozen_share, reward_bounds
 from rfos.stochastic_games import StochasticGame
 
 Float = NDArray[np.float64]
@@ -30,6 +31,12 @@ Int = NDArray[np.int64]
 
 SECONDS_PER_PAIR = 2e-4
 """What one pair takes where no kernel evaluates it, for the estimate of the time."""
+
+KERNEL_SECONDS_PER_PAIR = 2e-7
+"""What one pair takes where a kernel evaluates it, on one processor."""
+
+LONGEST_SWEEP = 600.0
+"""Seconds above which a sweep that evaluates all pairs on the fly is refused."""
 
 
 @dataclass(frozen=True)
@@ -41,17 +48,24 @@ class SizeEstimate:
     n_states, n_actions : int
         Meta-states and meta-actions.
     pairs : int
-    table_bytes : int
-        Memory of the table of all pairs.
+    storage : {"table", "on-the-fly", "sparse"}
+        A compressed table; no table, each pair evaluated when it is needed; or a sparse matrix, evaluated pair by pair
+        where no kernel plays the game.
+    needed : int
+        Bytes of memory.
     limit : int
         Bytes available.
+    seconds : float
+        About how long filling the table, or one sweep on the fly, takes here.
     """
 
     n_states: int
     n_actions: int
     pairs: int
-    table_bytes: int
+    storage: Literal["table", "on-the-fly", "sparse"]
+    needed: int
     limit: int
+    seconds: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,20 +163,22 @@ class PolicyMetaGame:
         """The kernel form of the meta-game, or None where no kernel plays it."""
         return Dynamics.of(self.game, self.opponents[0], tuple(self.grids))
 
-    @property
-    def has_table(self) -> bool:
-        """Whether kernels fill a compressed table; else pairs are evaluated one by one into a sparse matrix."""
-        return not self.joint and self.dynamics is not None and len(self.dynamics.levels) <= MAX_CELLS + 1
-
     def size_estimate(self) -> SizeEstimate:
-        """Return sizes and bytes, computed with Python integers before anything is allocated."""
-        pairs = self.n_states * self.n_actions
-        if self.has_table:
-            per_pair = 4 + 2 * self.game.n_states
-        else:
-            # A sparse row's indices and probabilities, its pointer, its reward, and one copy while it is assembled.
-            per_pair = 2 * (16 * self.branching + 8) + 8
-        return SizeEstimate(self.n_states, self.n_actions, pairs, pairs * per_pair, available_bytes())
+        """Return sizes, storage and bytes, computed with Python integers before anything is allocated.
+
+        A table is kept if it takes at most half of the memory, since other arrays want room too.
+        """
+        pairs, limit = self.n_states * self.n_actions, available_bytes()
+        found: Literal["table", "on-the-fly", "sparse"] = "sparse"
+        # A sparse row's indices and probabilities, its pointer, its reward, and one copy while it is assembled.
+        needed, seconds = pairs * (2 * (16 * self.branching + 8) + 8), pairs * SECONDS_PER_PAIR
+        if not self.joint and self.dynamics is not None:
+            seconds = pairs * KERNEL_SECONDS_PER_PAIR / processors()
+            needed, found = pairs * (4 + 2 * self.game.n_states), "table"
+            if len(self.dynamics.levels) > MAX_CELLS + 1 or needed > limit // 2:
+                # A chain and its predecessor, and a few numbers a state.
+                needed, found = self.n_states * (24 * self.branching + 100), "on-the-fly"
+        return SizeEstimate(self.n_states, self.n_actions, pairs, found, needed, limit, seconds)
 
     def policies(self, state: int) -> list[Float]:
         """Return the opponents' policies of a lumped state, player 1 as the highest digit, shapes (S, A_i)."""
@@ -187,24 +203,27 @@ class PolicyMetaGame:
             rewards[x, a] = self.game.returns(played)[0]
             following = [o.update(self.game, i, played) for i, o in enumerate(self.opponents, start=1)]
             corners[x, a], weights[x, a] = self._round(following)
-            moved = any(not np.array_equal(p, q) for p, q in zip(following, played[1:], strict=True))
+            moved = any(np.abs(p - q).max() > 1e-12 for p, q in zip(following, played[1:], strict=True))
             frozen[x, a] = moved and self.nearest(following) == x
         return rewards, corners, weights, frozen
 
     def require_fit(self) -> None:
-        """Raise MemoryError, naming the bytes, the limit and the mend, unless the table fits this machine."""
+        """Raise MemoryError, naming the bytes, the limit and the mend, unless the meta-game fits this machine."""
         size = self.size_estimate()
-        mend = "choose fewer levels"
-        if self.game.n_actions == (2, 2) and not self.joint:
-            # Few levels fit the compressed table, 4 + 2 S bytes a pair.
-            largest = int((size.limit / (4 + 2 * self.game.n_states)) ** (1 / (2 * self.game.n_states)))
-            mend = f"choose at most {min(largest, MAX_CELLS + 1)} levels"
-        require_memory(size.table_bytes, f"the table of {size.pairs:,} pairs", mend)
+        if size.storage == "on-the-fly" and size.seconds > LONGEST_SWEEP:
+            entries = 2 * self.game.n_states
+            most = int(LONGEST_SWEEP * processors() / KERNEL_SECONDS_PER_PAIR)
+            table = size.pairs * (4 + entries)
+            raise MemoryError(
+                f"a table of {size.pairs:,} pairs needs {table:,} bytes, above the limit of {size.limit:,} here, and "
+                f"without it a sweep takes about {size.seconds / 3600:.1g} hours: choose at most "
+                f"{_root(most, entries)} levels"
+            )
+        require_memory(size.needed, f"the meta-game of {size.pairs:,} pairs", "choose fewer levels")
 
     @cached_property
     def _table(self) -> tuple[NDArray[np.float32], PolicyTable]:
         assert self.dynamics is not None
-        self.require_fit()
         return fill(self.dynamics, self.rounding == "nearest")
 
     def nearest(self, following: Sequence[Float]) -> int:
@@ -214,10 +233,8 @@ class PolicyMetaGame:
             index = index * grid.n_points + int(grid.nearest(policy))
         return index
 
-    def _round(self, following: Sequence[Float]) -> tuple[Int, Float]:
-        """Return the successors (C,) and their probabilities (C,); opponents are rounded independently."""
-        if self.rounding == "nearest":
-            return np.array([self.nearest(following)]), np.ones(1)
+    def _corners(self, following: Sequence[Float]) -> tuple[Int, Float]:
+        """Return the corners (C,) of the opponents' cells and their weights (C,); opponents are independent."""
         indices, weights = np.zeros(1, np.int64), np.ones(1)
         for grid, policy in zip(self.grids[1:], following, strict=True):
             own, share = grid.barycentric(policy)
@@ -225,12 +242,35 @@ class PolicyMetaGame:
             weights = (weights[:, None] * share).ravel()
         return indices, weights
 
+    def _round(self, following: Sequence[Float]) -> tuple[Int, Float]:
+        """Return the successors (C,) and their probabilities (C,)."""
+        if self.rounding == "nearest":
+            return np.array([self.nearest(following)]), np.ones(1)
+        return self._corners(following)
+
+    def interpolated(self, coarser: PolicyMetaGame, values: Float) -> Float:
+        """Return the values of another meta-game of the same players at this one's lumped meta-states, shape (X,).
+
+        A solution on a coarser grid, `solve(..., initial=...)` started from it, saves sweeps over the finer one.
+
+        Parameters
+        ----------
+        coarser : PolicyMetaGame
+            Lumped, with the same numbers of inner states and actions.
+        values : ndarray, shape (coarser.n_states,)
+        """
+        found = np.empty(self.n_opponent_policies)
+        for x in range(len(found)):
+            corners, weights = coarser._corners(self.policies(x))
+            found[x] = weights @ values[corners]
+        return found
+
     @property
     def frozen_share(self) -> float:
         """Share of pairs in which the learner moves but nearest rounding would put it back where it was."""
-        if self.dynamics is None or not self.has_table:
+        if self.dynamics is None:
             return float(self._lumped[3].mean())
-        return frozen_share(self.dynamics, self._table[1])
+        return frozen_share(self.dynamics)
 
     def to_mdp(self) -> TabularMDP:
         """Return the meta-game as a TabularMDP.
@@ -243,9 +283,16 @@ class PolicyMetaGame:
         MemoryError
             If the table does not fit; nothing is allocated then.
         """
-        if self.has_table:
+        self.require_fit()
+        storage = self.size_estimate().storage
+        if storage == "table":
             rewards32, table = self._table
             return TabularMDP(table, rewards32, self.discount)
+        if storage == "on-the-fly":
+            assert self.dynamics is not None
+            return TabularMDP(
+                OnTheFly(self.dynamics, self.rounding == "nearest"), reward_bounds(self.game), self.discount
+            )
         rewards, corners, weights, _ = self._lumped
         n_opponents, n_actions, n_corners = corners.shape
         pairs = n_opponents * n_actions
@@ -261,3 +308,11 @@ class PolicyMetaGame:
         columns = (moves.col[:, None] * n_actions + own).ravel()
         joint = sp.csr_array((np.repeat(moves.data, n_actions), (rows, columns)), shape=(pairs * n_actions, pairs))
         return TabularMDP(joint, lumped @ rewards, self.discount)
+
+
+def _root(number: int, degree: int) -> int:
+    """Return the largest integer whose power is at most a number."""
+    root = int(number ** (1 / degree)) + 1
+    while root**degree > number:
+        root -= 1
+    return root

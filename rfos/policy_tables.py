@@ -1,4 +1,4 @@
-"""Tables of two-player, two-action meta-games: 4 + 2 S bytes a pair, filled and backed up by kernels.
+"""Storages of two-player, two-action meta-games: a table of 4 + 2 S bytes a pair, or pairs evaluated on the fly.
 
 A pair keeps its reward as float32 (relative error at most 2^-24) and the opponent's next policy as one 16-bit number
 per inner state: the cell of the level grid and the place in it in 8192ths, rounded to the nearest (at most 1/16384 of
@@ -9,6 +9,7 @@ is solved; its brackets hold for it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from rfos._kernels import policies as kernels
 from rfos._threads import in_ranges
 from rfos.grids import LevelGrid, SimplexGrid
-from rfos.learners import Fixed, NaiveLearner, QLearning, SmoothedBestResponse
+from rfos.learners import LOLA, FictitiousPlay, Fixed, NaiveLearner, QLearning, SmoothedBestResponse
 from rfos.mdp import Chain
 from rfos.stochastic_games import StochasticGame
 
@@ -70,6 +71,10 @@ def _rule(opponent: object) -> kernels.Rule | None:
         return kernels.Rule(kernels.SMOOTHED_BEST_RESPONSE, opponent.temperature, opponent.mixing)
     if isinstance(opponent, QLearning):
         return kernels.Rule(kernels.Q_LEARNING, opponent.temperature, opponent.rate)
+    if isinstance(opponent, LOLA):
+        return kernels.Rule(kernels.LOLA, opponent.step, opponent.look_ahead)
+    if isinstance(opponent, FictitiousPlay):
+        return kernels.Rule(kernels.BEST_RESPONSE, 1.0, opponent.mixing)
     if isinstance(opponent, Fixed):
         return kernels.Rule(kernels.FIXED, 1.0, 0.0)
     return None
@@ -89,12 +94,12 @@ class PolicyTable:
 
     Parameters
     ----------
-    places : ndarray of uint16, shape (X, A, S)
+    places : ndarray of uint16 (int64 for more than 7 cells), shape (X, A, S)
     strides : ndarray of int64, shape (S,)
         What one level up in each inner state adds to a meta-state's index.
     """
 
-    places: NDArray[np.uint16]
+    places: NDArray[Any]
     strides: Int
 
     @property
@@ -135,34 +140,131 @@ class PolicyTable:
         """Fill `q` (X, A) with rewards + discount * the barycentric means of values."""
         kernels.backup_places(rewards, self.places, self.strides, discount, values, q)
 
-    def _rows(self, places: NDArray[np.uint16]) -> tuple[Int, Float]:
-        """Return corners and weights of places (n, S), each (n, S+1)."""
-        shape = (len(places), self.branching)
-        successor, probability = np.empty(shape, np.int64), np.empty(shape)
-        kernels.corners_of_places(np.ascontiguousarray(places), self.strides, successor, probability)
-        return successor, probability
-
     def chain(self, rewards: Float, policy: Int) -> Chain:
         """Return transitions and expected rewards under a policy (X,)."""
         states = np.arange(self.n_states)
-        successor, probability = self._rows(self.places[states, policy])
-        start = self.branching * np.arange(self.n_states + 1)
-        chosen = rewards[states, policy].astype(np.float64)
-        return Chain(start, successor.ravel().astype(np.int32), probability.ravel(), chosen)
+        return _chain(self.places[states, policy], self.strides, rewards[states, policy])
 
     def branches(self, rewards: Float) -> tuple[Int, Float, Float]:
         """Return successors, probabilities and rewards of all branches, each (X*A, S+1)."""
-        successor, probability = self._rows(self.places.reshape(-1, self.branching - 1))
+        successor, probability = _rows(self.places.reshape(-1, self.branching - 1), self.strides)
         repeated = np.repeat(np.asarray(rewards, np.float64).reshape(-1, 1), self.branching, axis=1)
         return successor, probability, repeated
 
 
-def fill(dynamics: Dynamics, nearest: bool) -> tuple[NDArray[np.float32], PolicyTable]:
+@dataclass(frozen=True, eq=False)
+class OnTheFly:
+    """Transitions of a policy meta-game without a table: each backup evaluates every pair anew, bit for bit alike.
+
+    Rewards are evaluated too; what `TabularMDP` keeps instead is their range, shape (2,).
+
+    Parameters
+    ----------
+    dynamics : Dynamics
+    nearest : bool
+    """
+
+    dynamics: Dynamics
+    nearest: bool
+
+    @property
+    def n_states(self) -> int:
+        """Number of meta-states, X."""
+        return int(len(self.dynamics.levels) ** len(self.dynamics.strides))
+
+    @property
+    def n_actions(self) -> int:
+        """Number of meta-actions, A."""
+        return int(len(self.dynamics.own_levels) ** len(self.dynamics.strides))
+
+    @property
+    def branching(self) -> int:
+        """Corners of a Kuhn simplex, S + 1."""
+        return len(self.dynamics.strides) + 1
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the levels; there is no table."""
+        return self.dynamics.levels.nbytes + self.dynamics.own_levels.nbytes
+
+    def check(self) -> float:
+        """Return 0: weights are integers over 8192 that sum to 1 exactly."""
+        return 0.0
+
+    def reward_shape(self) -> tuple[int, ...]:
+        """Return (2,): smallest and largest reward of any pair."""
+        return (2,)
+
+    def improve(
+        self, rewards: Float, discount: float, values: Float, new_values: Float, policy: Int, first: int, last: int
+    ) -> None:
+        """Fill `new_values` and `policy` with the maxima of Q and their actions, states `first` to `last` - 1."""
+        d = self.dynamics
+        kernels.improve_on_the_fly(
+            d.game, d.rule, d.iterated, d.own_levels, d.levels, self.nearest, d.strides, discount, values, new_values,
+            policy, first, last,
+        )  # fmt: skip
+
+    def _table(self) -> tuple[NDArray[Any], PolicyTable]:
+        """Return the table, in places of 64 bits, which hold any number of cells."""
+        return fill(self.dynamics, self.nearest, np.int64)
+
+    def backup(self, rewards: Float, discount: float, values: Float, q: Float) -> None:
+        """Fill `q` (X, A) with rewards + discount * the barycentric means of values."""
+        found, table = self._table()
+        table.backup(found, discount, values, q)
+
+    def chain(self, rewards: Float, policy: Int) -> Chain:
+        """Return transitions and expected rewards under a policy (X,)."""
+        d = self.dynamics
+        found = np.empty(self.n_states, np.float32)
+        places = np.empty((self.n_states, self.branching - 1), np.int64)
+        chosen = np.asarray(policy, np.int64)
+
+        def work(first: int, last: int) -> None:
+            kernels.fill_policy(
+                d.game, d.rule, d.iterated, d.own_levels, d.levels, self.nearest, chosen, found, places, first, last
+            )
+
+        in_ranges(work, self.n_states)
+        return _chain(places, d.strides, found)
+
+    def branches(self, rewards: Float) -> tuple[Int, Float, Float]:
+        """Return successors, probabilities and rewards of all branches, each (X*A, S+1)."""
+        found, table = self._table()
+        return table.branches(found)
+
+
+def reward_bounds(game: StochasticGame) -> Float:
+    """Return bounds (2,) of every pair's reward as float32: returns are means of rewards, up to rounding."""
+    low, high = (np.float32(end) for end in game.reward_range(0))
+    slack = np.float32(1e-6) * max(abs(low), abs(high))
+    return np.array([low - slack, high + slack], np.float64)
+
+
+def _rows(places: NDArray[Any], strides: Int) -> tuple[Int, Float]:
+    """Return corners and weights of places (n, S), each (n, S+1)."""
+    shape = (len(places), places.shape[1] + 1)
+    successor, probability = np.empty(shape, np.int64), np.empty(shape)
+    kernels.corners_of_places(np.ascontiguousarray(places), strides, successor, probability)
+    return successor, probability
+
+
+def _chain(places: NDArray[Any], strides: Int, rewards: NDArray[Any]) -> Chain:
+    """Return the chain of rows with these places (X, S) and rewards (X,)."""
+    successor, probability = _rows(places, strides)
+    start = successor.shape[1] * np.arange(len(places) + 1)
+    return Chain(start, successor.ravel().astype(np.int32), probability.ravel(), rewards.astype(np.float64))
+
+
+def fill(
+    dynamics: Dynamics, nearest: bool, kind: type[np.uint16] | type[np.int64] = np.uint16
+) -> tuple[NDArray[np.float32], PolicyTable]:
     """Return rewards (X, A) and the table of all pairs, evaluated exactly and on all cores."""
     n_entries = len(dynamics.strides)
     shape = (len(dynamics.levels) ** n_entries, len(dynamics.own_levels) ** n_entries)
     rewards = np.empty(shape, np.float32)
-    places = np.empty((*shape, n_entries), np.uint16)
+    places = np.empty((*shape, n_entries), kind)
 
     def work(first: int, last: int) -> None:
         d = dynamics
@@ -174,15 +276,15 @@ def fill(dynamics: Dynamics, nearest: bool) -> tuple[NDArray[np.float32], Policy
     return rewards, PolicyTable(places, dynamics.strides)
 
 
-def frozen_share(dynamics: Dynamics, table: PolicyTable) -> float:
-    """Return the share of pairs that nearest rounding leaves where they are: frozen moves, and learners at rest.
-
-    The table does not tell the two apart where it was filled with nearest rounding already.
-    """
+def frozen_share(dynamics: Dynamics) -> float:
+    """Return the share of pairs in which the learner moves but nearest rounding would put it back where it was."""
     counts = []
 
     def work(first: int, last: int) -> None:
-        counts.append(kernels.frozen_moves(dynamics.levels, dynamics.strides, table.places, first, last))
+        d = dynamics
+        counts.append(kernels.frozen_moves(d.game, d.rule, d.iterated, d.own_levels, d.levels, d.strides, first, last))
 
-    in_ranges(work, table.n_states)
-    return float(sum(counts) / (table.n_states * table.n_actions))
+    n_entries = len(dynamics.strides)
+    n_states = len(dynamics.levels) ** n_entries
+    in_ranges(work, n_states)
+    return float(sum(counts) / (n_states * len(dynamics.own_levels) ** n_entries))

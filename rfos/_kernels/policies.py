@@ -22,6 +22,11 @@ NAIVE_SIMPLEX = 1
 SMOOTHED_BEST_RESPONSE = 2
 Q_LEARNING = 3
 FIXED = 4
+LOLA = 5
+BEST_RESPONSE = 6
+ADVANTAGES = 7  # no learner: `learn` returns the advantage itself
+
+SCRATCH = 8  # rows of the scratch `vectors`
 
 SHIFT = 13
 UNIT = 1 << SHIFT
@@ -42,7 +47,7 @@ class Rule(NamedTuple):
 
     kind: Any  # one of the constants above
     step: Any  # step size, or temperature of a softmax
-    mixing: Any  # weight of the new in the next policy or values
+    mixing: Any  # weight of the new in the next policy or values; LOLA: the step size imagined for the shaper
 
 
 @kernel
@@ -58,6 +63,8 @@ def learn(rule, p, occupancy, advantage):
         # Where p is 0 or 1 the logit is infinite and stays so, unless the old value is forgotten at once.
         odds = ((1.0 - p) / p) ** (1.0 - rule.mixing) if rule.mixing < 1.0 else 1.0
         return 1.0 / (1.0 + odds * math.exp(-rule.mixing * advantage / rule.step))
+    if rule.kind == ADVANTAGES:
+        return advantage
     return p
 
 
@@ -135,68 +142,200 @@ def play_iterated(game, own, other, rule, following):
 
 
 @kernel
-def play(game, own, other, rule, system, vectors, following):
-    """Return both normalised returns and fill the opponent's next policy `following` (S,).
+def factor(game, own, other, system):
+    """Fill `system` (S, S) with the LU factors of I - discount P: L has a unit diagonal, U reciprocals of its own.
 
-    `own`, `other` (S,) are the probabilities of action 0; `system` (S, S) and `vectors` (3, S) are scratch. One LU
-    factorisation serves both value functions and, transposed, the occupancy. I - discount P is strictly diagonally
-    dominant by rows, so it needs no pivoting.
+    `own`, `other` (S,) are the probabilities of action 0. The matrix is strictly diagonally dominant by rows, so it
+    needs no pivoting.
     """
     n_states = own.shape[0]
-    n_branches = game.successor.shape[2]
-    discount = game.discount
     for s in range(n_states):
         for t in range(n_states):
             system[s, t] = 0.0
         system[s, s] = 1.0
-        vectors[0, s] = 0.0
-        vectors[1, s] = 0.0
-        vectors[2, s] = game.initial[s]
         for j in range(4):
             weight = (own[s] if j < 2 else 1.0 - own[s]) * (other[s] if j % 2 == 0 else 1.0 - other[s])
-            vectors[0, s] += weight * game.rewards[0, s, j]
-            vectors[1, s] += weight * game.rewards[1, s, j]
-            for b in range(n_branches):
-                system[s, game.successor[s, j, b]] -= discount * weight * game.probability[s, j, b]
-    # LU in place: L has a unit diagonal, U keeps the reciprocals of its own.
+            for b in range(game.successor.shape[2]):
+                system[s, game.successor[s, j, b]] -= game.discount * weight * game.probability[s, j, b]
     for k in range(n_states):
         system[k, k] = 1.0 / system[k, k]
         for s in range(k + 1, n_states):
-            factor = system[s, k] * system[k, k]
-            system[s, k] = factor
-            if factor != 0.0:
+            multiple = system[s, k] * system[k, k]
+            system[s, k] = multiple
+            if multiple != 0.0:
                 for t in range(k + 1, n_states):
-                    system[s, t] -= factor * system[k, t]
-                vectors[0, s] -= factor * vectors[0, k]
-                vectors[1, s] -= factor * vectors[1, k]
-    for s in range(n_states - 1, -1, -1):
-        for t in range(s + 1, n_states):
-            vectors[0, s] -= system[s, t] * vectors[0, t]
-            vectors[1, s] -= system[s, t] * vectors[1, t]
-        vectors[0, s] *= system[s, s]
-        vectors[1, s] *= system[s, s]
-    # The transposed system: U' first, then L'.
+                    system[s, t] -= multiple * system[k, t]
+
+
+@kernel
+def solve_values(system, vector):
+    """Replace `vector` (S,) by (I - discount P)^-1 vector, given the factors."""
+    n_states = vector.shape[0]
     for s in range(n_states):
         for t in range(s):
-            vectors[2, s] -= system[t, s] * vectors[2, t]
-        vectors[2, s] *= system[s, s]
+            vector[s] -= system[s, t] * vector[t]
     for s in range(n_states - 1, -1, -1):
         for t in range(s + 1, n_states):
-            vectors[2, s] -= system[t, s] * vectors[2, t]
-    values = 0.0, 0.0
+            vector[s] -= system[s, t] * vector[t]
+        vector[s] *= system[s, s]
+
+
+@kernel
+def solve_occupancy(system, vector):
+    """Replace `vector` (S,) by vector (I - discount P)^-1, given the factors."""
+    n_states = vector.shape[0]
     for s in range(n_states):
-        values = values[0] + game.initial[s] * vectors[0, s], values[1] + game.initial[s] * vectors[1, s]
-    for s in range(n_states):
-        # What the opponent gains by action 0 over action 1, in un-normalised value.
-        advantage = 0.0
+        for t in range(s):
+            vector[s] -= system[t, s] * vector[t]
+        vector[s] *= system[s, s]
+    for s in range(n_states - 1, -1, -1):
+        for t in range(s + 1, n_states):
+            vector[s] -= system[t, s] * vector[t]
+
+
+@kernel
+def value_of(game, own, other, player, system, values):
+    """Fill `values` (S,) with a player's un-normalised values, given the factors of this pair of policies."""
+    for s in range(values.shape[0]):
+        values[s] = 0.0
         for j in range(4):
-            weight = own[s] if j < 2 else 1.0 - own[s]
-            q = game.rewards[1, s, j]
-            for b in range(n_branches):
-                q += discount * game.probability[s, j, b] * vectors[1, game.successor[s, j, b]]
-            advantage += weight * q if j % 2 == 0 else -weight * q
+            weight = (own[s] if j < 2 else 1.0 - own[s]) * (other[s] if j % 2 == 0 else 1.0 - other[s])
+            values[s] += weight * game.rewards[player, s, j]
+    solve_values(system, values)
+
+
+@kernel
+def gain(game, player, mover, s, held, rewarded, values):
+    """Return how much more of rewards + discount * values action 0 of `mover` brings `player` than action 1.
+
+    `held` is the probability of the other player's action 0; `rewarded` (0 or 1) says whether rewards count.
+    """
+    total = 0.0
+    for j in range(4):
+        q = rewarded * game.rewards[player, s, j]
+        for b in range(game.successor.shape[2]):
+            q += game.discount * game.probability[s, j, b] * values[game.successor[s, j, b]]
+        own_first, other_first = j < 2, j % 2 == 0
+        first, weighed = (own_first, other_first) if mover == 0 else (other_first, own_first)
+        weight = held if weighed else 1.0 - held
+        total += weight * q if first else -weight * q
+    return total
+
+
+@kernel
+def play(game, own, other, rule, system, vectors, following):
+    """Return both normalised returns and fill the opponent's next policy `following` (S,).
+
+    `own`, `other` (S,) are the probabilities of action 0; `system` (S, S) and `vectors` (SCRATCH, S) are scratch. One
+    LU factorisation serves both value functions and, transposed, the occupancy.
+    """
+    n_states = own.shape[0]
+    factor(game, own, other, system)
+    value_of(game, own, other, 0, system, vectors[0])
+    value_of(game, own, other, 1, system, vectors[1])
+    vectors[2] = game.initial
+    solve_occupancy(system, vectors[2])
+    first = second = 0.0
+    for s in range(n_states):
+        first += game.initial[s] * vectors[0, s]
+        second += game.initial[s] * vectors[1, s]
+    for s in range(n_states):
+        advantage = gain(game, 1, 1, s, own[s], 1.0, vectors[1])
         following[s] = learn(rule, other[s], vectors[2, s], advantage)
-    return (1.0 - discount) * values[0], (1.0 - discount) * values[1]
+    return (1.0 - game.discount) * first, (1.0 - game.discount) * second
+
+
+@kernel
+def reply(game, own, other, rule, system, vectors, following):
+    """Fill `following` (S,) with a mixture of the old policy and the best response, ties to action 0.
+
+    Policy iteration with strict improvement ends, because there are finitely many pure policies.
+    """
+    n_states = own.shape[0]
+    best, trial = vectors[3], vectors[4]
+    for s in range(n_states):
+        trial[s] = 1.0 if other[s] >= 0.5 else 0.0
+    advantages = Rule(ADVANTAGES, 0.0, 0.0)
+    improved = True
+    while improved:
+        improved = False
+        play(game, own, trial, advantages, system, vectors, best)
+        for s in range(n_states):
+            better = -best[s] if trial[s] == 1.0 else best[s]
+            if better > 1e-12 * (1.0 + abs(vectors[1, s] + better)):
+                trial[s] = 1.0 - trial[s]
+                improved = True
+    for s in range(n_states):
+        chosen = 1.0 if best[s] >= -1e-12 * (1.0 + abs(vectors[1, s])) else 0.0
+        following[s] = (1.0 - rule.mixing) * other[s] + rule.mixing * chosen
+
+
+@kernel
+def look_through(game, own, other, rule, system, vectors, following):
+    """Fill `following` (S,) with LOLA's next policy: the gradient step through one naive step of the shaper.
+
+    With p, q the probabilities of action 0 and logits as parameters, the shaper's imagined step is that of
+    `learn(NAIVE_LOGITS)` with step `rule.mixing`; the derivative of that step is a mixed second derivative, exact by
+    differentiating the linear systems.
+    """
+    n_states = own.shape[0]
+    value, occupancy, imagined, ascent = vectors[0], vectors[2], vectors[3], vectors[4]
+    turn, dvalue, doccupancy = vectors[5], vectors[6], vectors[7]
+    factor(game, own, other, system)
+    value_of(game, own, other, 0, system, value)
+    occupancy[:] = game.initial
+    solve_occupancy(system, occupancy)
+    naive = Rule(NAIVE_LOGITS, rule.mixing, 0.0)
+    for s in range(n_states):
+        imagined[s] = learn(naive, own[s], occupancy[s], gain(game, 0, 0, s, other[s], 1.0, value))
+    # The opponent's own gradients where the shaper has moved.
+    factor(game, imagined, other, system)
+    value_of(game, imagined, other, 1, system, vectors[1])
+    doccupancy[:] = game.initial
+    solve_occupancy(system, doccupancy)
+    for s in range(n_states):
+        ascent[s] = doccupancy[s] * gain(game, 1, 1, s, imagined[s], 1.0, vectors[1])
+        through = doccupancy[s] * gain(game, 1, 0, s, other[s], 1.0, vectors[1])
+        turn[s] = own[s] * (1.0 - own[s]) * imagined[s] * (1.0 - imagined[s]) * through
+    # What moving the shaper along `turn` does to its values and to the occupancy, at the policies played.
+    factor(game, own, other, system)
+    for s in range(n_states):
+        dvalue[s] = turn[s] * gain(game, 0, 0, s, other[s], 1.0, value)
+        doccupancy[s] = 0.0
+    for s in range(n_states):
+        for j in range(4):
+            weight = (turn[s] if j < 2 else -turn[s]) * (other[s] if j % 2 == 0 else 1.0 - other[s])
+            for b in range(game.successor.shape[2]):
+                moved = game.discount * weight * game.probability[s, j, b]
+                doccupancy[game.successor[s, j, b]] += moved * occupancy[s]
+    solve_values(system, dvalue)
+    solve_occupancy(system, doccupancy)
+    for s in range(n_states):
+        played = gain(game, 0, 1, s, own[s], 1.0, value)
+        # The same along the direction (turn, -turn): the difference between its two pure ends.
+        along = turn[s] * (gain(game, 0, 1, s, 1.0, 1.0, value) - gain(game, 0, 1, s, 0.0, 1.0, value))
+        moved = gain(game, 0, 1, s, own[s], 0.0, dvalue)
+        mixed = (along + moved) * occupancy[s] + played * doccupancy[s]
+        slope = other[s] * (1.0 - other[s]) * (ascent[s] + rule.mixing * mixed)
+        following[s] = other[s] / (other[s] + (1.0 - other[s]) * math.exp(-rule.step * slope))
+
+
+@kernel
+def meet(game, rule, iterated, own, other, system, vectors, following):
+    """Play one meta-step: return both normalised returns and fill the opponent's next policy `following` (S,)."""
+    if rule.kind == LOLA:
+        look_through(game, own, other, rule, system, vectors, following)
+    elif rule.kind == BEST_RESPONSE:
+        reply(game, own, other, rule, system, vectors, following)
+    elif iterated:
+        return play_iterated(game, own, other, rule, following)
+    else:
+        return play(game, own, other, rule, system, vectors, following)
+    # These two have written `following`; a rule that leaves it alone only brings the returns.
+    kept = vectors[3]
+    if iterated:
+        return play_iterated(game, own, other, Rule(FIXED, 0.0, 0.0), kept)
+    return play(game, own, other, Rule(FIXED, 0.0, 0.0), system, vectors, kept)
 
 
 @kernel
@@ -316,7 +455,7 @@ def roll_out(
     n_states = starts.shape[1]
     n_actions = own_levels.shape[0] ** n_states
     system = np.empty((n_states, n_states))
-    vectors = np.empty((3, n_states))
+    vectors = np.empty((SCRATCH, n_states))
     own, following = np.empty(n_states), np.empty(n_states)
     keys = np.empty(n_states, np.int64)
     places = np.empty(n_states, np.int64)
@@ -335,10 +474,7 @@ def roll_out(
                 best = -np.inf
                 for a in range(n_actions):
                     unpack(a, own_levels, own)
-                    if iterated:
-                        q = play_iterated(game, own, other, rule, following)[0]
-                    else:
-                        q = play(game, own, other, rule, system, vectors, following)[0]
+                    q = meet(game, rule, iterated, own, other, system, vectors, following)[0]
                     for s in range(n_states):
                         places[s] = place(levels, False, following[s])
                     q += discount * mean_of_corners(values, strides, places, keys)
@@ -346,10 +482,7 @@ def roll_out(
                         best = q
                         chosen = a
             unpack(chosen, own_levels, own)
-            if iterated:
-                both = play_iterated(game, own, other, rule, following)
-            else:
-                both = play(game, own, other, rule, system, vectors, following)
+            both = meet(game, rule, iterated, own, other, system, vectors, following)
             returns[n, 0] += both[0] / moves.shape[1]
             returns[n, 1] += both[1] / moves.shape[1]
             moves[n, step] = chosen
@@ -357,39 +490,92 @@ def roll_out(
 
 
 @kernel
+def meet_and_place(game, rule, iterated, own, other, levels, nearest, system, vectors, following, places):
+    """Play one meta-step: return the shaper's return as float32, fill `places` (S,) with the opponent's next policy."""
+    reward = meet(game, rule, iterated, own, other, system, vectors, following)[0]
+    for s in range(own.shape[0]):
+        places[s] = place(levels, nearest, following[s])
+    return np.float32(reward)
+
+
+@kernel
 def fill(game, rule, iterated, own_levels, levels, nearest, rewards, places, first, last):
-    """Fill `rewards` (X, A) float32 and `places` (X, A, S) uint16 of meta-states `first` to `last` - 1."""
+    """Fill `rewards` (X, A) float32 and `places` (X, A, S) of meta-states `first` to `last` - 1."""
     n_states = game.initial.shape[0]
     system = np.empty((n_states, n_states))
-    vectors = np.empty((3, n_states))
+    vectors = np.empty((SCRATCH, n_states))
     own, other, following = np.empty(n_states), np.empty(n_states), np.empty(n_states)
     for x in range(first, last):
         unpack(x, levels, other)
         for a in range(rewards.shape[1]):
             unpack(a, own_levels, own)
-            if iterated:
-                rewards[x, a] = play_iterated(game, own, other, rule, following)[0]
-            else:
-                rewards[x, a] = play(game, own, other, rule, system, vectors, following)[0]
-            for s in range(n_states):
-                places[x, a, s] = place(levels, nearest, following[s])
+            rewards[x, a] = meet_and_place(
+                game, rule, iterated, own, other, levels, nearest, system, vectors, following, places[x, a]
+            )
 
 
 @kernel
-def frozen_moves(levels, strides, places, first, last):
-    """Return how many pairs of meta-states `first` to `last` - 1 nearest rounding puts back where they were."""
+def fill_policy(game, rule, iterated, own_levels, levels, nearest, policy, rewards, places, first, last):
+    """Fill `rewards` (X,) and `places` (X, S) of the pairs (x, policy[x]) of meta-states `first` to `last` - 1."""
+    n_states = game.initial.shape[0]
+    system = np.empty((n_states, n_states))
+    vectors = np.empty((SCRATCH, n_states))
+    own, other, following = np.empty(n_states), np.empty(n_states), np.empty(n_states)
+    for x in range(first, last):
+        unpack(x, levels, other)
+        unpack(policy[x], own_levels, own)
+        rewards[x] = meet_and_place(
+            game, rule, iterated, own, other, levels, nearest, system, vectors, following, places[x]
+        )
+
+
+@kernel
+def improve_on_the_fly(
+    game, rule, iterated, own_levels, levels, nearest, strides, discount, values, new_values, policy, first, last
+):
+    """Do what `improve_places` does, each pair evaluated when it is needed."""
+    n_states = game.initial.shape[0]
+    n_actions = own_levels.shape[0] ** n_states
+    system = np.empty((n_states, n_states))
+    vectors = np.empty((SCRATCH, n_states))
+    own, other, following = np.empty(n_states), np.empty(n_states), np.empty(n_states)
+    places, keys = np.empty(n_states, np.int64), np.empty(n_states, np.int64)
+    for x in range(first, last):
+        unpack(x, levels, other)
+        best = 0.0
+        chosen = 0
+        for a in range(n_actions):
+            unpack(a, own_levels, own)
+            reward = meet_and_place(
+                game, rule, iterated, own, other, levels, nearest, system, vectors, following, places
+            )
+            q = np.float64(reward) + discount * mean_of_corners(values, strides, places, keys)
+            if a == 0 or q > best:
+                best = q
+                chosen = a
+        new_values[x] = best
+        policy[x] = chosen
+
+
+@kernel
+def frozen_moves(game, rule, iterated, own_levels, levels, strides, first, last):
+    """Return in how many pairs of states `first` to `last` - 1 the learner moves and nearest rounding puts it back."""
+    n_states = game.initial.shape[0]
+    system = np.empty((n_states, n_states))
+    vectors = np.empty((SCRATCH, n_states))
+    own, other, following = np.empty(n_states), np.empty(n_states), np.empty(n_states)
     count = 0
     for x in range(first, last):
-        for a in range(places.shape[1]):
+        unpack(x, levels, other)
+        for a in range(own_levels.shape[0] ** n_states):
+            unpack(a, own_levels, own)
+            meet(game, rule, iterated, own, other, system, vectors, following)
             back = np.int64(0)
-            for s in range(strides.shape[0]):
-                packed = np.int64(places[x, a, s])
-                cell, fraction = packed >> SHIFT, packed & (UNIT - 1)
-                if fraction > 0:
-                    p = levels[cell] + (levels[cell + 1] - levels[cell]) * fraction / UNIT
-                    cell += np.int64(p - levels[cell] >= levels[cell + 1] - p)
-                back += cell * strides[s]
-            count += np.int64(back == x)
+            moved = False
+            for s in range(n_states):
+                back += (place(levels, True, following[s]) >> SHIFT) * strides[s]
+                moved = moved or abs(following[s] - other[s]) > 1e-12
+            count += np.int64(moved and back == x)
     return count
 
 
@@ -401,7 +587,7 @@ def hold(game, rule, iterated, policies, starts, n_steps, returns, first, last):
     """
     n_states = starts.shape[1]
     system = np.empty((n_states, n_states))
-    vectors = np.empty((3, n_states))
+    vectors = np.empty((SCRATCH, n_states))
     other, following = np.empty(n_states), np.empty(n_states)
     for m in range(first, last):
         for n in range(starts.shape[0]):
@@ -409,10 +595,7 @@ def hold(game, rule, iterated, policies, starts, n_steps, returns, first, last):
             returns[m, n, 0] = 0.0
             returns[m, n, 1] = 0.0
             for _ in range(n_steps):
-                if iterated:
-                    both = play_iterated(game, policies[m], other, rule, following)
-                else:
-                    both = play(game, policies[m], other, rule, system, vectors, following)
+                both = meet(game, rule, iterated, policies[m], other, system, vectors, following)
                 returns[m, n, 0] += both[0] / n_steps
                 returns[m, n, 1] += both[1] / n_steps
                 other[:] = following

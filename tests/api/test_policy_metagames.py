@@ -87,7 +87,7 @@ def test_oversized_requests_are_refused_before_anything_is_allocated() -> None:
     grid = LevelGrid(5, tuple(np.linspace(0.02, 0.98, 30)))
     meta_game = PolicyMetaGame(IPD, [NaiveLearner()], [grid, grid], 0.9)
     began = time.perf_counter()
-    with pytest.raises(MemoryError, match=r"bytes, above the limit of .* here: choose at most 8 levels"):
+    with pytest.raises(MemoryError, match=r"bytes, above the limit of .* hours: choose at most \d+ levels"):
         meta_game.require_fit()
     assert time.perf_counter() - began < 0.05
 

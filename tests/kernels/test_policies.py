@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from rfos._kernels import policies as kernels
 from rfos.games import NormalFormGame, matching_pennies, standard_prisoners_dilemma
 from rfos.grids import LevelGrid
-from rfos.learners import Fixed, NaiveLearner, QLearning, SmoothedBestResponse
-from rfos.policy_tables import Dynamics, fill, frozen_share
+from rfos.learners import LOLA, FictitiousPlay, Fixed, NaiveLearner, QLearning, SmoothedBestResponse
+from rfos.mdp import TabularMDP
+from rfos.planning import solve
+from rfos.policy_tables import Dynamics, OnTheFly, fill, frozen_share, reward_bounds
 from rfos.stochastic_games import StochasticGame, iterated, one_shot
 
 LEARNERS = [
@@ -19,6 +21,10 @@ LEARNERS = [
     QLearning(0.3, 2.0),
     QLearning(1.0, 0.5),
     Fixed(),
+    LOLA(1.0, 0.7),
+    LOLA(0.3, 0.0),
+    FictitiousPlay(1.0),
+    FictitiousPlay(0.4),
 ]
 LEVELS = (0.02, 0.25, 0.5, 0.75, 0.98)
 IPD = iterated(standard_prisoners_dilemma(), 0.96)
@@ -41,11 +47,13 @@ def dynamics_of(game: StochasticGame, learner: object, levels: tuple[float, ...]
     return found
 
 
-def play_both(d: Dynamics, own: np.ndarray, other: np.ndarray) -> tuple[tuple[float, float], np.ndarray]:
+def play_both(
+    d: Dynamics, own: np.ndarray, other: np.ndarray, iterated: bool = False
+) -> tuple[tuple[float, float], np.ndarray]:
     n = len(own)
     following = np.empty(n)
-    returns = kernels.play(d.game, own, other, d.rule, np.empty((n, n)), np.empty((3, n)), following)
-    return returns, following
+    scratch = np.empty((n, n)), np.empty((kernels.SCRATCH, n))
+    return kernels.meet(d.game, d.rule, iterated, own, other, *scratch, following), following
 
 
 def as_policies(own: np.ndarray, other: np.ndarray) -> list[np.ndarray]:
@@ -76,8 +84,7 @@ def test_the_short_form_for_iterated_games_is_the_general_one(learner) -> None:
         d = dynamics_of(game, learner)
         assert d.iterated
         own, other = rng.uniform(0.02, 0.98, (2, 5))
-        following = np.empty(5)
-        returns = kernels.play_iterated(d.game, own, other, d.rule, following)
+        returns, following = play_both(d, own, other, True)
         general, expected = play_both(d, own, other)
         assert np.allclose(returns, general, rtol=0, atol=1e-10)
         assert np.allclose(following, expected, rtol=0, atol=1e-10)
@@ -90,11 +97,13 @@ def test_compiled_and_interpreted_kernels_agree_bit_for_bit() -> None:
     for learner in LEARNERS:
         d = dynamics_of(IPD, learner)
         own, other = rng.uniform(0.02, 0.98, (2, 5))
-        compiled, interpreted = np.empty(5), np.empty(5)
-        first = kernels.play_iterated(d.game, own, other, d.rule, compiled)
-        second = kernels.play_iterated.py_func(d.game, own, other, d.rule, interpreted)
-        assert first == second
-        assert compiled.tobytes() == interpreted.tobytes()
+        scratch = np.empty((5, 5)), np.empty((kernels.SCRATCH, 5))
+        for short in (True, False):
+            compiled, interpreted = np.empty(5), np.empty(5)
+            first = kernels.meet(d.game, d.rule, short, own, other, *scratch, compiled)
+            second = kernels.meet.py_func(d.game, d.rule, short, own, other, *scratch, interpreted)
+            assert first == second
+            assert compiled.tobytes() == interpreted.tobytes()
 
 
 @given(st.lists(st.floats(0, 1), min_size=3, max_size=3), st.integers(0, 2**32 - 1))
@@ -148,12 +157,44 @@ def test_tables_hold_every_pair_and_their_backups_agree() -> None:
         assert expected == pytest.approx(new_values[x], abs=1e-12)
 
 
+def test_best_responses_break_ties_towards_the_lower_action() -> None:
+    """Against a fair shaper in Matching Pennies both actions earn the same, whatever was played before."""
+    d = dynamics_of(one_shot(matching_pennies()), FictitiousPlay(1.0))
+    for p in (0.0, 0.3, 0.5, 1.0):
+        assert play_both(d, np.array([0.5]), np.array([p]))[1].tolist() == [1.0]
+
+
+@pytest.mark.parametrize("nearest", [False, True])
+@pytest.mark.parametrize("learner", LEARNERS, ids=str)
+def test_pairs_evaluated_on_the_fly_are_those_of_the_table_bit_for_bit(learner, nearest: bool) -> None:
+    """Backups, chains, branches and solutions of the two storages have the same bytes."""
+    game = random_game(np.random.default_rng(3))
+    d = dynamics_of(game, learner, (0.1, 0.4, 0.9))
+    rewards, table = fill(d, nearest)
+    storage, bounds = OnTheFly(d, nearest), reward_bounds(game)
+    assert bounds[0] <= rewards.min() <= rewards.max() <= bounds[1]
+    values = np.random.default_rng(4).normal(size=27)
+    found = []
+    for one, given_rewards in ((table, rewards), (storage, bounds)):
+        q, new_values, policy = np.empty((27, 27)), np.empty(27), np.empty(27, np.int64)
+        one.backup(given_rewards, 0.9, values, q)
+        one.improve(given_rewards, 0.9, values, new_values, policy, 0, 27)
+        arrays = (q, new_values, policy, *one.chain(given_rewards, policy), *one.branches(given_rewards))
+        found.append([array.tobytes() for array in arrays])
+    assert found[0] == found[1]
+    for method in ("modified_policy_iteration", "value_iteration", "policy_iteration", "linear_programming"):
+        first = solve(TabularMDP(table, rewards, 0.9), method, tol=1e-6)
+        second = solve(TabularMDP(storage, bounds, 0.9), method, tol=1e-6)
+        assert first.policy.tolist() == second.policy.tolist()
+        assert np.abs(first.value - second.value).max() <= 2e-6
+
+
 def test_a_learner_whose_step_is_short_is_frozen() -> None:
     """Matching Pennies, simplex step η: nearest rounding freezes all moves for k < 1/η, none of the long ones."""
     game = one_shot(matching_pennies())
     levels = (0.0, 0.25, 0.5, 0.75, 1.0)
     short = dynamics_of(game, NaiveLearner(0.1, "simplex"), levels)
-    assert frozen_share(short, fill(short, nearest=True)[1]) == 1.0
-    # A step of 2 moves by |1 - 2p|: it stays only where the shaper mixes evenly or the policy is at its end.
-    long = dynamics_of(game, NaiveLearner(2.0, "simplex"), levels)
-    assert frozen_share(long, fill(long, nearest=True)[1]) == pytest.approx((5 + 4) / 25)
+    # At rest, not frozen: against the fair shaper, and at the end that the shaper drives them to.
+    assert frozen_share(short) == pytest.approx((25 - 5 - 4) / 25)
+    assert frozen_share(dynamics_of(game, NaiveLearner(2.0, "simplex"), levels)) == 0.0
+    assert frozen_share(dynamics_of(game, Fixed(), levels)) == 0.0
