@@ -30,7 +30,10 @@ MAX_CELLS = 65535 // kernels.UNIT
 
 @dataclass(frozen=True)
 class Dynamics:
-    """A game, an opponent and level grids, as kernels take them; `of` says None where kernels do not apply."""
+    """A game, an opponent and level grids, as kernels take them; `of` says None where kernels do not apply.
+
+    `iterated` says that the short form for iterated games plays this rule.
+    """
 
     game: kernels.Game
     rule: kernels.Rule
@@ -51,8 +54,9 @@ class Dynamics:
         successor = np.argsort(game.transitions == 0, axis=2, kind="stable")[:, :, :most].astype(np.int64)
         probability = np.take_along_axis(game.transitions, successor, axis=2)
         parts = (successor, np.array(probability), np.array(game.rewards), np.array(game.initial))
+        short = is_iterated(game) and rule.kind < kernels.LOLA
         strides = len(levels[1]) ** np.arange(game.n_states - 1, -1, -1, dtype=np.int64)
-        return cls(kernels.Game(*parts, game.discount), rule, _is_iterated(game), levels[0], levels[1], strides)
+        return cls(kernels.Game(*parts, game.discount), rule, short, levels[0], levels[1], strides)
 
 
 def _levels(grid: object) -> Float | None:
@@ -80,7 +84,7 @@ def _rule(opponent: object) -> kernels.Rule | None:
     return None
 
 
-def _is_iterated(game: StochasticGame) -> bool:
+def is_iterated(game: StochasticGame) -> bool:
     """Return whether the game is an iterated normal-form game with states start, CC, CD, DC, DD."""
     if game.n_states != 5 or game.initial[0] != 1:
         return False

@@ -17,7 +17,7 @@ from scipy import stats
 from rfos._kernels import policies as kernels
 from rfos._threads import in_ranges
 from rfos.learners import Learner, NaiveLearner
-from rfos.policy_tables import Dynamics
+from rfos.policy_tables import Dynamics, is_iterated
 from rfos.randomness import Seed, seed_sequence
 from rfos.stochastic_games import StochasticGame
 
@@ -246,7 +246,7 @@ def yardsticks(
     rows: list[tuple[str, Float]] = [(f"best constant policy {_numbers(grid[best])}", grid[best])]
     for p, _ in equilibria(game) or []:
         rows.append((f"stage-game Nash equilibrium, action 0 with {p:.3g}", np.full(game.n_states, p)))
-    if game.n_states == 5 and dynamics.iterated:
+    if is_iterated(game):
         rows.append(("tit for tat", np.array([1.0, 1.0, 0.0, 1.0, 0.0])))
     extort = extortion(game)
     if extort is not None:

@@ -45,7 +45,7 @@ class Game(NamedTuple):
 class Rule(NamedTuple):
     """How the opponent (player 1) learns."""
 
-    kind: Any  # one of the constants above
+    kind: Any  # one of the constants above; those below LOLA are local, `learn` is all they need
     step: Any  # step size, or temperature of a softmax
     mixing: Any  # weight of the new in the next policy or values; LOLA: the step size imagined for the shaper
 
@@ -70,7 +70,7 @@ def learn(rule, p, occupancy, advantage):
 
 @kernel
 def play_iterated(game, own, other, rule, following):
-    """Return what `play` returns, for an iterated game with memory-one policies, five times as fast.
+    """Return what `play` returns, for an iterated game with memory-one policies, five times as fast; `rule` is local.
 
     With W the law of the next outcome after each outcome (4, 4) and w that of the first, the worth of outcomes is
     u_i = r_i + discount W u_i, their discounted counts are e = w + discount e W, and J_0 = (1 - discount) w u_0.
@@ -321,21 +321,15 @@ def look_through(game, own, other, rule, system, vectors, following):
 
 
 @kernel
-def meet(game, rule, iterated, own, other, system, vectors, following):
-    """Play one meta-step: return both normalised returns and fill the opponent's next policy `following` (S,)."""
+def meet(game, rule, own, other, system, vectors, following):
+    """Return what `play` returns, for every rule: also those that need more than the opponent's own values."""
+    if rule.kind < LOLA:
+        return play(game, own, other, rule, system, vectors, following)
     if rule.kind == LOLA:
         look_through(game, own, other, rule, system, vectors, following)
-    elif rule.kind == BEST_RESPONSE:
-        reply(game, own, other, rule, system, vectors, following)
-    elif iterated:
-        return play_iterated(game, own, other, rule, following)
     else:
-        return play(game, own, other, rule, system, vectors, following)
-    # These two have written `following`; a rule that leaves it alone only brings the returns.
-    kept = vectors[3]
-    if iterated:
-        return play_iterated(game, own, other, Rule(FIXED, 0.0, 0.0), kept)
-    return play(game, own, other, Rule(FIXED, 0.0, 0.0), system, vectors, kept)
+        reply(game, own, other, rule, system, vectors, following)
+    return play(game, own, other, Rule(FIXED, 0.0, 0.0), system, vectors, vectors[3])
 
 
 @kernel
@@ -474,7 +468,10 @@ def roll_out(
                 best = -np.inf
                 for a in range(n_actions):
                     unpack(a, own_levels, own)
-                    q = meet(game, rule, iterated, own, other, system, vectors, following)[0]
+                    if iterated:
+                        q = play_iterated(game, own, other, rule, following)[0]
+                    else:
+                        q = meet(game, rule, own, other, system, vectors, following)[0]
                     for s in range(n_states):
                         places[s] = place(levels, False, following[s])
                     q += discount * mean_of_corners(values, strides, places, keys)
@@ -482,20 +479,14 @@ def roll_out(
                         best = q
                         chosen = a
             unpack(chosen, own_levels, own)
-            both = meet(game, rule, iterated, own, other, system, vectors, following)
+            if iterated:
+                both = play_iterated(game, own, other, rule, following)
+            else:
+                both = meet(game, rule, own, other, system, vectors, following)
             returns[n, 0] += both[0] / moves.shape[1]
             returns[n, 1] += both[1] / moves.shape[1]
             moves[n, step] = chosen
             other[:] = following
-
-
-@kernel
-def meet_and_place(game, rule, iterated, own, other, levels, nearest, system, vectors, following, places):
-    """Play one meta-step: return the shaper's return as float32, fill `places` (S,) with the opponent's next policy."""
-    reward = meet(game, rule, iterated, own, other, system, vectors, following)[0]
-    for s in range(own.shape[0]):
-        places[s] = place(levels, nearest, following[s])
-    return np.float32(reward)
 
 
 @kernel
@@ -509,9 +500,12 @@ def fill(game, rule, iterated, own_levels, levels, nearest, rewards, places, fir
         unpack(x, levels, other)
         for a in range(rewards.shape[1]):
             unpack(a, own_levels, own)
-            rewards[x, a] = meet_and_place(
-                game, rule, iterated, own, other, levels, nearest, system, vectors, following, places[x, a]
-            )
+            if iterated:
+                rewards[x, a] = play_iterated(game, own, other, rule, following)[0]
+            else:
+                rewards[x, a] = meet(game, rule, own, other, system, vectors, following)[0]
+            for s in range(n_states):
+                places[x, a, s] = place(levels, nearest, following[s])
 
 
 @kernel
@@ -524,9 +518,12 @@ def fill_policy(game, rule, iterated, own_levels, levels, nearest, policy, rewar
     for x in range(first, last):
         unpack(x, levels, other)
         unpack(policy[x], own_levels, own)
-        rewards[x] = meet_and_place(
-            game, rule, iterated, own, other, levels, nearest, system, vectors, following, places[x]
-        )
+        if iterated:
+            rewards[x] = play_iterated(game, own, other, rule, following)[0]
+        else:
+            rewards[x] = meet(game, rule, own, other, system, vectors, following)[0]
+        for s in range(n_states):
+            places[x, s] = place(levels, nearest, following[s])
 
 
 @kernel
@@ -546,10 +543,13 @@ def improve_on_the_fly(
         chosen = 0
         for a in range(n_actions):
             unpack(a, own_levels, own)
-            reward = meet_and_place(
-                game, rule, iterated, own, other, levels, nearest, system, vectors, following, places
-            )
-            q = np.float64(reward) + discount * mean_of_corners(values, strides, places, keys)
+            if iterated:
+                reward = play_iterated(game, own, other, rule, following)[0]
+            else:
+                reward = meet(game, rule, own, other, system, vectors, following)[0]
+            for s in range(n_states):
+                places[s] = place(levels, nearest, following[s])
+            q = np.float64(np.float32(reward)) + discount * mean_of_corners(values, strides, places, keys)
             if a == 0 or q > best:
                 best = q
                 chosen = a
@@ -569,7 +569,10 @@ def frozen_moves(game, rule, iterated, own_levels, levels, strides, first, last)
         unpack(x, levels, other)
         for a in range(own_levels.shape[0] ** n_states):
             unpack(a, own_levels, own)
-            meet(game, rule, iterated, own, other, system, vectors, following)
+            if iterated:
+                play_iterated(game, own, other, rule, following)
+            else:
+                meet(game, rule, own, other, system, vectors, following)
             back = np.int64(0)
             moved = False
             for s in range(n_states):
@@ -595,7 +598,10 @@ def hold(game, rule, iterated, policies, starts, n_steps, returns, first, last):
             returns[m, n, 0] = 0.0
             returns[m, n, 1] = 0.0
             for _ in range(n_steps):
-                both = meet(game, rule, iterated, policies[m], other, system, vectors, following)
+                if iterated:
+                    both = play_iterated(game, policies[m], other, rule, following)
+                else:
+                    both = meet(game, rule, policies[m], other, system, vectors, following)
                 returns[m, n, 0] += both[0] / n_steps
                 returns[m, n, 1] += both[1] / n_steps
                 other[:] = following

@@ -1,8 +1,8 @@
 """Build and solve the meta-game of the iterated Prisoner's Dilemma: seconds, memory, and what was achieved.
 
-Run it with ``python tests/benchmarks/bench_policy_metagames.py fill`` for nanoseconds per pair and processor beside the
-error against the definition, or ``... solve --levels 7`` for one build and solve; add ``--record`` to append the line to
-``records/policy_metagames.md``.
+Run it with ``python tests/benchmarks/bench_policy_metagames.py fill`` for nanoseconds per pair and processor beside
+the error against the definition, or ``... solve --levels 7`` for one build and solve; add ``--record`` to append the
+line to ``records/policy_metagames.md``.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def meta_game_on(levels: int, learner: Learner) -> PolicyMetaGame:
 
 
 def measure_fill() -> None:
-    """Print nanoseconds per pair and processor of filling 5 levels, and the error of sampled pairs."""
+    """Print nanoseconds per pair and processor of filling 4 levels, and the error of sampled pairs."""
     for learner in (NaiveLearner(), LOLA(), FictitiousPlay(0.5)):
-        meta_game = meta_game_on(5, learner)
+        meta_game = meta_game_on(4, learner)
         assert meta_game.dynamics is not None
         fill(meta_game.dynamics, nearest=False)
         seconds = []
@@ -54,7 +54,7 @@ def measure_fill() -> None:
             played = [meta_game.grids[0].policy(int(a)), *meta_game.policies(int(x))]
             worst_reward = max(worst_reward, abs(float(rewards[x, a]) - IPD.returns(played)[0]))
             following = learner.update(IPD, 1, played)
-            placed = np.interp(table.places[x, a] / 8192, np.arange(5), meta_game.dynamics.levels)
+            placed = np.interp(table.places[x, a] / 8192, np.arange(4), meta_game.dynamics.levels)
             inside = np.clip(following[:, 0], 0.02, 0.98)
             worst_place = max(worst_place, float(np.abs(placed - inside).max()))
         per_pair = statistics.median(seconds) / meta_game.n_states / meta_game.n_actions

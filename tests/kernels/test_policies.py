@@ -47,13 +47,11 @@ def dynamics_of(game: StochasticGame, learner: object, levels: tuple[float, ...]
     return found
 
 
-def play_both(
-    d: Dynamics, own: np.ndarray, other: np.ndarray, iterated: bool = False
-) -> tuple[tuple[float, float], np.ndarray]:
+def play_both(d: Dynamics, own: np.ndarray, other: np.ndarray) -> tuple[tuple[float, float], np.ndarray]:
     n = len(own)
     following = np.empty(n)
     scratch = np.empty((n, n)), np.empty((kernels.SCRATCH, n))
-    return kernels.meet(d.game, d.rule, iterated, own, other, *scratch, following), following
+    return kernels.meet(d.game, d.rule, own, other, *scratch, following), following
 
 
 def as_policies(own: np.ndarray, other: np.ndarray) -> list[np.ndarray]:
@@ -75,16 +73,16 @@ def test_play_is_the_exact_return_and_the_learners_step(learner) -> None:
             assert np.allclose(following, expected, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("learner", LEARNERS, ids=str)
+@pytest.mark.parametrize("learner", [x for x in LEARNERS if dynamics_of(IPD, x).iterated], ids=str)
 def test_the_short_form_for_iterated_games_is_the_general_one(learner) -> None:
     """play_iterated = play for memory-one policies, to 1e-10."""
     rng = np.random.default_rng(1)
     for _ in range(20):
         game = iterated(NormalFormGame(rng.normal(size=(2, 2, 2))), 0.9)
         d = dynamics_of(game, learner)
-        assert d.iterated
         own, other = rng.uniform(0.02, 0.98, (2, 5))
-        returns, following = play_both(d, own, other, True)
+        following = np.empty(5)
+        returns = kernels.play_iterated(d.game, own, other, d.rule, following)
         general, expected = play_both(d, own, other)
         assert np.allclose(returns, general, rtol=0, atol=1e-10)
         assert np.allclose(following, expected, rtol=0, atol=1e-10)
@@ -94,15 +92,16 @@ def test_the_short_form_for_iterated_games_is_the_general_one(learner) -> None:
 def test_compiled_and_interpreted_kernels_agree_bit_for_bit() -> None:
     """The same bytes with the JIT on and off."""
     rng = np.random.default_rng(2)
+    scratch = np.empty((5, 5)), np.empty((kernels.SCRATCH, 5))
     for learner in LEARNERS:
         d = dynamics_of(IPD, learner)
         own, other = rng.uniform(0.02, 0.98, (2, 5))
-        scratch = np.empty((5, 5)), np.empty((kernels.SCRATCH, 5))
-        for short in (True, False):
+        ways = [(kernels.meet, (d.game, d.rule, own, other, *scratch))]
+        if d.iterated:
+            ways.append((kernels.play_iterated, (d.game, own, other, d.rule)))
+        for way, arguments in ways:
             compiled, interpreted = np.empty(5), np.empty(5)
-            first = kernels.meet(d.game, d.rule, short, own, other, *scratch, compiled)
-            second = kernels.meet.py_func(d.game, d.rule, short, own, other, *scratch, interpreted)
-            assert first == second
+            assert way(*arguments, compiled) == way.py_func(*arguments, interpreted)
             assert compiled.tobytes() == interpreted.tobytes()
 
 
