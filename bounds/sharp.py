@@ -1,4 +1,4 @@
-"""The sharp theorems: T1+ (horizon-free, support paid once) and T1' (deterministic)."""
+"""The sharp theorems: T1+ (horizon-free, support paid once), T1' (deterministic), and its m = 1 for observed rows."""
 
 from __future__ import annotations
 
@@ -72,6 +72,25 @@ class T1Deterministic(Family):
 
     m: Bound
     horizon: Bound
+    steps: Bound
+
+
+@dataclass(frozen=True)
+class T1Observed(Family):
+    """Parts where a visit reveals the row: all but `steps` steps are epsilon-optimal with probability 1 - delta/2.
+
+    Attributes
+    ----------
+    m : Bound
+        Visits that make a pair known, 1.
+    count : Bound
+        C of X1, the sum of all e_t.
+    steps : Bound
+        Steps that are not epsilon-optimal, ⌊C·V_max/((1-w_plan)ε)⌋.
+    """
+
+    m: Bound
+    count: Bound
     steps: Bound
 
 
@@ -188,5 +207,55 @@ def t1_deterministic() -> T1Deterministic:
             path * n_states * n_actions,
             ("n_states", "n_actions", "discount", "r_max"),
             (("pairs", n_states * n_actions), ("steps until an escape", path)),
+        ),
+    )
+
+
+@cache
+def t1_observed() -> T1Observed:
+    """Return the bound for m = 1 where one visit to a pair reveals its row, as under barycentric rounding.
+
+    The model of a known pair is exact, so that nothing of ε goes to estimation and k0 = |Ŝ||Â|; what is left is X1's
+    count of explorations, and δ pays for that alone. T1''s certain number of steps does *not* carry over: a plan
+    may reach an unknown pair with any probability, and X3's family with m = 1 exceeds it.
+
+    Examples
+    --------
+    γ̂ = 0, so that C = k0 = 6, V_max = 1 and ε = ½: 12 steps.
+
+    >>> sizes = dict(n_states=2, n_actions=3, epsilon=0.5, delta=0.2, discount=0, r_max=1)
+    >>> t1_observed().evaluate(**sizes, w_plan=0)
+    {'m': 1, 'count': 6, 'steps': 12}
+    """
+    total = substitute(x1().expression, {explorations: n_states * n_actions})
+    steps = sp.floor(total * _V_MAX / ((1 - w_plan) * epsilon))
+
+    def bound(name: str, expression: sp.Expr, grows: tuple[str, ...] = (), factors: Factors = ()) -> Bound:
+        return Bound(
+            name=name,
+            label="T1' with X1",
+            expression=expression,
+            source="T1' and X1, of this package",
+            assumptions=("a visit to a pair reveals its row and its reward", *_CONTINUING[2:]),
+            parameters=("n_states", "n_actions", "branching", "epsilon", "delta", "discount", "r_max", "w_plan"),
+            factors=factors,
+            grows=grows,
+            shrinks=("epsilon", "delta") if "r_max" in grows else ("delta",) if grows else (),
+            sketch="A known pair has its true row, so P3 costs the planning error only; X1 counts the explorations.",
+        )
+
+    parts: Factors = (
+        ("pairs", n_states * n_actions),
+        ("1/(1-discount)", 1 / (1 - discount)),
+        ("concentration", total * (1 - discount) / (n_states * n_actions)),
+    )
+    return T1Observed(
+        m=bound("visits that make a pair known", sp.Integer(1)),
+        count=bound("sum of e_t", total, ("n_states", "n_actions", "discount"), parts),
+        steps=bound(
+            "steps that are not epsilon-optimal",
+            steps,
+            ("n_states", "n_actions", "discount", "r_max"),
+            (*parts, ("V_max/((1-w_plan) epsilon)", _V_MAX / ((1 - w_plan) * epsilon))),
         ),
     )

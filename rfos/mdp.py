@@ -463,6 +463,9 @@ class TabularMDP:
     R : array_like of float, shape (S, A); (A, B) for a ShiftRegister
         Expected reward per step.
     discount : float in [0, 1)
+    observed : bool
+        Whether one visit to a pair reveals its row, as in a policy meta-game, where the opponents' next policies are
+        seen and how they are rounded is known (theory.md N4, T1'). It changes what an agent can learn, not the values.
 
     Attributes
     ----------
@@ -490,6 +493,7 @@ class TabularMDP:
     P: InitVar[object]
     R: InitVar[object]
     discount: float
+    observed: bool = False
     storage: Storage = field(init=False, repr=False)
     rewards: Float = field(init=False, repr=False)
     row_defect: float = field(init=False)

@@ -189,6 +189,7 @@ class WindowMetaGame:
             successor.reshape(pairs, self.branching),
             reward.reshape(pairs, self.branching),
             play,
+            np.zeros((0, 0)),
             np.arange(self.n_states),
             CONTINUING if self.horizon is None else self.horizon,
         )

@@ -276,7 +276,8 @@ class PolicyMetaGame:
         """Return the meta-game as a TabularMDP.
 
         Lumped, the state is the opponents' policies about to be played. Joint, it is (opponents' policies, own policy)
-        last played, own policy as the low digit; the opponents then play the rounding of L(last played).
+        last played, own policy as the low digit; the opponents then play the rounding of L(last played). It is
+        `observed`: whoever plays a pair sees L before it is rounded, and with it the whole row.
 
         Raises
         ------
@@ -287,12 +288,11 @@ class PolicyMetaGame:
         storage = self.size_estimate().storage
         if storage == "table":
             rewards32, table = self._table
-            return TabularMDP(table, rewards32, self.discount)
+            return TabularMDP(table, rewards32, self.discount, observed=True)
         if storage == "on-the-fly":
             assert self.dynamics is not None
-            return TabularMDP(
-                OnTheFly(self.dynamics, self.rounding == "nearest"), reward_bounds(self.game), self.discount
-            )
+            rows = OnTheFly(self.dynamics, self.rounding == "nearest")
+            return TabularMDP(rows, reward_bounds(self.game), self.discount, observed=True)
         rewards, corners, weights, _ = self._lumped
         n_opponents, n_actions, n_corners = corners.shape
         pairs = n_opponents * n_actions
@@ -300,14 +300,14 @@ class PolicyMetaGame:
         lumped = sp.csr_array((weights.ravel(), corners.ravel(), pointers), shape=(pairs, n_opponents))
         lumped.sum_duplicates()
         if not self.joint:
-            return TabularMDP(lumped, rewards, self.discount)
+            return TabularMDP(lumped, rewards, self.discount, observed=True)
         # After (x, a) the opponents play y with probability lumped[(x, a), y]; own policy b then leads to (y, b).
         moves = sp.coo_array(lumped)
         own = np.arange(n_actions)
         rows = (moves.row[:, None] * n_actions + own).ravel()
         columns = (moves.col[:, None] * n_actions + own).ravel()
         joint = sp.csr_array((np.repeat(moves.data, n_actions), (rows, columns)), shape=(pairs * n_actions, pairs))
-        return TabularMDP(joint, lumped @ rewards, self.discount)
+        return TabularMDP(joint, lumped @ rewards, self.discount, observed=True)
 
 
 def _root(number: int, degree: int) -> int:

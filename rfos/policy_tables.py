@@ -101,10 +101,13 @@ class PolicyTable:
     places : ndarray of uint16 (int64 for more than 7 cells), shape (X, A, S)
     strides : ndarray of int64, shape (S,)
         What one level up in each inner state adds to a meta-state's index.
+    nearest : bool
+        Whether every place is a grid point, so that a pair has one successor.
     """
 
     places: NDArray[Any]
     strides: Int
+    nearest: bool
 
     @property
     def n_states(self) -> int:
@@ -118,8 +121,8 @@ class PolicyTable:
 
     @property
     def branching(self) -> int:
-        """Corners of a Kuhn simplex, S + 1."""
-        return int(self.places.shape[2]) + 1
+        """Corners of a Kuhn simplex, S + 1; 1 after nearest rounding."""
+        return 1 if self.nearest else int(self.places.shape[2]) + 1
 
     @property
     def nbytes(self) -> int:
@@ -147,11 +150,11 @@ class PolicyTable:
     def chain(self, rewards: Float, policy: Int) -> Chain:
         """Return transitions and expected rewards under a policy (X,)."""
         states = np.arange(self.n_states)
-        return _chain(self.places[states, policy], self.strides, rewards[states, policy])
+        return _chain(self.places[states, policy], self.strides, self.nearest, rewards[states, policy])
 
     def branches(self, rewards: Float) -> tuple[Int, Float, Float]:
-        """Return successors, probabilities and rewards of all branches, each (X*A, S+1)."""
-        successor, probability = _rows(self.places.reshape(-1, self.branching - 1), self.strides)
+        """Return successors, probabilities and rewards of all branches, each (X*A, B)."""
+        successor, probability = _rows(self.places.reshape(-1, self.places.shape[2]), self.strides, self.nearest)
         repeated = np.repeat(np.asarray(rewards, np.float64).reshape(-1, 1), self.branching, axis=1)
         return successor, probability, repeated
 
@@ -183,8 +186,8 @@ class OnTheFly:
 
     @property
     def branching(self) -> int:
-        """Corners of a Kuhn simplex, S + 1."""
-        return len(self.dynamics.strides) + 1
+        """Corners of a Kuhn simplex, S + 1; 1 after nearest rounding."""
+        return 1 if self.nearest else len(self.dynamics.strides) + 1
 
     @property
     def nbytes(self) -> int:
@@ -222,7 +225,7 @@ class OnTheFly:
         """Return transitions and expected rewards under a policy (X,)."""
         d = self.dynamics
         found = np.empty(self.n_states, np.float32)
-        places = np.empty((self.n_states, self.branching - 1), np.int64)
+        places = np.empty((self.n_states, len(d.strides)), np.int64)
         chosen = np.asarray(policy, np.int64)
 
         def work(first: int, last: int) -> None:
@@ -231,10 +234,10 @@ class OnTheFly:
             )
 
         in_ranges(work, self.n_states)
-        return _chain(places, d.strides, found)
+        return _chain(places, d.strides, self.nearest, found)
 
     def branches(self, rewards: Float) -> tuple[Int, Float, Float]:
-        """Return successors, probabilities and rewards of all branches, each (X*A, S+1)."""
+        """Return successors, probabilities and rewards of all branches, each (X*A, B)."""
         found, table = self._table()
         return table.branches(found)
 
@@ -246,17 +249,20 @@ def reward_bounds(game: StochasticGame) -> Float:
     return np.array([low - slack, high + slack], np.float64)
 
 
-def _rows(places: NDArray[Any], strides: Int) -> tuple[Int, Float]:
-    """Return corners and weights of places (n, S), each (n, S+1)."""
+def _rows(places: NDArray[Any], strides: Int, nearest: bool) -> tuple[Int, Float]:
+    """Return successors and probabilities of places (n, S), each (n, B)."""
+    if nearest:
+        successor = (places >> kernels.SHIFT).astype(np.int64) @ strides
+        return successor[:, None], np.ones((len(places), 1))
     shape = (len(places), places.shape[1] + 1)
     successor, probability = np.empty(shape, np.int64), np.empty(shape)
     kernels.corners_of_places(np.ascontiguousarray(places), strides, successor, probability)
     return successor, probability
 
 
-def _chain(places: NDArray[Any], strides: Int, rewards: NDArray[Any]) -> Chain:
+def _chain(places: NDArray[Any], strides: Int, nearest: bool, rewards: NDArray[Any]) -> Chain:
     """Return the chain of rows with these places (X, S) and rewards (X,)."""
-    successor, probability = _rows(places, strides)
+    successor, probability = _rows(places, strides, nearest)
     start = successor.shape[1] * np.arange(len(places) + 1)
     return Chain(start, successor.ravel().astype(np.int32), probability.ravel(), rewards.astype(np.float64))
 
@@ -277,7 +283,7 @@ def fill(
     in_ranges(work, shape[0])
     rewards.setflags(write=False)
     places.setflags(write=False)
-    return rewards, PolicyTable(places, dynamics.strides)
+    return rewards, PolicyTable(places, dynamics.strides, nearest)
 
 
 def frozen_share(dynamics: Dynamics) -> float:

@@ -19,15 +19,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 import bounds.rmax
+from bounds import sharp
 from rfos._kernels import rmax as kernels
 from rfos._memory import require_memory
 from rfos.mdp import TabularMDP, thresholds
 from rfos.metagames import CONTINUING, WindowMetaGame, check_horizon
+from rfos.policy_metagames import PolicyMetaGame
 from rfos.randomness import Seed, stream
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
-Process = WindowMetaGame | TabularMDP
+Process = WindowMetaGame | PolicyMetaGame | TabularMDP
+Played = WindowMetaGame | TabularMDP
 
 PLANNING_SHARE = Fraction(1, 100)
 """Share of epsilon left to planning, w_plan: value iteration makes it cheap to keep small."""
@@ -54,8 +57,9 @@ def _check_schedule(m: int | None, epsilon: float | None, delta: float | None) -
 class Rmax:
     """The canonical R-max of theory.md section 5.
 
-    It plays greedily for the optimistic model, in which a known pair has its empirical law and an unknown pair is
-    worth V_max = (largest reward)/(1-discount); ties go to unknown pairs first, then to the lower index.
+    It plays greedily for the optimistic model, in which a known pair has its empirical law (its true one in an MDP
+    that is `observed`) and an unknown pair is worth V_max = (largest reward)/(1-discount); ties go to unknown pairs
+    first, then to the lower index.
 
     Parameters
     ----------
@@ -150,13 +154,17 @@ class Coverage:
     Attributes
     ----------
     theorem : str or None
-        "T1", "T1'", "T1-ep" or "X4"; None where no theorem applies.
+        "T1", "T1'", "T1' with X1", "T1-ep" or "X4"; None where no theorem applies.
     reason : str
         The assumptions that hold, or the first that fails.
+    bad_steps : int or None
+        Most steps that are not epsilon-optimal for m = 1: with certainty under T1', with probability 1 - delta/2 under
+        T1' with X1. None under other theorems, which `bounds` evaluates, and where m is above 1 or epsilon is missing.
     """
 
     theorem: str | None
     reason: str
+    bad_steps: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,7 +232,17 @@ class Trace:
         return int(self.known_at.max()) if (self.known_at > 0).all() else None
 
 
-def _schedule_values(process: Process, agent: Agent) -> dict[str, Any]:
+def _played(process: Process) -> Played:
+    """Return a policy meta-game as the MDP that is played, everything else as it is."""
+    return process.to_mdp() if isinstance(process, PolicyMetaGame) else process
+
+
+def _reveals(process: Played) -> bool:
+    """Whether one visit to a pair reveals a row of several successors."""
+    return isinstance(process, TabularMDP) and process.observed and process.branching > 1
+
+
+def _schedule_values(process: Played, agent: Agent) -> dict[str, Any]:
     low, high = process.reward_range
     return {
         "n_states": process.n_states,
@@ -242,15 +260,28 @@ def coverage(process: Process, agent: Agent, *, horizon: int | None = None, unif
 
     Parameters
     ----------
-    process : WindowMetaGame or TabularMDP
+    process : WindowMetaGame, PolicyMetaGame or TabularMDP
     agent : Rmax or PaperRmax
     horizon : int or None
         Steps per episode; None: no restarts.
     uniform_starts : bool
         Whether episodes start uniformly in all meta-states.
+
+    Examples
+    --------
+    Where each goes is certain, so one visit tells all: at most min(H, 2) * 4 steps fall short by more than 0.1.
+
+    >>> mdp = TabularMDP([[0, 1], [1, 0]], [[0.0, 0.0], [1.0, 0.0]], 0.5)
+    >>> coverage(mdp, Rmax(epsilon=0.1))
+    Coverage(theorem="T1'", reason='transitions and rewards are deterministic: m = 1 is enough', bad_steps=8)
     """
+    process = _played(process)
     found = _theorem(process, agent, horizon, uniform_starts)
-    if found.theorem is None or agent.m is None:
+    if found.theorem is None:
+        return found
+    if found.theorem.startswith("T1'") and agent.epsilon is not None and agent.m in (None, 1):
+        found = replace(found, bad_steps=_bad_steps(process, agent))
+    if agent.m is None:
         return found
     if agent.epsilon is None:
         return Coverage(found.theorem, f"{found.reason}, for every epsilon and delta that m = {agent.m} is enough for")
@@ -261,7 +292,16 @@ def coverage(process: Process, agent: Agent, *, horizon: int | None = None, unif
     return found
 
 
-def _theorem(process: Process, agent: Agent, horizon: int | None, uniform_starts: bool) -> Coverage:
+def _bad_steps(process: Played, agent: Agent) -> int:
+    """Return T1''s number of steps for m = 1, or X1's where rows are revealed; 0 where all rewards are equal."""
+    values = _schedule_values(process, agent) | {"w_plan": PLANNING_SHARE}
+    if values["r_max"] == 0:
+        return 0
+    bound = (sharp.t1_observed() if _reveals(process) else sharp.t1_deterministic()).steps
+    return int(bound.evaluate(**values))
+
+
+def _theorem(process: Played, agent: Agent, horizon: int | None, uniform_starts: bool) -> Coverage:
     """Return the theorem whose assumptions hold, m aside."""
     if isinstance(process, WindowMetaGame) and not process.is_markov:
         return Coverage(None, "the opponent's state is hidden: the meta-game is not an MDP (only X6 applies)")
@@ -278,6 +318,13 @@ def _theorem(process: Process, agent: Agent, horizon: int | None, uniform_starts
             return Coverage("T1'", "transitions and rewards are deterministic: m = 1 is enough")
         if uniform_starts:
             return Coverage("X4", "deterministic, restarts uniformly in all meta-states: m = 1 is enough")
+    if _reveals(process):
+        known = "a visit reveals the row"
+        if horizon is None:
+            count = "successors are random: X1 counts the bad steps, with probability 1 - delta/2, not with certainty"
+            return Coverage("T1' with X1", f"{known}: m = 1 is enough; {count}")
+        if uniform_starts:
+            return Coverage("X4", f"{known}, restarts uniformly in all meta-states: m = 1 is enough")
     if horizon is None:
         return Coverage("T1", "an MDP without restarts")
     if uniform_starts:
@@ -285,7 +332,7 @@ def _theorem(process: Process, agent: Agent, horizon: int | None, uniform_starts
     return Coverage(None, "restarts from few meta-states: T1 is false then; plan for the episode (T1-ep)")
 
 
-def _check_fit(process: Process, agent: Agent, horizon: int | None) -> None:
+def _check_fit(process: Played, agent: Agent, horizon: int | None) -> None:
     """Raise ValueError unless the agent's pooling and planning fit the process."""
     if isinstance(agent, Rmax) and agent.pooled and not isinstance(process, WindowMetaGame):
         raise ValueError("counts are pooled over actions in window meta-games only (X2): set pooled=False")
@@ -300,7 +347,7 @@ def _whole(name: str, value: object) -> int:
     return int(value)
 
 
-def _sweeps(process: Process, agent: PaperRmax) -> int:
+def _sweeps(process: Played, agent: PaperRmax) -> int:
     return int(bounds.rmax.paper_sweeps().evaluate(epsilon=agent.epsilon, discount=process.discount))
 
 
@@ -310,7 +357,7 @@ def derived_m(process: Process, agent: Agent, *, horizon: int | None = None, uni
     The paper's agent takes the paper's formula. R-max takes m from T1 (continuing), T1-ep (episode planning) or, with
     uniform restarts, from X4, which leaves all of epsilon but the planning share to estimation; X2's smaller union
     where counts are pooled. Where no theorem covers the run, m is that of the theorem whose assumptions fail. Where
-    all rewards are equal every policy is optimal and m = 1.
+    transitions are deterministic or a visit reveals the row (T1'), and where all rewards are equal, m = 1.
 
     Parameters
     ----------
@@ -335,6 +382,7 @@ def derived_m(process: Process, agent: Agent, *, horizon: int | None = None, uni
     >>> derived_m(WindowMetaGame(matching_pennies(), QLearner(), window=2, discount=0.8), PaperRmax())
     1005
     """
+    process = _played(process)
     _check_fit(process, agent, horizon)
     if agent.m is not None:
         return int(agent.m)
@@ -350,7 +398,7 @@ def derived_m(process: Process, agent: Agent, *, horizon: int | None = None, uni
         if m < 1:
             raise ValueError(f"epsilon {agent.epsilon:g} makes the paper's m {m}: give a smaller epsilon, or m itself")
         return m
-    if process.branching == 1 or values["r_max"] == 0:
+    if process.branching == 1 or _reveals(process) or values["r_max"] == 0:
         return 1
     if agent.planning == "episode":
         bound = bounds.rmax.t1_episodic(pooled=agent.pooled).m
@@ -364,24 +412,28 @@ def derived_m(process: Process, agent: Agent, *, horizon: int | None = None, uni
     return int(bound.evaluate(**{name: values[name] for name in bound.parameters}))
 
 
+def _require_table(process: PolicyMetaGame | TabularMDP) -> None:
+    """Raise MemoryError unless the branches of all pairs fit, before a policy meta-game is even filled."""
+    # Per branch: three tables as they come, four for the kernel with one in between, and a count. Per pair: visits,
+    # when it became known, its value.
+    needed = process.n_states * process.n_actions * (72 * process.branching + 24)
+    require_memory(needed, "R-max's table of all branches", "use fewer states or levels")
+
+
 def _process_arrays(
-    process: Process, horizon: int | None, starts: ArrayLike | None
+    process: Played, horizon: int | None, starts: ArrayLike | None
 ) -> tuple[kernels.World, kernels.Learners]:
     """Return the kernel's world and learners."""
     if isinstance(process, WindowMetaGame):
         world, learners = process.world(), process.learners()
     else:
-        require_memory(
-            process.n_states * process.n_actions * process.branching * 24,
-            "this MDP's branch table",
-            "use fewer states",
-        )
         successor, probability, reward = process.storage.branches(process.rewards)
         world = kernels.World(
             # Copies: views would be read-only here and not there, and every kernel would be compiled for both.
             np.array(successor),
             np.array(reward),
             thresholds(probability),
+            np.array(probability) if _reveals(process) else np.zeros((0, 0)),
             np.arange(process.n_states),
             0,
         )
@@ -401,7 +453,7 @@ def _process_arrays(
     return world, learners
 
 
-def _start_states(process: Process, starts: ArrayLike | None) -> Int:
+def _start_states(process: Played, starts: ArrayLike | None) -> Int:
     """Return the meta-states that episodes start in, shape (n_starts,), default all."""
     chosen = np.arange(process.n_states) if starts is None else np.array(starts, ndmin=1)
     whole = chosen.dtype.kind in "iu" and chosen.ndim == 1 and chosen.size > 0
@@ -414,7 +466,7 @@ def _start_states(process: Process, starts: ArrayLike | None) -> Int:
 class _SoftmaxLearner:
     """The paper's agent during one run: its values, and what it plays."""
 
-    def __init__(self, process: Process, agent: PaperRmax, world: kernels.World, memory: kernels.Memory) -> None:
+    def __init__(self, process: Played, agent: PaperRmax, world: kernels.World, memory: kernels.Memory) -> None:
         shape = (process.n_states, process.n_actions)
         self.world, self.memory, self.discount = world, memory, process.discount
         self.temperature = agent.temperature
@@ -462,7 +514,7 @@ class _OptimisticPlanner:
     """Canonical R-max during one run: its optimistic values, and what it plays."""
 
     def __init__(
-        self, process: Process, agent: Rmax, world: kernels.World, memory: kernels.Memory, horizon: int | None
+        self, process: Played, agent: Rmax, world: kernels.World, memory: kernels.Memory, horizon: int | None
     ) -> None:
         n_states, n_actions = process.n_states, process.n_actions
         self.world, self.memory, self.discount = world, memory, process.discount
@@ -526,7 +578,8 @@ def run(
 
     Parameters
     ----------
-    process : WindowMetaGame or TabularMDP
+    process : WindowMetaGame, PolicyMetaGame or TabularMDP
+        A policy meta-game is played as its MDP, the opponents rounded: T2 holds for that one only.
     agent : Rmax or PaperRmax
     episodes, steps : int
         Length of the run: one of the two; `episodes` needs a horizon.
@@ -561,6 +614,9 @@ def run(
     >>> trace.policy.tolist(), trace.known.tolist(), trace.mean_reward.tolist()
     ([1], [2, 2], [0.94, 1.0])
     """
+    if not isinstance(process, WindowMetaGame):
+        _require_table(process)
+    process = _played(process)
     if horizon is None and isinstance(process, WindowMetaGame):
         horizon = process.horizon
     check_horizon(horizon)

@@ -16,6 +16,7 @@ import numpy as np
 
 from rfos import opponents
 from rfos.mdp import Dense, Deterministic, Sparse
+from rfos.policy_tables import PolicyTable
 
 # Randomness ------------------------------------------------------------------------------------------------------
 
@@ -138,6 +139,19 @@ def corners(n_levels, cells, fractions):
     return result
 
 
+def placed(places, n_levels):
+    """The corners of a table's places, cells and 8192ths; an entry at its cell's start never leaves it."""
+    digits, parts = zip(*(divmod(int(place), 8192) for place in places), strict=True)
+    digits, walk = list(digits), sorted(range(len(parts)), key=lambda i: (parts[i], i), reverse=True)
+    heights = [8192, *(parts[i] for i in walk), 0]
+    result = []
+    for t in range(len(parts) + 1):
+        result.append((number(digits, [n_levels] * len(digits)), (heights[t] - heights[t + 1]) / 8192))
+        if t < len(walk) and parts[walk[t]] > 0:
+            digits[walk[t]] += 1
+    return result
+
+
 def interpolate(values, n_levels, cells, fractions):
     total = 0.0
     for index, weight in corners(n_levels, cells, fractions):
@@ -155,6 +169,9 @@ def mdp_rows(mdp):
     for s, a in itertools.product(range(mdp.n_states), range(mdp.n_actions)):
         if isinstance(storage, Dense):
             row = [(float(p), float(rewards[s, a]), j) for j, p in enumerate(storage.transitions[s, a]) if p > 0]
+        elif isinstance(storage, PolicyTable):
+            found = placed(storage.places[s, a], round(mdp.n_states ** (1 / storage.places.shape[2])))
+            row = [(weight, float(rewards[s, a]), j) for j, weight in (found[:1] if storage.nearest else found)]
         elif isinstance(storage, Deterministic):
             row = [(1.0, float(rewards[s, a]), int(storage.successor[s, a]))]
         elif isinstance(storage, Sparse):
@@ -372,6 +389,7 @@ class MDPWorld:
         self.rows = mdp_rows(mdp)
         self.n_states, self.n_actions = mdp.n_states, mdp.n_actions
         self.n_branches = max(map(len, self.rows.values()))
+        self.observed = mdp.observed and self.n_branches > 1
 
     def start(self, s):
         return s
@@ -400,6 +418,8 @@ def draw_from_row(row, u):
 
 class WindowWorld:
     """A window meta-game in play; its states are lists of joint actions."""
+
+    observed = False
 
     def __init__(self, meta_game):
         self.game, self.opponents = meta_game.game, meta_game.opponents
@@ -454,8 +474,11 @@ class Play:
     def row(self, s, a):
         return s if self.pooled else s * self.world.n_actions + a
 
-    def model(self):
-        """The known pairs with their branches."""
+    def model(self, revealed=False):
+        """The known pairs with their branches: counts, or shares of 1 where a visit has revealed the row."""
+        if revealed:
+            known = [divmod(row, self.world.n_actions) for row in self.known_at]
+            return {pair: [branch for branch in self.world.rows[pair] if branch[0] > 0] for pair in known}
         model = {}
         for s, state in self.world.states().items():
             for a in range(self.world.n_actions):
@@ -616,6 +639,8 @@ def run_rmax(
     shape = (play.world.n_states, play.world.n_actions)
     top = rounded_up(Fraction(high) / (1 - Fraction(discount)))
     loss = 0.01 * (0.01 if epsilon is None else epsilon)
+    revealed = play.world.observed
+    total = 1 if revealed else m
     threshold = loss * (1 - discount) / (2 * max(discount, 0.5))
     plan = {"values": np.full(shape[0], top)}
 
@@ -624,9 +649,9 @@ def run_rmax(
             tops = [rounded_up(Fraction(high))]
             while len(tops) < play.horizon:
                 tops.append(rounded_up(Fraction(high) + Fraction(discount) * Fraction(tops[-1])))
-            plan["q"], plan["values"], plan["action"] = plan_horizon(play.model(), m, shape, discount, tops)
+            plan["q"], plan["values"], plan["action"] = plan_horizon(play.model(revealed), total, shape, discount, tops)
         else:
-            arguments = (play.model(), m, shape, discount, top, threshold, plan["values"])
+            arguments = (play.model(revealed), total, shape, discount, top, threshold, plan["values"])
             plan["q"], plan["values"], action, _ = plan_stationary(*arguments)
             plan["action"] = [action]
 

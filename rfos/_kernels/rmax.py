@@ -27,6 +27,7 @@ class World(NamedTuple):
     successor: Array  # (S*A, B) int64
     reward: Array  # (S*A, B) float64
     thresholds: Array  # (S*A, B) int64, of cumulative branch probabilities; (0, 0) with hidden learners
+    revealed: Array  # (S*A, B) float64, branch probabilities that a known pair's model takes over; (0, 0): its counts
     starts: Array  # (n_starts,) int64, an episode starts in one of them, uniformly
     horizon: Any  # int64, steps per episode
 
@@ -243,11 +244,12 @@ def softmax(q, temperature, thresholds):
 def optimistic_backup(world, memory, discount, top, following, q, values, action):
     """Back up `following` (S,) once through the optimistic model, in which unknown pairs are worth `top`.
 
-    Fills `q` (S, A), its maxima `values` (S,) and the greedy `action` (S,), ties unknown first, then by index.
-    Returns the largest change of a value.
+    A known pair has its empirical law, or its true one where that is revealed. Fills `q` (S, A), its maxima `values`
+    (S,) and the greedy `action` (S,), ties unknown first, then by index. Returns the largest change of a value.
     """
     n_states, n_actions = q.shape
     n_branches = world.successor.shape[1]
+    revealed = world.revealed.shape[0] > 0
     change = 0.0
     for s in range(n_states):
         chosen = 0
@@ -257,7 +259,14 @@ def optimistic_backup(world, memory, discount, top, following, q, values, action
             row = s if memory.pooled else pair
             known = memory.visits[row] == memory.m
             value = top
-            if known:
+            if known and revealed:
+                value = 0.0
+                for b in range(n_branches):
+                    share = world.revealed[pair, b]
+                    if share > 0.0:
+                        value += share * (world.reward[pair, b] + discount * following[world.successor[pair, b]])
+                value = min(value, top)
+            elif known:
                 value = 0.0
                 for b in range(n_branches):
                     count = memory.branches[row, b]

@@ -5,6 +5,7 @@ import gc
 import math
 import re
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numba
@@ -15,12 +16,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rfos._kernels import rmax as kernels
-from rfos.games import NormalFormGame, matching_pennies
+from rfos.games import NormalFormGame, matching_pennies, standard_prisoners_dilemma
+from rfos.grids import LevelGrid, SimplexGrid
+from rfos.learners import NaiveLearner
 from rfos.mdp import TabularMDP
 from rfos.metagames import WindowMetaGame
 from rfos.opponents import Always, MemoryOne, QLearner, WindowQLearner
 from rfos.planning import evaluate_policy, solve
+from rfos.policy_metagames import PolicyMetaGame
 from rfos.rmax import PaperRmax, Rmax, _process_arrays, coverage, derived_m, run
+from rfos.stochastic_games import iterated, one_shot
 from rfos.testing import mdps
 
 HIDDEN = WindowMetaGame(matching_pennies(), QLearner(), window=2, discount=0.8, horizon=10)
@@ -28,6 +33,10 @@ EXACT = WindowMetaGame(matching_pennies(), WindowQLearner(), window=2, discount=
 CERTAIN = WindowMetaGame(matching_pennies(), Always(0), window=1, discount=0.8)
 TWO_STATES = TabularMDP([[0, 1], [1, 0]], [[0.0, 0.0], [1.0, 0.0]], 0.5)
 COINS = TabularMDP(np.full((2, 2, 2), 0.5), [[0.0, 0.0], [1.0, 0.0]], 0.5)
+LINE = SimplexGrid(1, 2, 4)
+PENNIES = [one_shot(matching_pennies()), [NaiveLearner(0.3, "simplex")], [LINE, LINE], 0.9]
+ROUNDED, SPREAD = PolicyMetaGame(*PENNIES, "nearest"), PolicyMetaGame(*PENNIES, "barycentric")
+UNSEEN = TabularMDP(SPREAD.to_mdp().storage, SPREAD.to_mdp().rewards, 0.9)
 ARRAYS = ("bin_end", "mean_reward", "known", "known_at", "visits", "branch_counts", "q", "policy")
 
 
@@ -77,7 +86,8 @@ def test_kernels_are_compiled_for_one_signature_only():
     """Every storage and every kind of opponent runs the same machine code: the arguments have the same types."""
     one_window = WindowMetaGame(NormalFormGame(np.zeros((2, 1, 1))), Always(0), window=1, discount=0.0)
     sparse = TabularMDP(sp.csr_array(np.full((4, 2), 0.5)), COINS.rewards, 0.5)
-    processes = (HIDDEN, EXACT, CERTAIN, one_window, TWO_STATES, COINS, sparse, EXACT.to_mdp())
+    tables = (ROUNDED.to_mdp(), SPREAD.to_mdp())
+    processes = (HIDDEN, EXACT, CERTAIN, one_window, TWO_STATES, COINS, sparse, EXACT.to_mdp(), *tables)
     types = {numba.typeof(part) for process in processes for part in _process_arrays(process, 5, None)}
     assert len(types) == 2, types
 
@@ -203,6 +213,17 @@ def test_pooled_counts_make_all_actions_of_a_window_known_together():
         (EXACT, Rmax(m=1, pooled=True), {}, "T1", "an MDP without restarts"),
         (EXACT, Rmax(m=1), {"horizon": 5}, "X4", "restarts uniformly in all meta-states"),
         (EXACT, Rmax(m=1), {"horizon": 5, "uniform_starts": False}, None, r"plan for the episode \(T1-ep\)"),
+        (ROUNDED, Rmax(m=1), {}, "T1'", "deterministic: m = 1 is enough"),
+        (ROUNDED.to_mdp(), Rmax(epsilon=0.1), {}, "T1'", "deterministic: m = 1 is enough"),
+        (ROUNDED, Rmax(epsilon=0.1), {"horizon": 5}, "X4", "deterministic, restarts"),
+        (SPREAD, Rmax(epsilon=0.1), {}, "T1' with X1", "reveals the row: m = 1 is enough; successors are random"),
+        (SPREAD, Rmax(epsilon=0.1), {"horizon": 5}, "X4", "reveals the row, restarts"),
+        (SPREAD, Rmax(epsilon=0.1), {"horizon": 5, "uniform_starts": False}, None, "T1 is false then"),
+        (SPREAD, Rmax(m=1, planning="episode"), {"horizon": 5}, "T1-ep", "planned for the rest"),
+        (UNSEEN, Rmax(epsilon=0.1), {}, "T1", "an MDP without restarts"),
+        (UNSEEN, Rmax(m=1, epsilon=0.1), {}, None, r"m is 1, below the \d+ that T1 needs"),
+        (SPREAD, PaperRmax(), {}, None, "the preset departs from R-max"),
+        (SPREAD, Rmax(m=1, pooled=True), {}, None, "X2 proves for window meta-games only"),
     ],
 )
 def test_a_run_names_the_theorem_that_covers_it_or_the_assumption_that_fails(process, agent, settings, theorem, reason):
@@ -210,6 +231,23 @@ def test_a_run_names_the_theorem_that_covers_it_or_the_assumption_that_fails(pro
     covered = coverage(process, agent, **settings)
     assert covered.theorem == theorem
     assert re.search(reason, covered.reason), covered.reason
+
+
+def test_a_trace_carries_the_number_of_bad_steps_where_one_visit_is_enough():
+    """min(H, 5)·25 steps with certainty, C·V_max/((1-w_plan)ε) with probability 1 - δ/2; none without ε or for m > 1.
+
+    V_max = 10 and ε = 1: H = ⌈ln(10/.99)/ln(10/9)⌉ = 22. X1 at λ = .1 is a valid count too and not far off.
+    """
+    assert run(ROUNDED, Rmax(epsilon=1.0), steps=5, bins=1).coverage.bad_steps == 5 * 25
+    found = run(SPREAD, Rmax(epsilon=1.0, delta=0.1), steps=5, bins=1).coverage.bad_steps
+    share = 1 - math.exp(-0.1)
+    count = (25 + 0.9 * (0.1 + math.log(20)) / share) / (1 - 0.9 * 0.1 / share)
+    assert found == pytest.approx(count * 10 / 0.99, rel=0.05)
+    for agent in (Rmax(m=1), Rmax(m=3, epsilon=1.0)):
+        for process in (ROUNDED, SPREAD):
+            assert coverage(process, agent).bad_steps is None
+    assert coverage(UNSEEN, Rmax(epsilon=1.0)).bad_steps is None
+    assert coverage(TabularMDP([[0, 0]], [[1.0, 1.0]], 0.5), Rmax(epsilon=1.0)).bad_steps == 0
 
 
 def test_a_trace_carries_the_coverage_of_its_own_horizon_and_starts():
@@ -241,6 +279,42 @@ def test_certain_transitions_or_equal_rewards_need_one_visit():
     assert derived_m(TWO_STATES, Rmax(epsilon=0.1)) == 1
     assert derived_m(TabularMDP(np.full((2, 2, 2), 0.5), np.ones((2, 2)), 0.5), Rmax(epsilon=0.1)) == 1
     assert derived_m(COINS, Rmax(epsilon=0.1)) > 1
+
+
+def test_a_policy_meta_game_needs_one_visit_if_its_next_policies_are_seen():
+    """T1': nearest rounding has one successor; a barycentric row is known from one visit, but not if it is not seen."""
+    agent = Rmax(epsilon=0.1)
+    assert derived_m(ROUNDED, agent) == derived_m(SPREAD, agent) == 1
+    assert derived_m(UNSEEN, agent) > 1000
+    joint = dataclasses.replace(SPREAD, joint=True)
+    assert derived_m(joint, agent) == 1
+    assert derived_m(ROUNDED, PaperRmax()) == derived_m(UNSEEN, PaperRmax())  # its own formula
+
+
+def test_a_revealed_row_is_learned_from_one_visit_and_an_empirical_one_is_not():
+    """Q of a known pair is r + γ Σ p V with the true p; unseen, with the one successor that came."""
+    storage, rewards = UNSEEN.storage, UNSEEN.rewards
+    successor, probability, _ = storage.branches(rewards)
+    top = float(rewards.max()) / (1 - 0.9)
+    for mdp, rows in ((SPREAD.to_mdp(), probability), (UNSEEN, None)):
+        trace = run(mdp, Rmax(m=1, epsilon=1e-6), steps=400, horizon=1, bins=1, rng=3)
+        assert trace.known[-1] == 25
+        weights = trace.branch_counts if rows is None else rows
+        backed = rewards.ravel() + 0.9 * (weights * trace.q.max(axis=1)[successor]).sum(axis=1)
+        assert np.allclose(np.minimum(backed, top), trace.q.ravel(), atol=1e-6)
+    assert (probability.max(axis=1) < 1).any()
+
+
+def test_a_policy_meta_game_that_is_too_large_for_r_max_is_refused():
+    """Seven levels: the compressed table fits many machines, 7^10 pairs of 6 branches fit few; refused unfilled."""
+    grid = LevelGrid(5, tuple(np.linspace(0.1, 0.9, 7)))
+    meta_game = PolicyMetaGame(iterated(standard_prisoners_dilemma(), 0.9), [NaiveLearner()], [grid, grid], 0.9)
+    began = time.perf_counter()
+    with pytest.raises(
+        MemoryError, match=f"R-max's table of all branches needs {7**10 * (72 * 6 + 24):,} bytes, above"
+    ):
+        run(meta_game, Rmax(m=1), steps=5)
+    assert time.perf_counter() - began < 0.05
 
 
 def test_the_derived_m_falls_with_epsilon_delta_pooling_and_restarts():

@@ -15,7 +15,7 @@ from bounds import Bound, optimise
 from bounds.exploration import x1, x1_mean, x3, x3_failure
 from bounds.rivals import rivals
 from bounds.rmax import default_weights, t1
-from bounds.sharp import t1_deterministic, t1_plus
+from bounds.sharp import t1_deterministic, t1_observed, t1_plus
 from bounds.simulation import optimism_error, p2, p2_plus, p3, p3_plus, p4, x6
 from bounds.symbols import epsilon
 
@@ -218,6 +218,8 @@ DECLARED = {
     "T1+, sampled": (t1_plus("sampled").steps, THREE),
     "T1+, pooled": (t1_plus("known", True).steps, THREE),
     "T1'": (t1_deterministic().steps, {"w_plan": 0}),
+    "T1', observed": (t1_observed().steps, {"w_plan": 0}),
+    "T1', observed, count": (t1_observed().count, {}),
     "X1": (x1(), {}),
     "X1 mean": (x1_mean(), {}),
     "X3": (x3(), {"safe_value": 0.1}),
@@ -248,7 +250,7 @@ def test_declared_monotonicity_holds(name):
         assert values[0] < values[-1] or (name == "T1+, pooled" and symbol == "n_actions"), symbol
 
 
-@pytest.mark.parametrize("name", ["T1", "T1+", "T1'", "X1"])
+@pytest.mark.parametrize("name", ["T1", "T1+", "T1'", "T1', observed", "X1"])
 def test_parts_multiply_to_the_whole(name):
     """Σ log10 of the parts is that of the bound, the shares sum to 1, and the rest is small."""
     bound, extra = DECLARED[name]
@@ -334,3 +336,19 @@ def test_t1_deterministic_takes_the_shorter_of_path_and_horizon():
     assert steps.evaluate(n_states=16, **point) == 9 * 32
     assert steps.evaluate(n_states=4, **point) == 4 * 8
     assert steps.evaluate(n_states=4, **{**point, "discount": 0}) == 8
+
+
+@settings(max_examples=60)
+@given(SIZES, unit(0, "1/2"))
+def test_t1_for_observed_rows_equals_an_independent_evaluation(values, w_plan):
+    """m = 1, C of X1 at k0 = |Ŝ||Â|, and ⌊C·V_max/((1-w_plan)ε)⌋ steps."""
+    family = t1_observed()
+    k0 = values["n_states"] * values["n_actions"]
+    with mpmath.workdps(80 + 4 * len(str(k0))):
+        g = number(values["discount"])
+        count = c_of_x1(k0, g, number(values["delta"]))
+        steps = count * number(values["r_max"]) / (1 - g) / (number(1 - w_plan) * number(values["epsilon"]))
+        assert family.m.evaluate(**values, w_plan=w_plan) == 1
+        shared = {name: x for name, x in values.items() if name in family.count.parameters}
+        assert family.count.log10(**shared) == pytest.approx(float(mpmath.log10(count)), rel=1e-12, abs=1e-12)
+        assert family.steps.evaluate(**values, w_plan=w_plan) == int(mpmath.floor(steps))

@@ -8,12 +8,22 @@ from hypothesis import strategies as st
 
 from rfos._kernels import dp, random
 from rfos._kernels import rmax as kernels
-from rfos.games import NormalFormGame, matching_pennies, rock_paper_scissors, three_player_matching_pennies
+from rfos.games import (
+    NormalFormGame,
+    matching_pennies,
+    rock_paper_scissors,
+    standard_prisoners_dilemma,
+    three_player_matching_pennies,
+)
+from rfos.grids import LevelGrid, SimplexGrid
+from rfos.learners import NaiveLearner
 from rfos.mdp import TabularMDP
 from rfos.metagames import WindowMetaGame
 from rfos.opponents import MemoryOne, QLearner, WindowBestResponse, WindowQLearner
+from rfos.policy_metagames import PolicyMetaGame
 from rfos.randomness import stream
 from rfos.rmax import PaperRmax, Rmax, run
+from rfos.stochastic_games import iterated, one_shot
 from rfos.testing import mdps, normal_form_games, window_meta_games
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -49,6 +59,7 @@ def learned_models(draw, pooled=None):
         np.array(successor, np.int64).reshape(pairs, n_branches),
         np.array(reward).reshape(pairs, n_branches),
         np.zeros((0, 0), np.int64),
+        np.zeros((0, 0)),
         np.arange(n_states),
         1,
     )
@@ -202,7 +213,8 @@ def assert_agree(trace, expected):
 
 # One hidden learner with two actions has a branch of its own in the kernel.
 PAPERS_SIZE = window_meta_games(hidden=True, games=normal_form_games(n_actions=(2, 2)))
-PROCESSES = st.one_of(window_meta_games(hidden=None), PAPERS_SIZE, mdps())
+OBSERVED = mdps().map(lambda mdp: TabularMDP(mdp.storage, mdp.rewards, mdp.discount, observed=True))
+PROCESSES = st.one_of(window_meta_games(hidden=None), PAPERS_SIZE, mdps(), OBSERVED)
 
 
 def length(process, steps):
@@ -267,6 +279,40 @@ def test_both_agents_are_their_references_in_the_named_games(game, opponent, win
     trace = run(meta_game, Rmax(m=2), rng=12, **arguments)
     assert_agree(trace, naive.run_rmax(meta_game, seed=12, m=2, **arguments))
     assert trace.plans > 2
+
+
+def policy_meta_games():
+    """Compressed and sparse tables, lumped and joint, one to nine successors of a pair."""
+    pennies, rps, three = (
+        one_shot(g()) for g in (matching_pennies, rock_paper_scissors, three_player_matching_pennies)
+    )
+    line, triangle, levels = SimplexGrid(1, 2, 4), SimplexGrid(1, 3, 2), LevelGrid(5, (0.1, 0.9))
+    ipd = iterated(standard_prisoners_dilemma(), 0.96)
+    for rounding in ("nearest", "barycentric"):
+        yield f"pennies-{rounding}", PolicyMetaGame(pennies, [NaiveLearner(0.3, "simplex")], [line] * 2, 0.9, rounding)
+        yield f"rps-{rounding}", PolicyMetaGame(rps, [NaiveLearner(0.7)], [triangle] * 2, 0.8, rounding)
+        yield f"three-{rounding}", PolicyMetaGame(three, [NaiveLearner(0.7)] * 2, [line] * 3, 0.8, rounding)
+        yield f"ipd-{rounding}", PolicyMetaGame(ipd, [NaiveLearner()], [levels] * 2, 0.8, rounding)
+        two = SimplexGrid(1, 2, 2)
+        joint = PolicyMetaGame(pennies, [NaiveLearner(0.3, "simplex")], [two] * 2, 0.9, rounding, joint=True)
+        yield f"joint-{rounding}", joint
+
+
+@pytest.mark.parametrize("meta_game", [pytest.param(g, id=name) for name, g in policy_meta_games()])
+@pytest.mark.parametrize("horizon", [None, 3])
+def test_both_agents_are_their_references_in_policy_meta_games(meta_game, horizon):
+    """Known pairs take over the row that a visit reveals; the paper's agent counts as ever."""
+    mdp = meta_game.to_mdp()
+    assert mdp.observed
+    options = {"steps": 60, "bins": 3, "horizon": horizon}
+    for m in (1, 2):
+        trace = run(meta_game, Rmax(m=m), rng=5, **options)
+        assert_agree(trace, naive.run_rmax(mdp, seed=5, m=m, **options))
+        assert trace.plans > 2
+    assert_agree(run(meta_game, PaperRmax(m=1), rng=5, **options), naive.run_paper(mdp, seed=5, m=1, **options))
+    if horizon is not None:
+        trace = run(meta_game, Rmax(m=1, planning="episode"), rng=6, **options)
+        assert_agree(trace, naive.run_rmax(mdp, seed=6, m=1, planning="episode", **options))
 
 
 def test_the_paper_agent_derives_the_published_m():

@@ -10,13 +10,19 @@ import numpy as np
 import pytest
 import scipy.stats
 from exact import epochs, replay
+from tabular import dense_of
 
 import bounds.rmax
-from rfos.games import matching_pennies
+from rfos.games import matching_pennies, standard_prisoners_dilemma
+from rfos.grids import LevelGrid, SimplexGrid
+from rfos.learners import NaiveLearner
 from rfos.mdp import TabularMDP
 from rfos.metagames import WindowMetaGame
 from rfos.opponents import QLearner, WindowQLearner
+from rfos.planning import evaluate_policy, solve
+from rfos.policy_metagames import PolicyMetaGame
 from rfos.rmax import PLANNING_SHARE, PaperRmax, Rmax, coverage, derived_m, run
+from rfos.stochastic_games import iterated, one_shot
 
 FALSE_ALARM = 1e-6
 PLAIN = {"bins": 1, "rng": 0}
@@ -177,6 +183,120 @@ def test_one_visit_is_not_enough_where_successors_are_random():
     final = [run(exact.mdp(), Rmax(m=1), steps=200, bins=1, rng=i) for i in range(100)]
     losses = [exact.v_star[0] - exact.value(trace.policy.tolist())[0] for trace in final if trace.known[-1] == 4]
     assert sum(loss > Fraction(1, 10) for loss in losses) >= 1
+
+
+# --- T1' in policy meta-games --------------------------------------------------------------------------------------
+
+
+def pennies_meta_game(levels, rounding, step=0.3):
+    grid = SimplexGrid(1, 2, levels)
+    return PolicyMetaGame(one_shot(matching_pennies()), [NaiveLearner(step, "simplex")], [grid] * 2, 0.9, rounding)
+
+
+def dilemma_meta_game(rounding):
+    grid = LevelGrid(5, (0.1, 0.9))
+    ipd = iterated(standard_prisoners_dilemma(), 0.96)
+    return PolicyMetaGame(ipd, [NaiveLearner()], [grid] * 2, 0.9, rounding)
+
+
+def count_bad_steps_of_table(mdp, agent, *, steps, start, rng):
+    """Number of steps with V^{pi_t}(s_t) < V*(s_t) - epsilon, and whether the last policy is bad at its state."""
+    best = solve(mdp, tol=1e-10).upper
+    transitions, rewards = dense_of(mdp)
+    at = np.arange(mdp.n_states)
+
+    @functools.cache
+    def bad_states(policy):
+        system = np.eye(mdp.n_states) - mdp.discount * transitions[at, list(policy)]
+        return np.linalg.solve(system, rewards[at, list(policy)]) < best - agent.epsilon - 1e-9
+
+    path = replay(mdp, agent, steps=steps, starts=[start], rng=rng)
+    bad = [bool(bad_states(tuple(policy.tolist()))[state]) for _, state, _, policy in path]
+    return sum(bad), bad[-1]
+
+
+@pytest.mark.parametrize("levels", [4, 7, 10])
+@pytest.mark.parametrize("step", [0.3, 0.7])
+def test_nearest_policy_meta_games_of_pennies_have_few_bad_steps_with_certainty(levels, step):
+    """T1': m = 1 and at most min(H, |S|) |S||A| steps with V^{pi_t}(s_t) < V*(s_t) - ε, from every start."""
+    mdp = pennies_meta_game(levels, "nearest", step).to_mdp()
+    agent = Rmax(epsilon=0.2)
+    covered = coverage(mdp, agent)
+    assert covered.theorem == "T1'"
+    assert derived_m(mdp, agent) == 1
+    for start in range(0, mdp.n_states, 3):
+        bad, at_last = count_bad_steps_of_table(mdp, agent, steps=40 * (levels + 1) ** 2, start=start, rng=start)
+        assert 0 < bad <= covered.bad_steps
+        assert not at_last
+
+
+def test_the_nearest_policy_meta_game_of_the_iterated_dilemma_has_few_bad_steps_with_certainty():
+    """T1' with 32 meta-states and 32 meta-actions: at most min(H, 32)·1024 steps, the last policy good where it is."""
+    mdp = dilemma_meta_game("nearest").to_mdp()
+    agent = Rmax(epsilon=1.0)
+    covered = coverage(mdp, agent)
+    assert (covered.theorem, derived_m(mdp, agent)) == ("T1'", 1)
+    for start in (0, 9, 31):
+        bad, at_last = count_bad_steps_of_table(mdp, agent, steps=3000, start=start, rng=start)
+        assert 0 < bad <= covered.bad_steps
+        assert not at_last
+
+
+def test_observed_barycentric_meta_games_learn_from_one_visit_to_a_pair():
+    """T1' with X1: m = 1; all but C·V_max/((1-w_plan)ε) steps are ε-optimal; δ/2 = 5e-8 in each of 20 runs."""
+    for i in range(20):
+        mdp = pennies_meta_game(4 + i % 4, "barycentric", 0.1 + 0.05 * i).to_mdp()
+        agent = Rmax(epsilon=0.2, delta=1e-7)
+        covered = coverage(mdp, agent)
+        assert (covered.theorem, derived_m(mdp, agent)) == ("T1' with X1", 1)
+        bad, at_last = count_bad_steps_of_table(mdp, agent, steps=2000, start=i % mdp.n_states, rng=i)
+        assert 0 < bad <= covered.bad_steps
+        assert not at_last
+
+
+def test_with_restarts_everywhere_one_visit_to_each_pair_solves_a_policy_meta_game():
+    """X4 with m = 1: all pairs become known, and the final policy is ε-optimal in every meta-state."""
+    for meta_game in (
+        *(pennies_meta_game(10, r) for r in ("nearest", "barycentric")),
+        dilemma_meta_game("barycentric"),
+    ):
+        agent = Rmax(epsilon=0.1)
+        trace = run(meta_game, agent, steps=40 * meta_game.n_states * meta_game.n_actions, horizon=1, **PLAIN)
+        assert trace.m == 1
+        assert trace.coverage.theorem == "X4"
+        assert trace.all_known_at is not None
+        mdp = meta_game.to_mdp()
+        earned = evaluate_policy(mdp, trace.policy, tol=1e-9).lower
+        assert (earned >= solve(mdp, tol=1e-9).upper - agent.epsilon).all()
+
+
+def test_t1_s_certain_number_of_steps_is_false_where_successors_are_random():
+    """m = 1 carries over to rows that a visit reveals, min(H, |S|) |S||A| does not: trying for a rare successor is bad.
+
+    X3's family: home pays .05 a step; to try pays nothing and leads to a far state with probability 1/86, which pays
+    nothing either. While the far state has an unknown action, trying looks better. X1 counts it right.
+    """
+    chance = Fraction(1, 86)
+    safe, leap = ((0, Fraction(1), Fraction(0)),), ((0, 1 - chance, Fraction(0)), (1, chance, Fraction(0)))
+    prize = ((2, Fraction(1), Fraction(0)),)  # never reached; it says what the largest reward is
+    exact = domains.ExactMDP(((safe, leap), (safe, safe), (prize, prize)), Fraction(9, 10))
+    exact = exact.with_rewards(lambda s, a, j: (Fraction(1, 20) if a == 0 else 0, 0, 1)[s])
+    plain = exact.mdp()
+    mdp = TabularMDP(plain.storage, plain.rewards, plain.discount, observed=True)
+    epsilon = Fraction(1, 4)
+    agent = Rmax(epsilon=float(epsilon), delta=1e-7)
+    covered = coverage(mdp, agent)
+    ratio = float(10 / ((1 - PLANNING_SHARE) * epsilon))
+    certain = min(math.ceil(math.log(ratio) / math.log(10 / 9)), 3) * 6
+    counts = []
+    for i in range(30):
+        tried = run(mdp, agent, steps=10_000, starts=[0], bins=1, rng=i)
+        policy = tuple(tried.policy.tolist())
+        assert exact.value(policy)[0] == exact.v_star[0]
+        # Every step before the far state is known in full is one of a policy that tries, and worth nothing.
+        counts.append(count_bad_steps_of_table(mdp, agent, steps=int(tried.known_at.max()), start=0, rng=i)[0])
+    assert max(counts) > 10 * certain
+    assert max(counts) <= covered.bad_steps
 
 
 # --- T1: continuing, stochastic ------------------------------------------------------------------------------------
