@@ -24,7 +24,7 @@ from rfos.policy_metagames import PolicyMetaGame
 from rfos.randomness import stream
 from rfos.rmax import PaperRmax, Rmax, run
 from rfos.stochastic_games import iterated, one_shot
-from rfos.testing import mdps, normal_form_games, window_meta_games
+from rfos.testing import distributions, mdps, normal_form_games, window_meta_games
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -122,6 +122,27 @@ def test_optimistic_backup_is_its_reference(learned, discount, top, data):
     q, best, action = np.empty((n_states, n_actions)), np.empty(n_states), np.empty(n_states, np.int64)
     change = kernels.optimistic_backup(world, memory, discount, top, following, q, best, action)
     expected = naive.optimistic_backup(model, memory.m, (n_states, n_actions), discount, top, following)
+    assert q.tobytes() == expected[0].tobytes()
+    assert best.tobytes() == expected[1].tobytes()
+    assert action.tolist() == expected[2]
+    assert change == expected[3]
+
+
+@given(learned_models(pooled=False), st.sampled_from([0.0, 0.6]), st.sampled_from([0.5, 1.0, 2.5]), st.data())
+@settings(max_examples=60)
+def test_optimistic_backup_of_revealed_rows_is_its_reference(learned, discount, top, data):
+    """Known pairs have their true law whatever came, never worth more than `top`; branches of share 0 do not count."""
+    world, memory, model, (n_states, n_actions) = learned
+    shares = [data.draw(distributions(world.reward.shape[1])) for _ in world.reward]
+    world = world._replace(revealed=np.array(shares, np.float64))
+    for s, a in model:
+        pair = s * n_actions + a
+        row = zip(shares[pair], world.reward[pair].tolist(), world.successor[pair].tolist(), strict=True)
+        model[s, a] = [branch for branch in row if branch[0] > 0]
+    following = np.linspace(0, 1, n_states)
+    q, best, action = np.empty((n_states, n_actions)), np.empty(n_states), np.empty(n_states, np.int64)
+    change = kernels.optimistic_backup(world, memory, discount, top, following, q, best, action)
+    expected = naive.optimistic_backup(model, 1, (n_states, n_actions), discount, top, following)
     assert q.tobytes() == expected[0].tobytes()
     assert best.tobytes() == expected[1].tobytes()
     assert action.tolist() == expected[2]
