@@ -16,7 +16,7 @@ import numpy as np
 
 from rfos import opponents
 from rfos.mdp import Dense, Deterministic, Sparse
-from rfos.policy_tables import PolicyTable
+from rfos.policy_tables import OnTheFly, PolicyTable, fill
 
 # Randomness ------------------------------------------------------------------------------------------------------
 
@@ -165,6 +165,8 @@ def interpolate(values, n_levels, cells, fractions):
 def mdp_rows(mdp):
     """The branches of each pair, (probability, reward, successor), whatever the storage."""
     storage, rewards = mdp.storage, mdp.rewards
+    if isinstance(storage, OnTheFly):
+        rewards, storage = fill(storage.dynamics, storage.nearest, np.int64)
     rows = {}
     for s, a in itertools.product(range(mdp.n_states), range(mdp.n_actions)):
         if isinstance(storage, Dense):

@@ -303,7 +303,7 @@ def test_both_agents_are_their_references_in_the_named_games(game, opponent, win
 
 
 def policy_meta_games():
-    """Compressed and sparse tables, lumped and joint, one to nine successors of a pair."""
+    """Compressed and sparse tables and none, lumped and joint, one to nine successors of a pair."""
     pennies, rps, three = (
         one_shot(g()) for g in (matching_pennies, rock_paper_scissors, three_player_matching_pennies)
     )
@@ -314,6 +314,8 @@ def policy_meta_games():
         yield f"rps-{rounding}", PolicyMetaGame(rps, [NaiveLearner(0.7)], [triangle] * 2, 0.8, rounding)
         yield f"three-{rounding}", PolicyMetaGame(three, [NaiveLearner(0.7)] * 2, [line] * 3, 0.8, rounding)
         yield f"ipd-{rounding}", PolicyMetaGame(ipd, [NaiveLearner()], [levels] * 2, 0.8, rounding)
+        fine = [SimplexGrid(1, 2, 3), SimplexGrid(1, 2, 10)]  # more cells than a table's places hold: on the fly
+        yield f"fine-{rounding}", PolicyMetaGame(pennies, [NaiveLearner(0.3, "simplex")], fine, 0.9, rounding)
         two = SimplexGrid(1, 2, 2)
         joint = PolicyMetaGame(pennies, [NaiveLearner(0.3, "simplex")], [two] * 2, 0.9, rounding, joint=True)
         yield f"joint-{rounding}", joint
