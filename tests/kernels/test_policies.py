@@ -163,6 +163,7 @@ def test_best_responses_break_ties_towards_the_lower_action() -> None:
         assert play_both(d, np.array([0.5]), np.array([p]))[1].tolist() == [1.0]
 
 
+@pytest.mark.jit
 @pytest.mark.parametrize("nearest", [False, True])
 @pytest.mark.parametrize("learner", LEARNERS, ids=str)
 def test_pairs_evaluated_on_the_fly_are_those_of_the_table_bit_for_bit(learner, nearest: bool) -> None:
