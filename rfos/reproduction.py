@@ -366,7 +366,7 @@ def best_window_policy(
         )
         total = np.zeros(1)
         kernels.advance(
-            world, game.learners(), behaviour, memory, stream(rng, (stage,)), np.zeros(3, np.int64), total, steps
+            world, game.learners(), behaviour, memory, stream(rng, (stage,)), np.zeros(3, np.int64), total, None, steps
         )
         return float(total[0]) / steps
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -230,6 +230,28 @@ class Trace:
     def all_known_at(self) -> int | None:
         """Steps played when the last row became known, or None if some row never did."""
         return int(self.known_at.max()) if (self.known_at > 0).all() else None
+
+
+class Moment(NamedTuple):
+    """What a watcher of a run is told after each plan, the one before the first step included."""
+
+    step: int  # steps played so far
+    state: int  # the meta-state of the next step; before an episode's first step it is not drawn yet
+    play: NDArray[Any]  # what is played from now on: actions (S,) or (T, S), or probabilities (S, A)
+    unknown: NDArray[np.bool_]  # (rows,) the rows of counts that are not known now
+
+
+class Watcher(Protocol):
+    """Looks on while a run goes on."""
+
+    @property
+    def meter(self) -> kernels.Meter | None:
+        """Numbers of each meta-state, added up at each step; a watcher may change them when it is told of a plan."""
+        ...
+
+    def told(self, moment: Moment) -> bool:
+        """Take note of a new plan; return whether the run may end here."""
+        ...
 
 
 def _played(process: Process) -> Played:
@@ -495,10 +517,14 @@ class _SoftmaxLearner:
         greedy: Int = self.q.argmax(axis=1)
         return greedy
 
-    def action_probabilities(self) -> Float | None:
+    def action_probabilities(self) -> Float:
         """Return the softmax, shape (S, A)."""
         softmax: Float = np.diff(self.behaviour.thresholds, axis=1, prepend=0) * 2.0**-53
         return softmax
+
+    def play(self) -> Float:
+        """Return what it plays, shape (S, A)."""
+        return self.action_probabilities()
 
 
 def _rounded_up(x: Fraction) -> float:
@@ -559,6 +585,10 @@ class _OptimisticPlanner:
         """Return the greedy policy as probabilities, shape (S, A), or None where it plans episodes."""
         return None if self.episodic else np.eye(self.q.shape[1])[self.behaviour.action[0]]
 
+    def play(self) -> Int:
+        """Return what it plays, shape (S,), or (T, S) where it plans episodes."""
+        return self.policy()
+
 
 def run(
     process: Process,
@@ -571,6 +601,7 @@ def run(
     bins: int | None = None,
     rng: Seed = None,
     progress: Callable[[int], None] | None = None,
+    watcher: Watcher | None = None,
 ) -> Trace:
     """Run an agent in a meta-game or an MDP and return what it learned.
 
@@ -594,6 +625,8 @@ def run(
     progress : callable, optional
         Called with the number of steps just played, at each bin's end and at least every ten million steps; an
         exception raised in it ends the run.
+    watcher : Watcher, optional
+        Told of each plan; where it answers that the run may end, the run ends there, and so does its trace.
 
     Returns
     -------
@@ -653,29 +686,43 @@ def run(
     mean_reward = np.zeros(bins)
     known = np.zeros(bins, np.int64)
     position = np.zeros(3, np.int64)
+    meter = None if watcher is None else watcher.meter
+
+    def tell() -> bool:
+        if watcher is None:
+            return False
+        return watcher.told(Moment(int(position[0]), int(position[2]), planner.play(), memory.visits < memory.m))
+
     state = stream(rng)
     plans = 0
     began = time.thread_time()
+    ended = False
+    tell()
     for i, end in enumerate(bin_end):
         total = np.zeros(1)
         first = before = int(position[0])
-        while before < end:
+        while before < end and not ended:
             stop = min(int(end), before + LONGEST_CALL)
-            while position[0] < stop:
-                if kernels.advance(world, learners, planner.behaviour, memory, state, position, total, stop):
+            while position[0] < stop and not ended:
+                if kernels.advance(world, learners, planner.behaviour, memory, state, position, total, meter, stop):
                     planner.plan()
                     plans += 1
+                    ended = tell()
             if progress is not None:
-                progress(stop - before)
-            before = stop
-        mean_reward[i] = total[0] / (int(end) - first)
+                progress(int(position[0]) - before)
+            before = int(position[0])
+        bin_end[i] = before
+        mean_reward[i] = total[0] / (before - first)
         known[i] = np.count_nonzero(memory.known_at)
+        if ended:
+            bin_end, mean_reward, known = bin_end[: i + 1], mean_reward[: i + 1], known[: i + 1]
+            break
     return Trace(
         agent=agent,
         m=m,
         coverage=coverage(process, agent, horizon=horizon, uniform_starts=uniform),
         horizon=horizon,
-        n_steps=units * unit,
+        n_steps=int(position[0]),
         bin_end=bin_end,
         mean_reward=mean_reward,
         known=known,
