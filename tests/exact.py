@@ -197,3 +197,56 @@ def replay(process: TabularMDP, agent, *, steps: int, horizon=None, starts=None,
         draw = next(draws)
         state = successor[pair][sum(draw >= edge for edge in cumulative[pair])]
     assert np.array_equal(np.minimum(seen, final.m), final.visits), "the replay has left the path of the run"
+
+
+@dataclass(frozen=True)
+class SlowLedger:
+    """What `rfos.pac.ledger` counts, in rational arithmetic: bad steps or episodes, ties, and the sum of e_t."""
+
+    count: int
+    ties: int
+    exploration: Fraction
+
+
+def slow_ledger(exact: ExactMDP, agent, *, epsilon: Fraction, steps: int, horizon=None, starts=None, rng=0, storage):
+    """Replay a run step by step and evaluate what is played at each step, by elimination."""
+    process = exact.mdp(storage)
+    options = {"steps": steps, "horizon": horizon, "starts": starts, "rng": rng}
+    known_at = rfos.rmax.run(process, agent, bins=1, **options).known_at
+    episodic = agent.planning == "episode"
+    values: dict = {}
+    exploring: dict = {}
+    count = ties = 0
+    total = Fraction(0)
+    best = exact.best_return(horizon) if episodic else exact.v_star
+    for step, state, stage, policy in replay(process, agent, **options):
+        key = tuple(policy.ravel().tolist())
+        if episodic:
+            if stage == 0:
+                if key not in values:
+                    values[key] = exact.staged_return(policy.tolist())
+                count += values[key][state] < best[state] - epsilon
+                ties += values[key][state] == best[state] - epsilon
+            continue
+        if key not in values:
+            values[key] = exact.value(key)
+        count += values[key][state] < best[state] - epsilon
+        ties += values[key][state] == best[state] - epsilon
+        unknown = frozenset(np.flatnonzero((known_at == 0) | (known_at > step)).tolist())
+        if (key, unknown) not in exploring:
+            exploring[key, unknown] = _exploring(exact, key, unknown)
+        total += exploring[key, unknown][state]
+    return SlowLedger(int(count), int(ties), total)
+
+
+def _exploring(exact: ExactMDP, policy: Sequence[int], unknown: frozenset[int]) -> list[Fraction]:
+    """e = E[discount^tau] from each state: 1 where an unknown pair is taken, else discount times the mean of e."""
+    matrix, right = [], []
+    for s, a in enumerate(policy):
+        line = [Fraction(int(s == j)) for j in range(exact.n_states)]
+        stops = s * exact.n_actions + a in unknown
+        for j, p, _ in () if stops else exact.rows[s][a]:
+            line[j] -= exact.discount * p
+        matrix.append(line)
+        right.append(Fraction(int(stops)))
+    return solve_linear(matrix, right)

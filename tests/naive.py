@@ -323,6 +323,64 @@ def plan_horizon(model, m, shape, discount, tops):
     return q, values, plan
 
 
+# What is played: its value, and how soon it meets an unknown pair --------------------------------------------------
+
+
+def settle_value(rows, reward, played, discount, below, enough, width, limit, values):
+    """Back up until each state's bracket tells its side of the gap, or all are narrow; rows are lists of branches.
+
+    Returns the values and the smallest change, the largest, and the largest absolute value before the last backup.
+    """
+    factor = discount / (1 - discount)
+    for _ in range(limit):
+        new = []
+        for r in played:
+            total = 0.0
+            for successor, probability in rows[r]:
+                total += probability * values[successor]
+            new.append(reward[r] + discount * total)
+        changes = [after - before for after, before in zip(new, values, strict=True)]
+        low, high = min(changes), max(changes)
+        largest = max(abs(value) for value in values)
+        values = new
+        brackets = [(value + factor * low, value + factor * high) for value in values]
+        told = [b[1] < x or b[0] >= y for b, x, y in zip(brackets, below, enough, strict=True)]
+        if all(told) or factor * (high - low) <= width:
+            break
+    return values, low, high, largest
+
+
+def settle_exploring(rows, stop, played, discount, width, limit, exploring):
+    """Sweep e in place until its bracket is narrow; return it, the smallest change or 0, and the largest or 0."""
+    factor = discount / (1 - discount)
+    exploring = list(exploring)
+    for _ in range(limit):
+        changes = [0.0]
+        for s, r in enumerate(played):
+            total = 0.0
+            for successor, probability in rows[r]:
+                total += probability * exploring[successor]
+            before, exploring[s] = exploring[s], stop[r] + discount * total
+            changes.append(exploring[s] - before)
+        if factor * (max(changes) - min(changes)) <= width:
+            break
+    return exploring, min(changes), max(changes)
+
+
+def staged_return(rows, reward, n_actions, action, discount):
+    """Return of a policy of one row of actions per step, from every state."""
+    values = [0.0] * len(action[0])
+    for actions in reversed(action):
+        new = []
+        for s, a in enumerate(actions):
+            total = 0.0
+            for successor, probability in rows[s * n_actions + a]:
+                total += probability * values[successor]
+            new.append(reward[s * n_actions + a] + discount * total)
+        values = new
+    return values
+
+
 # Hidden learners -------------------------------------------------------------------------------------------------
 
 

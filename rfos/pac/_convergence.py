@@ -1,4 +1,4 @@
-"""What is measured on a run: convergence of a learning curve (theory.md section 7)."""
+"""When a learning curve has converged (theory.md section 7)."""
 
 from __future__ import annotations
 
