@@ -6,10 +6,17 @@ frozen dataclasses whose `row()` is a dictionary of plain numbers and words.
 """
 
 from rfos.pac._convergence import convergence
+from rfos.pac._covering import theory_m
+from rfos.pac._least import Comparison, LeastM, SequentialTest, least_sufficient_m
 from rfos.pac._ledger import Ledger, ledger
 
 __all__ = [
+    "Comparison",
+    "LeastM",
     "Ledger",
+    "SequentialTest",
     "convergence",
+    "least_sufficient_m",
     "ledger",
+    "theory_m",
 ]

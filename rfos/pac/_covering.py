@@ -55,12 +55,14 @@ def theory_m(process: Process, agent: Rmax, *, horizon: int | None = None) -> di
 
     Examples
     --------
+    T1 by hand: epsilon_P = .62·.8·.2/5 = .01984, and 2 ln(4·32·2/.2)/epsilon_P^2 = 36353.
+
     >>> from rfos.games import matching_pennies
     >>> from rfos.metagames import WindowMetaGame
     >>> from rfos.opponents import WindowQLearner
     >>> meta_game = WindowMetaGame(matching_pennies(), WindowQLearner(), window=2, discount=0.8)
     >>> theory_m(meta_game, Rmax(epsilon=0.8, delta=0.2))
-    {'paper': 1005, 'T1': 36357, 'T1+': 30602}
+    {'paper': 1005, 'T1': 36353, 'T1+': 30506}
     """
     sizes = _sizes(process)
     at = {**sizes, "epsilon": agent.epsilon, "delta": agent.delta}

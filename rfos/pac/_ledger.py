@@ -21,7 +21,7 @@ from rfos._memory import require_memory
 from rfos.mdp import TabularMDP
 from rfos.metagames import WindowMetaGame
 from rfos.pac._covering import covering
-from rfos.planning import SMALLEST, UNIT_ROUNDOFF, Change, _Certifier, evaluate_policy, solve
+from rfos.planning import SMALLEST, UNIT_ROUNDOFF, Change, Solution, _Certifier, evaluate_policy, solve
 from rfos.policy_metagames import PolicyMetaGame
 from rfos.randomness import Seed
 from rfos.rmax import Agent, Moment, PaperRmax, Trace, run
@@ -263,14 +263,19 @@ class _Continuing(_Account):
 
     def final_loss(self, play: NDArray[Any]) -> tuple[float, float]:
         """Return both ends of the largest loss of what is played."""
-        found = evaluate_policy(self.mdp, play, tol=FINE * self.epsilon)
-        return _loss(self.best.lower, self.best.upper, found.lower, found.upper)
+        return largest_loss(self.mdp, self.best, play, FINE * self.epsilon)
 
 
 def _loss(best_low: Float, best_high: Float, low: Float, high: Float) -> tuple[float, float]:
     """Return both ends of max (V* - V), rounded outwards."""
     least, most = float((best_low - high).max()), float((best_high - low).max())
     return max(0.0, math.nextafter(least, -math.inf)), max(0.0, math.nextafter(most, math.inf))
+
+
+def largest_loss(mdp: TabularMDP, best: Solution, play: NDArray[Any], tol: float) -> tuple[float, float]:
+    """Return both ends of the largest V*(s) - V^pi(s) of a policy, `best` being the solution of the MDP."""
+    found = evaluate_policy(mdp, play, tol=tol)
+    return _loss(best.lower, best.upper, found.lower, found.upper)
 
 
 class _Episodic(_Account):

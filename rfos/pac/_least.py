@@ -1,0 +1,358 @@
+"""How many visits of a pair are enough: the least m at which R-max ends well, found by runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import betaln
+
+from rfos._threads import processors
+from rfos.mdp import TabularMDP
+from rfos.metagames import CONTINUING, WindowMetaGame
+from rfos.pac._covering import theory_m
+from rfos.pac._ledger import FINE, largest_loss
+from rfos.planning import solve
+from rfos.policy_metagames import PolicyMetaGame
+from rfos.randomness import Seed, seed_sequence
+from rfos.rmax import Moment, Rmax, run
+
+Int = NDArray[np.int64]
+Verdict = Literal["sufficient", "insufficient", "undecided"]
+
+PATIENCE = 100
+"""Steps after which a run is cut off, in units of (steps per episode) * (rows of counts) * (m + 20)."""
+
+ASSUMPTION = "the chance that a run ends well does not fall as m grows"
+
+
+class SequentialTest:
+    """Whether a coin shows 1 with probability p >= p0, by tosses until that is clear at a stated error rate.
+
+    The likelihood of the tosses, mixed over p by half a point at p = 1 and half a Beta(1/2, 1/2), over their likelihood
+    at any one p is a martingale with mean 1 where that p is the true one. So the p at which the ratio ever reaches
+    1/error include the true one with probability `error` at most, however many tosses are looked at (Ville 1939;
+    Robbins 1970). They lie on both sides of the share of ones: where p0 is among them the test ends.
+
+    Parameters
+    ----------
+    least : float
+        p0, in (0, 1).
+    error : float
+        Chance that it ever ends with the wrong answer, in (0, 1).
+
+    Examples
+    --------
+    Ten ones in a row make p < 1/2 unlikely: (1/2)/2^-10 = 512, and more with the other half of the mixture.
+
+    >>> test = SequentialTest(0.5, 1 / 512)
+    >>> [test.toss(True) for _ in range(10)][-2:]
+    ['undecided', 'sufficient']
+    """
+
+    def __init__(self, least: float, error: float) -> None:
+        self.least, self.error = least, error
+        self.ones = self.tosses = 0
+
+    def toss(self, one: bool) -> Verdict:
+        """Take one more toss into account and return the verdict."""
+        self.ones += bool(one)
+        self.tosses += 1
+        zeros = self.tosses - self.ones
+        mixed = float(betaln(self.ones + 0.5, zeros + 0.5) - betaln(0.5, 0.5))
+        mixed = math.log(0.5) + (float(np.logaddexp(mixed, 0.0)) if zeros == 0 else mixed)
+        fixed = self.ones * math.log(self.least) + zeros * math.log1p(-self.least)
+        if mixed - fixed < -math.log(self.error):
+            return "undecided"
+        return "sufficient" if self.ones >= self.least * self.tosses else "insufficient"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What runs at one m showed.
+
+    Attributes
+    ----------
+    m : int
+    runs, successes : int
+        Successes ended with a policy that is epsilon-optimal from every state.
+    cut : int
+        Runs that were cut off before their policy was final; they are judged by the one that they had.
+    unknown : int
+        Runs of which the final policy leaves pairs unknown for ever.
+    verdict : {"sufficient", "insufficient", "undecided"}
+    """
+
+    m: int
+    runs: int
+    successes: int
+    cut: int
+    unknown: int
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class LeastM:
+    """Where the least sufficient m lies.
+
+    Attributes
+    ----------
+    epsilon, delta : float
+    error : float
+        Chance that the interval is wrong, at most, where `assumption` holds.
+    interval : tuple
+        Smallest and largest value that the least sufficient m may have; the latter None where no m up to the largest
+        tried was found sufficient.
+    assumption : str
+        What makes an interval of separate comparisons.
+    comparisons : tuple of Comparison
+        In the order in which they were made.
+    theory : dict of str to int
+        The m that the paper's schedule, T1 (X4 with restarts) and T1+ ask for.
+    """
+
+    epsilon: float
+    delta: float
+    error: float
+    interval: tuple[int, int | None]
+    assumption: str
+    comparisons: tuple[Comparison, ...]
+    theory: dict[str, int]
+
+    @property
+    def runs(self) -> int:
+        """Runs in all."""
+        return sum(comparison.runs for comparison in self.comparisons)
+
+    @property
+    def cut(self) -> int:
+        """Runs that were cut off."""
+        return sum(comparison.cut for comparison in self.comparisons)
+
+    def row(self) -> dict[str, Any]:
+        """Return the result as a dictionary of plain numbers and words."""
+        return {
+            "epsilon": self.epsilon,
+            "delta": self.delta,
+            "error": self.error,
+            "m_low": self.interval[0],
+            "m_high": self.interval[1],
+            "assumption": self.assumption,
+            "runs": self.runs,
+            "cut": self.cut,
+            "comparisons": len(self.comparisons),
+            **{f"m_{name}": m for name, m in self.theory.items()},
+        }
+
+
+class _UntilFinal:
+    """Ends a run when its policy can change no more: no unknown pair can be reached under it."""
+
+    meter = None
+
+    def __init__(self, mdp: TabularMDP, horizon: int | None, starts: Int) -> None:
+        successor, probability, _ = mdp.storage.branches(mdp.rewards)
+        self.successor = np.where(probability > 0, successor, -1)
+        self.shape = mdp.n_states, mdp.n_actions
+        self.horizon, self.starts = horizon, starts
+        self.final = False
+        self.unknown = True
+
+    def told(self, moment: Moment) -> bool:
+        """Return whether the policy is final."""
+        n_states, n_actions = self.shape
+        self.unknown = bool(moment.unknown.any())
+        if not self.unknown:
+            self.final = True
+            return True
+        unknown = moment.unknown.reshape(n_states, -1)
+        here = np.arange(n_states)
+        stops = unknown[here, moment.play] if unknown.shape[1] == n_actions else unknown[:, 0]
+        following = self.successor[here * n_actions + moment.play]
+        reached = np.zeros(n_states, np.bool_)
+        reached[moment.state] = True
+        if self.horizon is not None:
+            reached[self.starts] = True
+        # Within an episode the last step is taken in a state at most horizon - 1 steps from its start.
+        for _ in range(n_states if self.horizon is None else self.horizon):
+            if stops[reached].any():
+                return False
+            onward = following[reached]
+            fresh = np.zeros(n_states, np.bool_)
+            fresh[onward[onward >= 0]] = True
+            if not (fresh & ~reached).any():
+                break
+            reached |= fresh
+        self.final = True
+        return True
+
+
+def _check(epsilon: float, delta: float, error: float, resolution: float) -> None:
+    if not 0 < epsilon < math.inf:
+        raise ValueError(f"epsilon is {epsilon!r}: give a positive accuracy in units of value")
+    for name, value in (("delta", delta), ("error", error)):
+        if not 0 < value < 1:
+            raise ValueError(f"{name} is {value!r}: give a probability between 0 and 1")
+    if not resolution > 0:
+        raise ValueError(f"resolution is {resolution!r}: give a positive relative width")
+
+
+def least_sufficient_m(
+    process: WindowMetaGame | PolicyMetaGame | TabularMDP,
+    epsilon: float,
+    delta: float = 0.05,
+    *,
+    error: float = 0.01,
+    resolution: float = 0.1,
+    horizon: int | None = None,
+    starts: ArrayLike | None = None,
+    pooled: bool = False,
+    largest: int | None = None,
+    max_runs: int = 2000,
+    max_steps: int | None = None,
+    jobs: int | None = None,
+    rng: Seed = 0,
+) -> LeastM:
+    """Find the smallest m at which R-max ends with an epsilon-optimal policy in at least 1 - delta of its runs.
+
+    A run ends when its greedy policy is final: no pair that is still unknown can be reached under it. It is a success
+    where that policy is epsilon-optimal from every state. Without restarts a policy may be final and leave pairs
+    unknown in states that it never meets; then no m need be sufficient, and the result says how many runs ended so.
+    With restarts in every state all pairs become known, and what is learned does not depend on the steps per episode.
+
+    Each m is judged by a sequential test (`SequentialTest`), the i-th of them with error rate error / (i (i + 1)); m is
+    doubled until it is sufficient, then the gaps are halved.
+
+    Parameters
+    ----------
+    process : WindowMetaGame, PolicyMetaGame or TabularMDP
+        An MDP: without hidden learners.
+    epsilon, delta : float
+        Accuracy in units of value, and the share of runs that may fail.
+    error : float
+        Chance that the interval is wrong, in (0, 1).
+    resolution : float
+        The search ends where the gaps between comparisons are at most this share of m.
+    horizon, starts, pooled
+        As for `rfos.rmax.run` and `rfos.rmax.Rmax`.
+    largest : int, optional
+        Largest m that is tried; default the theory's.
+    max_runs : int
+        Runs at one m after which it is left undecided.
+    max_steps : int, optional
+        Steps after which a run is cut off and judged by the policy it has; default 100 (m + 20) times the number of
+        rows of counts, times the steps per episode.
+    jobs : int, optional
+        Threads; default one per processor. The result does not depend on it.
+    rng : int, SeedSequence or Generator, optional
+        Run i at m has the stream of the key (m, i).
+
+    Returns
+    -------
+    LeastM
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range, or the opponent's state is hidden.
+
+    Examples
+    --------
+    Where every pair has one successor one visit is enough:
+
+    >>> found = least_sufficient_m(TabularMDP([[0, 1], [1, 0]], [[0.0, 0.0], [1.0, 0.0]], 0.5), 0.1, horizon=3)
+    >>> found.interval, found.theory["T1"]
+    ((1, 1), 1)
+    """
+    _check(epsilon, delta, error, resolution)
+    if isinstance(process, WindowMetaGame):
+        horizon = process.horizon if horizon is None else horizon
+    mdp = process if isinstance(process, TabularMDP) else process.to_mdp()
+    played = mdp if isinstance(process, PolicyMetaGame) else process
+    theory = theory_m(played, Rmax(epsilon=epsilon, delta=delta, pooled=pooled), horizon=horizon)
+    largest = theory["T1"] if largest is None else largest
+    best = solve(mdp, tol=FINE * epsilon)
+    first = np.arange(mdp.n_states) if starts is None else np.array(starts, np.int64, ndmin=1)
+    rows = mdp.n_states * (1 if pooled else mdp.n_actions)
+    root = seed_sequence(rng)
+    judged: dict[bytes, bool] = {}
+
+    def play(m: int, i: int) -> tuple[bool, bool, bool]:
+        """Return whether run i ended well, was cut off, and leaves pairs unknown."""
+        longest = PATIENCE * (horizon or 1) * rows * (m + 20) if max_steps is None else max_steps
+        watcher = _UntilFinal(mdp, horizon, first)
+        agent = Rmax(m=m, epsilon=epsilon, delta=delta, pooled=pooled)
+        options: dict[str, Any] = {"horizon": horizon, "starts": starts, "bins": 1, "watcher": watcher}
+        stream = seed_sequence(root, (m, i))
+        policy = run(played, agent, steps=min(longest, CONTINUING - 1), rng=stream, **options).policy
+        key = policy.tobytes()
+        if key not in judged:
+            judged[key] = largest_loss(mdp, best, policy, FINE * epsilon)[1] <= epsilon
+        return judged[key], not watcher.final, watcher.final and watcher.unknown
+
+    comparisons: list[Comparison] = []
+    with ThreadPoolExecutor(jobs or processors()) as pool:
+
+        def compare(m: int) -> Verdict:
+            number = len(comparisons) + 1
+            test = SequentialTest(1 - delta, error / (number * (number + 1)))
+            verdict: Verdict = "undecided"
+            cut = unknown = 0
+            for ended_well, was_cut, left in _in_order(pool, play, m, max_runs, 4 * (jobs or processors())):
+                cut += was_cut
+                unknown += left
+                verdict = test.toss(ended_well)
+                if verdict != "undecided":
+                    break
+            comparisons.append(Comparison(m, test.tosses, test.ones, cut, unknown, verdict))
+            return verdict
+
+        interval = _search(compare, largest, resolution)
+    return LeastM(float(epsilon), float(delta), float(error), interval, ASSUMPTION, tuple(comparisons), theory)
+
+
+def _in_order(pool: ThreadPoolExecutor, play: Any, m: int, max_runs: int, batch: int) -> Iterator[Any]:
+    """Yield the results of runs 0, 1, ... in order, a batch of them at a time in threads."""
+    for begin in range(0, max_runs, batch):
+        yield from pool.map(lambda i: play(m, i), range(begin, min(begin + batch, max_runs)))
+
+
+def _search(compare: Any, largest: int, resolution: float) -> tuple[int, int | None]:
+    """Return the smallest and the largest value that the least sufficient m may have."""
+    low, high = 0, None
+    undecided: set[int] = set()
+
+    def probe(m: int) -> None:
+        nonlocal low, high
+        verdict = compare(m)
+        if verdict == "sufficient":
+            high = m
+        elif verdict == "insufficient":
+            low = m
+        else:
+            undecided.add(m)
+        undecided.difference_update([u for u in undecided if u <= low or (high is not None and u >= high)])
+
+    m = 1
+    while high is None:
+        probe(m)
+        if m >= largest:
+            break
+        m = min(2 * m, largest)
+
+    def wide(below: int, above: int) -> bool:
+        return above - below > max(1, resolution * above)
+
+    while True:
+        above = min(undecided, default=high)
+        if above is not None and wide(low, above):
+            probe((low + above) // 2)
+        elif undecided and high is not None and wide(max(undecided), high):
+            probe((max(undecided) + high) // 2)
+        else:
+            return low + 1, high
