@@ -226,7 +226,9 @@ def least_sufficient_m(
     With restarts in every state all pairs become known, and what is learned does not depend on the steps per episode.
 
     Each m is judged by a sequential test (`SequentialTest`), the i-th of them with error rate error / (i (i + 1)); m is
-    doubled until it is sufficient, then the gaps are halved.
+    doubled until it is sufficient, then the gaps are halved. That separate verdicts make an interval rests on the
+    `assumption` of the result, which can fail: where ties between equal counts happen to fall right, one visit may be
+    right more often than three.
 
     Parameters
     ----------
