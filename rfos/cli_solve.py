@@ -11,24 +11,21 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rfos import games, plots
+from rfos import plots
 from rfos._files import atomic
 from rfos.discretisation import DiscretisationError, discretisation_error
 from rfos.grids import LevelGrid, SimplexGrid
 from rfos.learners import named_learner
 from rfos.planning import solve
-from rfos.policy_metagames import SECONDS_PER_PAIR, PolicyMetaGame
+from rfos.policy_metagames import SECONDS_PER_PAIR, PolicyMetaGame, even_grid, inner_game
 from rfos.shaping import Earned, earned, random_starts, roll_out, trajectory, yardsticks
-from rfos.stochastic_games import StochasticGame, iterated, one_shot
+from rfos.stochastic_games import StochasticGame
 
 LONGEST = 600.0
 """Seconds of evaluating pairs one by one above which a request is refused."""
 
 FROZEN = 0.05
 """Share of frozen moves above which a warning is due."""
-
-OUTER_LEVELS = (0.02, 0.98)
-"""Outermost levels for learners on logits, which never leave 0 and 1."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +67,6 @@ class Answer:
     seconds: float
 
 
-def inner_game(name: str, inner_discount: float) -> StochasticGame:
-    """Return the inner game of a name: iterated with memory one, or one-shot where the inner discount is 0."""
-    stage = games.standard_prisoners_dilemma() if name == "ipd" else games.named_game(name)
-    return one_shot(stage) if inner_discount == 0 else iterated(stage, inner_discount)
-
-
 def grid_of(game: StochasticGame, player: int, levels: str) -> LevelGrid | SimplexGrid:
     """Return the grid of a player: K levels, or the levels themselves separated by commas."""
     two = game.n_actions[player] == 2
@@ -90,11 +81,7 @@ def grid_of(game: StochasticGame, player: int, levels: str) -> LevelGrid | Simpl
     count = int(numbers[0])
     if count != numbers[0] or count < 2:
         raise ValueError(f"levels is {levels!r}: give a whole number of at least 2")
-    if game.n_states == 1 or not two:
-        return SimplexGrid(game.n_states, game.n_actions[player], count - 1)
-    # Few levels are those of M-FOS, evenly spaced but for the ends; many would collide with the ends.
-    inner = np.linspace(0, 1, count) if 1 / (count - 1) > 2 * OUTER_LEVELS[0] else np.linspace(*OUTER_LEVELS, count)
-    return LevelGrid(game.n_states, tuple(float(p) for p in np.clip(inner, *OUTER_LEVELS)))
+    return even_grid(game, player, count)
 
 
 def answer(request: Request, say: Callable[[str], None]) -> Answer:

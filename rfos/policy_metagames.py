@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 
 from rfos._memory import available_bytes, require_memory
 from rfos._threads import processors
-from rfos.grids import BarycentricGrid
+from rfos.games import named_game, standard_prisoners_dilemma
+from rfos.grids import BarycentricGrid, LevelGrid, SimplexGrid
 from rfos.learners import Learner
 from rfos.mdp import TabularMDP, check_discount
 from rfos.policy_tables import MAX_CELLS, Dynamics, OnTheFly, PolicyTable, fill, frozen_share, reward_bounds
-from rfos.stochastic_games import StochasticGame
+from rfos.stochastic_games import StochasticGame, iterated, one_shot
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -37,6 +38,37 @@ KERNEL_SECONDS_PER_PAIR = 2e-7
 
 LONGEST_SWEEP = 600.0
 """Seconds above which a sweep that evaluates all pairs on the fly is refused."""
+
+
+OUTER_LEVELS = (0.02, 0.98)
+"""Outermost levels for learners on logits, which never leave 0 and 1."""
+
+
+def inner_game(name: str, inner_discount: float) -> StochasticGame:
+    """Return the inner game of a name: iterated with memory one, or one-shot where the inner discount is 0.
+
+    Raises
+    ------
+    ValueError
+        If there is no such game ("ipd" is the iterated Prisoner's Dilemma of M-FOS).
+    """
+    stage = standard_prisoners_dilemma() if name == "ipd" else named_game(name)
+    return one_shot(stage) if inner_discount == 0 else iterated(stage, inner_discount)
+
+
+def even_grid(game: StochasticGame, player: int, count: int) -> LevelGrid | SimplexGrid:
+    """Return a player's grid of `count` evenly spaced levels per probability.
+
+    Examples
+    --------
+    >>> even_grid(inner_game("matching-pennies", 0.5), 1, 3).levels
+    (0.02, 0.5, 0.98)
+    """
+    if game.n_states == 1 or game.n_actions[player] != 2:
+        return SimplexGrid(game.n_states, game.n_actions[player], count - 1)
+    # Few levels are those of M-FOS, evenly spaced but for the ends; many would collide with the ends.
+    inner = np.linspace(0, 1, count) if 1 / (count - 1) > 2 * OUTER_LEVELS[0] else np.linspace(*OUTER_LEVELS, count)
+    return LevelGrid(game.n_states, tuple(float(p) for p in np.clip(inner, *OUTER_LEVELS)))
 
 
 @dataclass(frozen=True)
