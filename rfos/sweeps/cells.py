@@ -1,0 +1,321 @@
+"""A cell: one measurement at one point with one seed. Its name, its random stream, its size, and its result.
+
+A cell's *name* is its canonical JSON. Its random stream is SeedSequence(root, spawn_key = the eight words of the name's
+SHA-256), so a seed depends on what is measured and on nothing else: not on the version of the code, the worker,
+or the order. Its *key* in a store is the SHA-256 of the name and the code's fingerprint, so a result is found again
+only by the code that would compute it.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rfos import opponents
+from rfos.games import NormalFormGame, named_game, public_goods
+from rfos.learners import named_learner
+from rfos.metagames import WindowMetaGame
+from rfos.pac import convergence
+from rfos.policy_metagames import PolicyMetaGame, even_grid, inner_game
+from rfos.rmax import Agent, PaperRmax, Process, Rmax, derived_m, run
+
+BINS = 50
+"""Bins of a learning curve, fewer where the run is shorter."""
+
+FINAL_SHARE = 0.25
+"""Share of the bins, at the end of a run, that sets its final reward."""
+
+LONGEST_RUN = 10**11
+"""Most steps of one run: about half an hour."""
+
+OPPONENTS: Mapping[str, Callable[[], opponents.QLearner | opponents.WindowOpponent]] = MappingProxyType(
+    {
+        "q-learner": opponents.QLearner,
+        "window-q-learner": opponents.WindowQLearner,
+        "window-best-response": opponents.WindowBestResponse,
+        "tit-for-tat": opponents.tit_for_tat,
+        "win-stay-lose-shift": opponents.win_stay_lose_shift,
+        "grim": opponents.grim,
+    }
+)
+"""Opponents of window meta-games; the first has a hidden state, the others make exact MDPs."""
+
+AGENTS: Mapping[str, Callable[[int | None, float, float], Agent]] = MappingProxyType(
+    {
+        "rmax": lambda m, epsilon, delta: Rmax(m, epsilon, delta),
+        "rmax-episode": lambda m, epsilon, delta: Rmax(m, epsilon, delta, planning="episode"),
+        "rmax-pooled": lambda m, epsilon, delta: Rmax(m, epsilon, delta, pooled=True),
+        "paper": lambda m, epsilon, delta: PaperRmax(epsilon, delta, m=m),
+    }
+)
+"""Agents by name, given m (None: derived), epsilon and delta."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One measurement at one point with one seed; what does not apply is None.
+
+    Attributes
+    ----------
+    measure : str
+        One of `MEASURES`.
+    game : str
+        With a window a named game, or "public-goods-N" for N players, scaled to rewards in [0, 1]; with levels a named
+        game as it is, or "ipd".
+    opponent : str
+        One of `OPPONENTS` with a window, of `rfos.learners.NAMED_LEARNERS` with levels.
+    agent : str
+        One of `AGENTS`.
+    epsilon, delta, discount : float
+        Accuracy in units of value, failure probability, meta discount.
+    root, seed : int
+        Root of the sweep's random streams, number of the repetition.
+    window : int or None
+        Joint actions remembered: Case II.
+    levels : int or None
+        Levels per probability of each policy: Case I, rounded barycentrically.
+    inner_discount : float or None
+        Of the inner game, with levels; 0 is one-shot.
+    horizon : int or None
+        Steps per episode; None: no restarts.
+    m : int or None
+        Visits that make a pair known; None: derived from epsilon and delta.
+    steps, budget : int or None
+        Length of the run, in steps or in multiples of m times the rows that are counted.
+
+    Examples
+    --------
+    >>> cell = Cell(measure="run", game="matching-pennies", opponent="window-q-learner", agent="rmax", epsilon=0.8,
+    ...             delta=0.2, discount=0.8, root=0, seed=1, window=2, steps=1000)
+    >>> cell.name
+    '{"agent":"rmax","delta":0.2,"discount":0.8,...,"steps":1000,"window":2}'
+    >>> len(cell.words), len(cell.key("version"))
+    (8, 64)
+    """
+
+    measure: str
+    game: str
+    opponent: str
+    agent: str
+    epsilon: float
+    delta: float
+    discount: float
+    root: int
+    seed: int
+    window: int | None = None
+    levels: int | None = None
+    inner_discount: float | None = None
+    horizon: int | None = None
+    m: int | None = None
+    steps: int | None = None
+    budget: int | None = None
+
+    @functools.cached_property
+    def name(self) -> str:
+        """The cell's canonical JSON: what applies, in alphabetic order."""
+        return canonical({key: value for key, value in asdict(self).items() if value is not None}).decode()
+
+    @functools.cached_property
+    def point(self) -> Cell:
+        """The first repetition: what does not depend on the seed is computed for it once."""
+        return self if self.seed == 0 else replace(self, seed=0)
+
+    @property
+    def words(self) -> tuple[int, ...]:
+        """Eight 32-bit words, the SHA-256 of the name: the spawn key of the cell's random stream."""
+        return tuple(int(word) for word in np.frombuffer(hashlib.sha256(self.name.encode()).digest(), ">u4"))
+
+    def key(self, code: str) -> str:
+        """Return the cell's key in a store of results of a version of the code: 64 hexadecimal digits."""
+        return hashlib.sha256(f"{self.name}\n{code}".encode()).hexdigest()
+
+
+class Outcome(NamedTuple):
+    """What came of a cell: a result (canonical JSON), or the error that ended it; and the seconds that it took."""
+
+    cell: Cell
+    result: bytes | None
+    error: str | None
+    seconds: float
+
+
+def canonical(value: Any) -> bytes:
+    """Return a value as JSON in the one form that the same value always takes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def game_of(name: str) -> NormalFormGame:
+    """Return the game of a name, scaled to rewards in [0, 1] so that epsilon means the same in all games.
+
+    Examples
+    --------
+    >>> game_of("public-goods-4").n_actions
+    (2, 2, 2, 2)
+    """
+    family, _, players = name.rpartition("-")
+    if family == "public-goods" and players.isascii() and players.isdigit():
+        return public_goods(int(players)).scaled()
+    return named_game(name).scaled()
+
+
+# Cells of one process follow each other, so that one is enough; more would have to be counted as memory.
+@functools.lru_cache(maxsize=1)
+def _meta_game(
+    game: str,
+    opponent: str,
+    window: int | None,
+    levels: int | None,
+    inner_discount: float | None,
+    discount: float,
+    horizon: int | None,
+) -> WindowMetaGame | PolicyMetaGame:
+    if window is not None:
+        return WindowMetaGame(game_of(game), OPPONENTS[opponent](), window, discount, horizon)
+    assert levels is not None
+    inner = inner_game(game, inner_discount or 0.0)
+    learners = [named_learner(opponent)] * (inner.n_players - 1)
+    return PolicyMetaGame(inner, learners, [even_grid(inner, i, levels) for i in range(inner.n_players)], discount)
+
+
+def meta_game(cell: Cell) -> WindowMetaGame | PolicyMetaGame:
+    """Return the meta-game of a cell; nothing large is allocated.
+
+    Raises
+    ------
+    ValueError
+        If a part is out of range or unknown; the message names it.
+    """
+    chosen = (cell.game, cell.opponent, cell.window, cell.levels, cell.inner_discount, cell.discount, cell.horizon)
+    return _meta_game(*chosen)
+
+
+@functools.lru_cache(maxsize=1)
+def _as_mdp(game: PolicyMetaGame) -> Process:
+    return game.to_mdp()
+
+
+def process(cell: Cell) -> Process:
+    """Return what the agent of a cell plays in: the window meta-game itself, or the MDP of the policy meta-game."""
+    game = meta_game(cell)
+    return game if isinstance(game, WindowMetaGame) else _as_mdp(game)
+
+
+def agent(cell: Cell) -> Agent:
+    """Return the agent of a cell."""
+    return AGENTS[cell.agent](cell.m, cell.epsilon, cell.delta)
+
+
+def rows(cell: Cell) -> int:
+    """Return how many counts the agent keeps: meta-states where it pools them over actions, else pairs."""
+    game = meta_game(cell)
+    return game.n_states * (1 if cell.agent == "rmax-pooled" else game.n_actions)
+
+
+def run_length(cell: Cell) -> int:
+    """Return the steps of a cell's run, whole episodes where there are any."""
+    return _run_length(cell.point)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _run_length(cell: Cell) -> int:
+    if cell.steps is not None:
+        steps = cell.steps
+    else:
+        assert cell.budget is not None
+        steps = cell.budget * derived_m(process(cell), agent(cell), horizon=cell.horizon) * rows(cell)
+    return steps if cell.horizon is None else -(-steps // cell.horizon) * cell.horizon
+
+
+def peak_bytes(cell: Cell) -> int:
+    """Return an upper estimate of all arrays of a cell at their largest, in Python integers; allocates nothing."""
+    return _peak_bytes(cell.point)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _peak_bytes(cell: Cell) -> int:
+    game = meta_game(cell)
+    pairs = game.n_states * game.n_actions
+    # The world twice while it is built, the counts, the opponents' play three times, values and policies.
+    window = pairs * game.branching * (48 + 8) + pairs * 40 + game.n_states * (game.branching * 24 + 40)
+    table = 0 if isinstance(game, WindowMetaGame) else game.size_estimate().table_bytes
+    stages = (cell.horizon or 1) if cell.agent == "rmax-episode" else 1
+    return window + table + stages * game.n_states * 8
+
+
+def _measure_run(cell: Cell) -> dict[str, Any]:
+    """Return the learning curve's summary, when all pairs were known, and the final reward."""
+    played = process(cell)
+    length = run_length(cell)
+    episodes = None if cell.horizon is None else length // cell.horizon
+    trace = run(
+        played,
+        agent(cell),
+        steps=length if episodes is None else None,
+        episodes=episodes,
+        horizon=cell.horizon,
+        bins=min(BINS, episodes or length),
+        rng=np.random.SeedSequence(cell.root, spawn_key=cell.words),
+    )
+    bins = len(trace.bin_end)
+    converged = convergence(trace.bin_end, trace.mean_reward, average=min(5, bins), final=FINAL_SHARE)
+    final = trace.mean_reward[-max(1, round(FINAL_SHARE * bins)) :]
+    return {
+        **_point(played),
+        "theorem": trace.coverage.theorem,
+        "m": trace.m,
+        "steps": trace.n_steps,
+        "steps_all_known": trace.all_known_at,
+        "episodes_all_known": _episodes(trace.all_known_at, cell.horizon),
+        "steps_converged": converged,
+        "final_reward": float(final.mean()),
+        "plans": trace.plans,
+        "curve": {
+            "steps": trace.bin_end.tolist(),
+            "reward": trace.mean_reward.tolist(),
+            "known": trace.known.tolist(),
+        },
+    }
+
+
+def _episodes(steps: int | None, horizon: int | None) -> int | None:
+    return None if steps is None or horizon is None else -(-steps // horizon)
+
+
+def _point(played: Process) -> dict[str, Any]:
+    """Return the sizes that the bounds speak of; the range of rewards is an exact fraction, as text."""
+    low, high = played.reward_range
+    return {
+        "n_states": played.n_states,
+        "n_actions": played.n_actions,
+        "branching": played.branching,
+        "r_max": str(Fraction(repr(high)) - Fraction(repr(low))),
+    }
+
+
+MEASURES: Mapping[str, Callable[[Cell], dict[str, Any]]] = MappingProxyType({"run": _measure_run})
+"""What can be measured in a cell; each returns plain JSON values without NaN."""
+
+
+def measure(cell: Cell) -> Outcome:
+    """Measure a cell; an error becomes part of the outcome, in one line."""
+    began = time.perf_counter()
+    try:
+        result = canonical(MEASURES[cell.measure](cell))
+    except Exception as error:
+        line = f"{type(error).__name__}: {error}".replace("\n", " ")
+        return Outcome(cell, None, line, time.perf_counter() - began)
+    return Outcome(cell, result, None, time.perf_counter() - began)
+
+
+def measure_all(cells: tuple[Cell, ...]) -> list[Outcome]:
+    """Measure several cells, one after the other: what a worker is sent."""
+    return [measure(cell) for cell in cells]

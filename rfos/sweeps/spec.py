@@ -1,0 +1,255 @@
+"""What a sweep is asked for: a TOML file of grids, checked as a whole before anything runs."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import math
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rfos.metagames import WindowMetaGame
+from rfos.sweeps.cells import AGENTS, LONGEST_RUN, MEASURES, OPPONENTS, Cell, agent, meta_game, process, run_length
+
+MOST_CELLS = 1_000_000
+"""Largest number of cells of a sweep."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A sweep: its title and its cells, each once.
+
+    Attributes
+    ----------
+    title : str
+    cells : tuple of Cell
+        In the order of the grids, the last variable fastest.
+    """
+
+    title: str
+    cells: tuple[Cell, ...]
+
+
+def _show(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _whole(low: int) -> Callable[[str, object], int]:
+    def check(name: str, value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value < low:
+            raise ValueError(f"{name} is {_show(value)}: give a whole number of at least {low}")
+        return value
+
+    return check
+
+
+def _number(low: float, high: float, closed: bool = False) -> Callable[[str, object], float]:
+    def check(name: str, value: object) -> float:
+        good = not isinstance(value, bool) and isinstance(value, int | float)
+        if not good or not (low < float(value) < high or (closed and value == low)):  # type: ignore[arg-type]
+            ends = f"{'from' if closed else 'above'} {low:g}" + ("" if math.isinf(high) else f" and below {high:g}")
+            raise ValueError(f"{name} is {_show(value)}: give a number {ends}")
+        return float(value)  # type: ignore[arg-type]
+
+    return check
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{name} is {_show(value)}: give a text in quotes")
+    return value
+
+
+def _one_of(names: Mapping[str, object]) -> Callable[[str, object], str]:
+    def check(name: str, value: object) -> str:
+        if _text(name, value) not in names:
+            raise ValueError(f"{name} is {_show(value)}: choose among {', '.join(names)}")
+        return str(value)
+
+    return check
+
+
+VARIABLES: Mapping[str, Callable[[str, object], object]] = {
+    "measure": _one_of(MEASURES),
+    "game": _text,
+    "opponent": _text,
+    "window": _whole(1),
+    "levels": _whole(2),
+    "inner_discount": _number(0, 1, closed=True),
+    "agent": _one_of(AGENTS),
+    "epsilon": _number(0, math.inf),
+    "delta": _number(0, 1),
+    "discount": _number(0, 1, closed=True),
+    "horizon": _whole(1),
+    "m": _whole(1),
+    "steps": _whole(1),
+    "budget": _whole(1),
+}
+"""The variables of a grid with their checks; each is a list in the file."""
+
+REQUIRED = ("measure", "game", "opponent", "agent", "epsilon", "delta", "discount")
+
+
+def read_spec(path: Path) -> Spec:
+    """Read and check a spec.
+
+    Parameters
+    ----------
+    path : Path
+        A TOML file: ``title``, ``seed`` (root of all random streams), and one or more ``[[grid]]``. A grid has a list
+        for each of measure, game, opponent, agent, epsilon, delta and discount; for window (Case II) or levels and
+        inner_discount (Case I); for the length of the runs, steps or budget (multiples of m times the rows counted);
+        optionally for horizon and m; and the number of repetitions, seeds. The sweep is the union of all products.
+
+    Raises
+    ------
+    ValueError
+        If anything in it is unknown, missing, out of range or too large: one sentence with the value and the mend.
+    OSError
+        If the file cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise OSError(f"cannot read the spec {path}: {reason}") from error
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: it is no text in UTF-8: give a TOML file") from None
+    return parse_spec(text, str(path))
+
+
+def parse_spec(text: str, source: str = "spec") -> Spec:
+    """Check the text of a spec; `source` begins the error messages.
+
+    Examples
+    --------
+    >>> spec = parse_spec('''
+    ... title = "two windows"
+    ... seed = 0
+    ... [[grid]]
+    ... measure = ["run"]
+    ... game = ["matching-pennies"]
+    ... opponent = ["window-q-learner"]
+    ... window = [1, 2]
+    ... agent = ["rmax"]
+    ... epsilon = [0.8]
+    ... delta = [0.2]
+    ... discount = [0.8]
+    ... steps = [1000]
+    ... seeds = 3
+    ... ''')
+    >>> len(spec.cells), spec.cells[-1].window, spec.cells[-1].seed
+    (6, 2, 2)
+    """
+    try:
+        given = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{source} is no TOML file: {error}") from None
+    try:
+        return _spec(given)
+    except (ValueError, MemoryError) as error:
+        raise type(error)(f"{source}: {error}") from None
+
+
+def _spec(given: dict[str, Any]) -> Spec:
+    _known(given, ("title", "seed", "grid"), "")
+    _present(given, ("title", "seed", "grid"), "the spec")
+    title = _text("title", given["title"])
+    root = _whole(0)("seed", given["seed"])
+    grids = given["grid"]
+    if not isinstance(grids, list) or not grids or not all(isinstance(grid, dict) for grid in grids):
+        raise ValueError("grid is no list of tables: begin each grid with [[grid]]")
+    cells: dict[Cell, None] = {}
+    for number, grid in enumerate(grids, start=1):
+        where = f"grid {number}: " if len(grids) > 1 else ""
+        try:
+            cells.update(dict.fromkeys(_cells(grid, root, MOST_CELLS - len(cells))))
+        except (ValueError, MemoryError) as error:
+            raise type(error)(f"{where}{error}") from None
+    return Spec(title, tuple(cells))
+
+
+def _known(given: Mapping[str, object], names: tuple[str, ...], what: str) -> None:
+    for name in given:
+        if name not in names:
+            close = difflib.get_close_matches(name, names, 1)
+            hint = f"did you mean {close[0]}?" if close else f"choose among {', '.join(names)}"
+            raise ValueError(f"unknown key {name!r}{what}: {hint}")
+
+
+def _present(given: Mapping[str, object], names: tuple[str, ...], where: str) -> None:
+    missing = [name for name in names if name not in given]
+    if missing:
+        raise ValueError(f"{where} has no {', '.join(missing)}: add it")
+
+
+def _cells(grid: dict[str, Any], root: int, room: int) -> list[Cell]:
+    """Return the cells of one grid, every distinct point checked."""
+    _known(grid, (*VARIABLES, "seeds"), " in a grid")
+    _present(grid, (*REQUIRED, "seeds"), "a grid")
+    for one, other, what in (("window", "levels", "the meta-state"), ("steps", "budget", "the length of the runs")):
+        if (one in grid) == (other in grid):
+            raise ValueError(f"give {what} once, as {one} or as {other}")
+    if ("inner_discount" in grid) != ("levels" in grid):
+        raise ValueError("inner_discount belongs to levels: give both, or a window alone (0 is a one-shot game)")
+    seeds = _whole(1)("seeds", grid["seeds"])
+    lists: dict[str, list[Any]] = {}
+    for name, check in VARIABLES.items():
+        if name not in grid:
+            continue
+        values = grid[name]
+        if not isinstance(values, list):
+            raise ValueError(f"{name} is {_show(values)}: give a list, such as {name} = [{_toml(values)}]")
+        if not values:
+            raise ValueError(f"{name} is an empty list: give at least one value")
+        lists[name] = [check(name, value) for value in values]
+        twice = [value for i, value in enumerate(lists[name]) if value in lists[name][:i]]
+        if twice:
+            raise ValueError(f"{name} has {_show(twice[0])} twice: give each value once")
+    count = math.prod(len(values) for values in lists.values()) * seeds
+    if count > room:
+        raise ValueError(f"the sweep has more than {MOST_CELLS:,} cells ({count:,} in a grid): give fewer values")
+    cells = []
+    for values in itertools.product(*lists.values()):
+        point = dict(zip(lists, values, strict=True))
+        first = Cell(**point, root=root, seed=0)
+        _check_point(first)
+        cells += [first, *(Cell(**point, root=root, seed=seed) for seed in range(1, seeds))]
+    return cells
+
+
+def _toml(value: object) -> str:
+    return f'"{value}"' if isinstance(value, str) else str(value).lower()
+
+
+def _check_point(cell: Cell) -> None:
+    """Raise ValueError or MemoryError unless a cell can run; builds nothing but the table of a policy meta-game."""
+    if cell.window is not None and cell.opponent not in OPPONENTS:
+        raise ValueError(f"opponent is {cell.opponent!r}: choose among {', '.join(OPPONENTS)} with a window")
+    game = meta_game(cell)
+    if isinstance(game, WindowMetaGame):
+        if game.is_markov:
+            WindowMetaGame(game.game, game.opponent, 1, 0.0).opponents_play  # noqa: B018  fits the game, or says why not
+    else:
+        game.require_fit()
+    agent(cell)
+    if cell.agent == "rmax-episode" and cell.horizon is None:
+        raise ValueError("agent rmax-episode plans for the episode: give horizon, the steps per episode")
+    if cell.agent == "rmax-pooled" and cell.window is None:
+        raise ValueError("agent rmax-pooled counts per window: give window instead of levels")
+    process(cell)
+    length = run_length(cell)
+    if length > LONGEST_RUN:
+        raise ValueError(
+            f"a run of {cell.game} with {_point(cell)} has 10^{math.log10(length):.1f} steps, above the limit of "
+            f"{LONGEST_RUN:.0e}: give a smaller m, budget or steps, or a larger epsilon"
+        )
+
+
+def _point(cell: Cell) -> str:
+    where = f"window {cell.window}" if cell.window is not None else f"{cell.levels} levels"
+    return f"{where}, epsilon {cell.epsilon:g} and discount {cell.discount:g}"
