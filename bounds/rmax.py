@@ -18,7 +18,7 @@ import sympy as sp
 
 from bounds._binomial import fewest_trials_of
 from bounds._evaluate import FewestTrials, closed_form
-from bounds._substitute import substitute
+from bounds._substitute import substitute, substituted
 from bounds.bound import Bound, Family, Kind
 from bounds.concentration import hoeffding_samples, transition_samples
 from bounds.symbols import (
@@ -396,6 +396,27 @@ def x4(softmax: bool = False) -> X4:
         upper=bound("episodes until all pairs are known, at most", upper, restarts, play),
         steps=bound("steps that are not epsilon-optimal", horizon * upper, restarts, play, "an exact MDP"),
     )
+
+
+def x4_scheduled(visits: Bound, softmax: bool = False) -> Bound:
+    """Return X4's steps with the m of a schedule, such as `t1().m`, for m: how they grow in what m depends on.
+
+    Parameters
+    ----------
+    visits : Bound
+        Visits that make a pair known.
+    softmax : bool
+        As in `x4`.
+
+    Examples
+    --------
+    The paper's schedule m = 1005 for window 2:
+
+    >>> x4_scheduled(paper_m()).evaluate(n_states=16, n_actions=2, horizon=10, epsilon=0.8, delta=0.2, discount=0.8)
+    339220
+    """
+    base = x4(softmax).steps
+    return substituted(base, {m: visits.expression}, name=f"{base.name}, m scheduled", label=f"X4, m of {visits.label}")
 
 
 def x4_upper(start_law: Sequence[Number], *, n_actions: int, m: int, delta: Number, softmax: bool = False) -> int:
