@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rfos import cli_bound, cli_verify
+from rfos import cli_bound, cli_sweep, cli_verify
 
 if TYPE_CHECKING:
     from rfos.reproduction import Estimate, Report, WindowResult
@@ -245,6 +245,8 @@ def solve(
 
 app.command("bound")(cli_bound.bound)
 app.command("verify")(cli_verify.verify)
+app.command("sweep")(cli_sweep.sweep)
+app.command("report")(cli_sweep.report)
 
 
 def main(arguments: list[str] | None = None) -> None:

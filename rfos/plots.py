@@ -20,6 +20,9 @@ Float = NDArray[np.float64]
 SHADES = ("#1b1b1b", "#2166ac", "#d6604d", "#7fbf7b", "#984ea3", "#999999")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
 
+LEGEND = 6
+"""Most lines that a legend names."""
+
 
 def learning_curves(
     bands: pd.DataFrame, yardsticks: Sequence[Yardstick] = (), official: pd.DataFrame | None = None
@@ -129,6 +132,74 @@ def episodes_against_states(results: Sequence[WindowResult]) -> Figure:
     axes.set_xlabel("meta-states |S|")
     axes.set_ylabel("meta-episodes")
     axes.legend(fontsize=8, loc="upper left", frameon=False)
+    _tidy(axes)
+    return figure
+
+
+def scaling(fits: pd.DataFrame, points: pd.DataFrame, variable: str, quantity: str) -> Figure:
+    """Draw what was measured against a variable on log axes, with the bound at the same points.
+
+    Parameters
+    ----------
+    fits : DataFrame
+        Lines of one quantity and variable (`sweeps.fits.all_fits`), indexed by their numbers.
+    points : DataFrame
+        The points of all fits.
+    variable, quantity : str
+        What the axes show.
+
+    Returns
+    -------
+    Figure
+    """
+    figure = Figure(figsize=(6.4, 4.6), layout="constrained")
+    axes = figure.subplots()
+    for i, (number, fit) in enumerate(fits.iterrows()):
+        line = points[points["fit"] == number].astype({"x": float})
+        shade = SHADES[i % len(SHADES)]
+        # More lines than fit into a legend are drawn, and told apart in the table.
+        label = f"{fit['held'] or 'measured'}: slope {fit['slope']:.2f}" if i < LEGEND else None
+        spread = [line["mean"] - line["lowest"], line["highest"] - line["mean"]]
+        axes.errorbar(line["x"], line["mean"], yerr=spread, fmt="o-", color=shade, capsize=3, markersize=4, label=label)
+        if line["log10_bound"].notna().any():
+            axes.plot(line["x"], 10.0 ** line["log10_bound"], ":", color=shade, linewidth=1.2)
+    if points[points["fit"].isin(fits.index)]["log10_bound"].notna().any():
+        axes.plot([], [], ":", color="0.3", label="the bound at the same points")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel(variable)
+    axes.set_ylabel(quantity)
+    axes.legend(fontsize=8, frameon=False, loc="best")
+    _tidy(axes)
+    return figure
+
+
+def sweep_curves(bands: pd.DataFrame) -> Figure:
+    """Draw mean reward per step against steps on a log axis, a line per point, with a band over the seeds.
+
+    Parameters
+    ----------
+    bands : DataFrame
+        Columns label, steps, mean, low, high (`sweeps.tables.curve_bands`). Of more points than fit into a legend,
+        some are drawn, spread evenly over them.
+
+    Returns
+    -------
+    Figure
+    """
+    figure = Figure(figsize=(7.2, 4.4), layout="constrained")
+    axes = figure.subplots()
+    labels = list(dict.fromkeys(bands["label"]))
+    shown = [labels[i] for i in np.unique(np.linspace(0, len(labels) - 1, LEGEND).round().astype(int))]
+    for i, label in enumerate(shown):
+        band = bands[bands["label"] == label]
+        shade, dash = SHADES[i % len(SHADES)], DASHES[i % len(DASHES)]
+        axes.fill_between(band["steps"], band["low"], band["high"], color=shade, alpha=0.2, linewidth=0)
+        axes.plot(band["steps"], band["mean"], color=shade, linestyle=dash, label=label or "all runs")
+    axes.set_xscale("log")
+    axes.set_xlabel("meta-steps")
+    axes.set_ylabel("shaper's mean reward per step")
+    axes.legend(fontsize=8, frameon=False, loc="best")
     _tidy(axes)
     return figure
 

@@ -92,6 +92,7 @@ def sweep(
     retry: bool = False,
     audit: bool = False,
     acknowledge: Callable[[Sequence[Outcome], int], None] | None = None,
+    fail: Callable[[str, str], None] | None = None,
 ) -> Summary:
     """Measure the cells of a spec that a store does not have.
 
@@ -108,6 +109,8 @@ def sweep(
         Measure one finished cell in a hundred (at least one) again, drawn at random, and compare.
     acknowledge : callable, optional
         Called with the outcomes that have just reached the disk, and how many are still to come; first with none.
+    fail : callable, optional
+        Called with the key and the error of each cell that fails.
 
     Returns
     -------
@@ -167,6 +170,9 @@ def sweep(
                     left -= len(outcomes)
                     if acknowledge is not None:
                         acknowledge(outcomes, left)
+                    for outcome in outcomes:
+                        if fail is not None and outcome.error is not None:
+                            fail(outcome.cell.key(code), outcome.error)
             mine = {cell.key(code) for cell in spec.cells}
             failed = tuple((key, error) for key, error in store.failures(code) if key in mine)
             others = {other: count for other, count in store.codes().items() if other != code}

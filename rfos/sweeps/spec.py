@@ -11,11 +11,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rfos._memory import require_memory
 from rfos.metagames import WindowMetaGame
-from rfos.sweeps.cells import AGENTS, LONGEST_RUN, MEASURES, OPPONENTS, Cell, agent, meta_game, process, run_length
+from rfos.policy_metagames import PolicyMetaGame
+from rfos.sweeps.cells import (
+    AGENTS,
+    LONGEST_RUN,
+    MEASURES,
+    OPPONENTS,
+    Cell,
+    agent,
+    meta_game,
+    peak_bytes,
+    process,
+    run_length,
+)
 
 MOST_CELLS = 1_000_000
 """Largest number of cells of a sweep."""
+
+LONGEST_TABLE = 60
+"""Seconds that the table of a policy meta-game may take: it is filled once to check a spec, and in each worker."""
 
 
 @dataclass(frozen=True)
@@ -231,12 +247,16 @@ def _check_point(cell: Cell) -> None:
     if cell.window is not None and cell.opponent not in OPPONENTS:
         raise ValueError(f"opponent is {cell.opponent!r}: choose among {', '.join(OPPONENTS)} with a window")
     game = meta_game(cell)
-    if isinstance(game, WindowMetaGame):
-        if game.is_markov:
-            WindowMetaGame(game.game, game.opponent, 1, 0.0).opponents_play  # noqa: B018  fits the game, or says why not
-    else:
-        game.require_fit()
+    if isinstance(game, WindowMetaGame) and game.is_markov:
+        WindowMetaGame(game.game, game.opponent, 1, 0.0).opponents_play  # noqa: B018  fits the game, or says why not
     agent(cell)
+    require_memory(peak_bytes(cell), f"{cell.game} with {_point(cell)}", "choose a smaller window or fewer levels")
+    if isinstance(game, PolicyMetaGame) and game.size_estimate().seconds > LONGEST_TABLE:
+        seconds = game.size_estimate().seconds
+        raise ValueError(
+            f"the table of {cell.game} with {_point(cell)} takes {seconds:,.0f} s, above the limit of {LONGEST_TABLE}: "
+            "choose fewer levels"
+        )
     if cell.agent == "rmax-episode" and cell.horizon is None:
         raise ValueError("agent rmax-episode plans for the episode: give horizon, the steps per episode")
     if cell.agent == "rmax-pooled" and cell.window is None:

@@ -25,7 +25,7 @@ LAYERS = (
     {"pac", "shaping", "discretisation"},
     {"sweeps"},
     {"verification", "reproduction", "plots"},
-    {"cli", "cli_bound", "cli_solve", "cli_verify"},
+    {"cli", "cli_bound", "cli_solve", "cli_sweep", "cli_verify"},
     {"__main__"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -1,0 +1,266 @@
+"""`rfos sweep` and `rfos report`: measure a grid of cells once each, and show what a store holds."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rfos._options import table, whole
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from rfos.sweeps.cells import Outcome
+    from rfos.sweeps.executors import Executor
+    from rfos.sweeps.fits import Fits
+    from rfos.sweeps.page import Picture
+    from rfos.sweeps.store import Row, Store
+
+STORE = typer.Option(help="The store, a SQLite file.")
+AS_JSON = typer.Option("--json", help="Print one JSON object.")
+
+
+def sweep(
+    spec: Annotated[Path, typer.Argument(help="A TOML file of grids.")],
+    store: Annotated[Path, STORE],
+    jobs: Annotated[
+        int | None, typer.Option(parser=whole, metavar="N", help="Processes; default one per processor.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="A dask.distributed scheduler, instead of --jobs.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for a report at the end.", show_default=False)] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Measure cells again that have failed.")] = False,
+    audit: Annotated[bool, typer.Option("--audit", help="Measure 1 % of the finished cells again.")] = False,
+    as_json: Annotated[bool, AS_JSON] = False,
+) -> None:
+    """Measure the cells of a spec that the store does not have."""
+    from rfos._files import require_writable
+
+    if out is not None:
+        require_writable(out)
+    if jobs is not None and scheduler is not None:
+        raise ValueError(f"--jobs is {jobs} and --scheduler is {scheduler!r}: give one of them")
+
+    from tqdm import tqdm
+
+    from rfos._threads import processors
+    from rfos.sweeps.driver import sweep as drive
+    from rfos.sweeps.executors import Dask, InProcess, Processes
+    from rfos.sweeps.spec import read_spec
+    from rfos.sweeps.store import NondeterminismError
+
+    workers = processors() if jobs is None else jobs
+    executor: Executor = InProcess() if workers == 1 else Processes(workers)
+    if scheduler is not None:
+        executor = Dask(scheduler)
+    chosen = read_spec(spec)
+    try:
+        with tqdm(unit="cell", disable=None, file=sys.stderr, desc="measuring") as bar:
+
+            def acknowledge(outcomes: Sequence[Outcome], left: int) -> None:
+                bar.total = bar.n + len(outcomes) + left
+                bar.update(len(outcomes))
+
+            def fail(key: str, error: str) -> None:
+                bar.write(f"failed {key}: {error}", file=sys.stderr)
+
+            found = drive(chosen, store, executor, retry=retry, audit=audit, acknowledge=acknowledge, fail=fail)
+    except NondeterminismError as error:
+        typer.echo(f"rfos: {error}", err=True)
+        raise typer.Exit(1) from None
+    if found.others:
+        count = sum(found.others.values())
+        typer.echo(f"{store} also has {count:,} cells of other versions of the code; they were left alone", err=True)
+    files: list[str] = []
+    if out is not None:
+        from rfos.sweeps.store import Store
+
+        with Store(store, read_only=True) as opened:
+            files = _write(opened, found.code, out)[0]
+    if as_json:
+        failed = [{"key": key, "error": error} for key, error in found.failed]
+        content = {**vars(found), "failed": failed, "title": chosen.title, "store": str(store), "files": files}
+        typer.echo(json.dumps(content))
+    else:
+        line = f"{chosen.title}: {found.cells:,} cells, {found.found:,} already there, {found.measured:,} measured now"
+        typer.echo(f"{line}, {len(found.failed):,} failed")
+        if audit:
+            typer.echo(f"audit: {found.audited:,} measured again, the same bytes")
+        if found.failed:
+            typer.echo("failed cells are measured again with --retry")
+    if found.failed:
+        raise typer.Exit(1)
+
+
+def report(
+    store: Annotated[Path, STORE],
+    out: Annotated[Path, typer.Option(help="Folder for tables, figures and the page.")],
+    code: Annotated[
+        str | None, typer.Option(metavar="FINGERPRINT", help="Cells of this version of the code.", show_default=False)
+    ] = None,
+    as_json: Annotated[bool, AS_JSON] = False,
+) -> None:
+    """Write what a store holds: tables, fits beside the bounds, figures, and one page."""
+    from rfos._files import require_writable
+
+    require_writable(out)
+    from rfos.sweeps.store import Store
+
+    with Store(store, read_only=True) as opened:
+        chosen = _code(opened, code)
+        files, fits, rows = _write(opened, chosen, out)
+    failed = sum(row.error is not None for row in rows)
+    if as_json:
+        lines = [{key: _plain(value) for key, value in line.items()} for line in fits.fits.to_dict("records")]
+        content = {"store": str(store), "code": chosen, "cells": len(rows), "failed": failed, "fits": lines}
+        typer.echo(json.dumps({**content, "files": files}))
+        return
+    typer.echo(f"{len(rows):,} cells of code {chosen}, {failed:,} failed")
+    if len(fits.fits):
+        heading = ["quantity", "variable", "at", "slope", "95 %", "bound", "verdict"]
+        typer.echo("\n" + table(heading, [_row(line) for line in fits.fits.to_dict("records")]))
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _row(line: dict[Any, Any]) -> list[str]:
+    def between(low: float, high: float) -> str:
+        return "-" if math.isnan(low) else f"{low:.2f} to {high:.2f}"
+
+    exponents = between(line["exponent_low"], line["exponent_high"])
+    numbers = [f"{line['slope']:.2f}", between(line["low"], line["high"]), exponents]
+    return [line["quantity"], line["variable"], line["held"] or "-", *numbers, line["verdict"]]
+
+
+def _code(store: Store, wanted: str | None) -> str:
+    """Return the version of the code whose cells are reported."""
+    from rfos.sweeps.fingerprint import fingerprint
+
+    codes = store.codes()
+    listed = ", ".join(f"{code} ({count:,} cells)" for code, count in codes.items())
+    if not codes:
+        raise ValueError(f"the store {store.path} has no finished cell yet: run rfos sweep first")
+    if wanted is not None:
+        if wanted not in codes:
+            raise ValueError(f"code is {wanted!r}: the store has {listed}")
+        return wanted
+    if fingerprint() in codes:
+        return fingerprint()
+    if len(codes) > 1:
+        raise ValueError(
+            f"the store has cells of several versions of the code, none of them this one: choose with --code, {listed}"
+        )
+    (only,) = codes
+    typer.echo(f"these cells are of another version of the code, {only}", err=True)
+    return only
+
+
+def _write(store: Store, code: str, out: Path) -> tuple[list[str], Fits, list[Row]]:
+    """Write all files of a report; return their names, the fits and the rows."""
+    from rfos._files import atomic
+    from rfos.sweeps import fits as fitting
+    from rfos.sweeps import tables
+    from rfos.sweeps.page import page
+
+    rows = store.rows(code)
+    fits = fitting.all_fits(rows)
+    out.mkdir(parents=True, exist_ok=True)
+    written: list[str] = []
+    frames = {
+        "cells": tables.cell_table(rows),
+        "curves": tables.curve_table(rows),
+        "fits": fits.fits,
+        "points": fits.points,
+    }
+    for name, frame in frames.items():
+        with atomic(out / f"{name}.csv") as path:
+            frame.to_csv(path, index=False)
+        written.append(f"{name}.csv")
+    written += _write_parquet(frames, out)
+    pictures = _draw(rows, fits, out)
+    written += [f"{name}.{kind}" for name in pictures for kind in ("svg", "png")]
+    failures = frames["cells"][["key", "error"]].dropna() if "error" in frames["cells"] else None
+    text = page(f"Sweep {store.path.stem}", _sections(rows, code, fits, failures), list(pictures.values()))
+    with atomic(out / "report.html") as path:
+        path.write_text(text, encoding="utf-8")
+    written.append("report.html")
+    typer.echo(f"written to {out}: {', '.join(written)}", err=True)
+    return written, fits, rows
+
+
+def _write_parquet(frames: dict[str, pd.DataFrame], out: Path) -> list[str]:
+    """Write the tables as Parquet where pyarrow is installed; say so where it is not."""
+    from rfos._files import atomic
+
+    if importlib.util.find_spec("pyarrow") is None:
+        typer.echo("no Parquet files, for want of pyarrow: pip install 'rfos[parquet]'", err=True)
+        return []
+    for name, frame in frames.items():
+        with atomic(out / f"{name}.parquet") as path:
+            frame.to_parquet(path, index=False)
+    return [f"{name}.parquet" for name in frames]
+
+
+def _draw(rows: list[Row], fits: Fits, out: Path) -> dict[str, Picture]:
+    """Write the figures; return them for the page, by name."""
+    import matplotlib
+
+    from rfos import plots
+    from rfos._files import atomic
+    from rfos.sweeps import fits as fitting
+    from rfos.sweeps import tables
+    from rfos.sweeps.page import Picture
+
+    figures = {}
+    for names, lines in fits.fits.groupby(["measure", "quantity", "variable"], sort=False):
+        measure, quantity, variable = map(str, names)
+        what, along = fitting.QUANTITIES[measure][quantity], fitting.VARIABLES[variable].label
+        caption = f"{what[0].upper()}{what[1:]} against {along}; bars from the lowest to the highest run"
+        figures[f"scaling_{quantity}_{variable}"] = caption, plots.scaling(lines, fits.points, along, what)
+    bands = tables.curve_bands(rows)
+    if len(bands):
+        caption = "Learning curves; bands from the lowest to the highest run"
+        figures["learning_curves"] = caption, plots.sweep_curves(bands)
+    pictures = {}
+    for name, (caption, figure) in figures.items():
+        drawn = io.BytesIO()
+        # The same results are the same bytes: no date, no random names.
+        with matplotlib.rc_context({"svg.hashsalt": name}):
+            figure.savefig(drawn, format="svg", metadata={"Date": None})
+        with atomic(out / f"{name}.svg") as path:
+            path.write_bytes(drawn.getvalue())
+        with atomic(out / f"{name}.png") as path:
+            figure.savefig(path, dpi=160)
+        pictures[name] = Picture(caption, drawn.getvalue())
+    return pictures
+
+
+def _sections(rows: list[Row], code: str, fits: Fits, failures: pd.DataFrame | None) -> list[tuple[str, str]]:
+    """Return the headings of the page with what stands below them."""
+    from rfos.sweeps.fits import ALIKE
+    from rfos.sweeps.page import table as html
+
+    failed = sum(row.error is not None for row in rows)
+    sections = [("Cells", f"<p>{len(rows) - failed:,} measured, {failed:,} failed; code <code>{code}</code>.</p>")]
+    if len(fits.fits):
+        shown = fits.fits.drop(columns=["measure", "points", "runs", "misfit"])
+        rule = (
+            "<p>Slopes of log mean against log variable, with 95 % bootstrap intervals over runs, beside the bound's "
+            f"own exponents at the same points. Within {ALIKE:g} counts as alike; an interval that reaches over that "
+            "is undecided. A bound from above may well grow faster than what it bounds.</p>"
+        )
+        sections.append(("How it grows, beside how the bound grows", rule + html(shown)))
+    if failures is not None and len(failures):
+        sections.append(("Failed cells", html(failures)))
+    return sections
