@@ -152,8 +152,8 @@ def slope(x: Sequence[float], samples: Sequence[Sequence[float]]) -> Slope:
 
     Examples
     --------
-    >>> slope([1, 2, 4], [[3, 3], [12, 12], [48, 48]])
-    Slope(slope=2.0, low=2.0, high=2.0, misfit=1.0)
+    >>> [round(number, 9) for number in slope([1, 2, 4], [[3, 3], [12, 12], [48, 48]])]
+    [2.0, 2.0, 2.0, 1.0]
     """
     log_x = np.log(np.asarray(x, np.float64))
     log_x = log_x - log_x.mean()
