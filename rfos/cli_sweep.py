@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from rfos.sweeps.cells import Outcome
     from rfos.sweeps.executors import Executor
     from rfos.sweeps.fits import Fits
-    from rfos.sweeps.page import Picture
     from rfos.sweeps.store import Row, Store
 
 STORE = typer.Option(help="The store, a SQLite file.")
@@ -124,23 +123,33 @@ def report(
         content = {"store": str(store), "code": chosen, "cells": len(rows), "failed": failed, "fits": lines}
         typer.echo(json.dumps({**content, "files": files}))
         return
+    from rfos.sweeps import fits as fitting
+
     typer.echo(f"{len(rows):,} cells of code {chosen}, {failed:,} failed")
-    if len(fits.fits):
-        heading = ["quantity", "variable", "at", "slope", "95 %", "bound", "verdict"]
-        typer.echo("\n" + table(heading, [_row(line) for line in fits.fits.to_dict("records")]))
+    for quantity, variable, found in fits.groups():
+        typer.echo(f"\n{fitting.NAMES_OF[quantity]} against {fitting.VARIABLES[variable].label}\n")
+        shown = [_line(line) for line in found.to_dict("records")]
+        typer.echo(table(list(shown[0]), [list(line.values()) for line in shown]))
 
 
 def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _row(line: dict[Any, Any]) -> list[str]:
+def _line(line: dict[Any, Any]) -> dict[str, str]:
+    """Return one fit in words: the verdict, where, the slope, and the bound's exponents."""
+
     def between(low: float, high: float) -> str:
         return "-" if math.isnan(low) else f"{low:.2f} to {high:.2f}"
 
-    exponents = between(line["exponent_low"], line["exponent_high"])
-    numbers = [f"{line['slope']:.2f}", between(line["low"], line["high"]), exponents]
-    return [line["quantity"], line["variable"], line["held"] or "-", *numbers, line["verdict"]]
+    return {
+        "verdict": line["verdict"],
+        "at": line["held"] or "-",
+        "slope": f"{line['slope']:.2f}",
+        "95 % interval": between(line["low"], line["high"]),
+        "bound's exponents": between(line["exponent_low"], line["exponent_high"]),
+        "bound": line["bound"] or "-",
+    }
 
 
 def _code(store: Store, wanted: str | None) -> str:
@@ -176,7 +185,6 @@ def _write(store: Store, code: str, out: Path) -> tuple[list[str], Fits, list[Ro
     rows = store.rows(code)
     fits = fitting.all_fits(rows)
     out.mkdir(parents=True, exist_ok=True)
-    written: list[str] = []
     frames = {
         "cells": tables.cell_table(rows),
         "curves": tables.curve_table(rows),
@@ -186,12 +194,10 @@ def _write(store: Store, code: str, out: Path) -> tuple[list[str], Fits, list[Ro
     for name, frame in frames.items():
         with atomic(out / f"{name}.csv") as path:
             frame.to_csv(path, index=False)
-        written.append(f"{name}.csv")
-    written += _write_parquet(frames, out)
-    pictures = _draw(rows, fits, out)
-    written += [f"{name}.{kind}" for name in pictures for kind in ("svg", "png")]
-    failures = frames["cells"][["key", "error"]].dropna() if "error" in frames["cells"] else None
-    text = page(f"Sweep {store.path.stem}", _sections(rows, code, fits, failures), list(pictures.values()))
+    written = [f"{name}.csv" for name in frames] + _write_parquet(frames, out)
+    drawings = _draw(rows, fits, out)
+    written += [f"{name}.{kind}" for name in drawings for kind in ("svg", "png")]
+    text = page(f"Sweep {store.path.stem}", _sections(frames["cells"], code, fits, drawings))
     with atomic(out / "report.html") as path:
         path.write_text(text, encoding="utf-8")
     written.append("report.html")
@@ -212,28 +218,31 @@ def _write_parquet(frames: dict[str, pd.DataFrame], out: Path) -> list[str]:
     return [f"{name}.parquet" for name in frames]
 
 
-def _draw(rows: list[Row], fits: Fits, out: Path) -> dict[str, Picture]:
-    """Write the figures; return them for the page, by name."""
+CURVES = "learning_curves"
+
+
+def _figure_name(quantity: str, variable: str) -> str:
+    return f"scaling_{quantity}_{variable}"
+
+
+def _draw(rows: list[Row], fits: Fits, out: Path) -> dict[str, bytes]:
+    """Write the figures; return them as SVG, by name."""
     import matplotlib
 
     from rfos import plots
     from rfos._files import atomic
     from rfos.sweeps import fits as fitting
     from rfos.sweeps import tables
-    from rfos.sweeps.page import Picture
 
     figures = {}
-    for names, lines in fits.fits.groupby(["measure", "quantity", "variable"], sort=False):
-        measure, quantity, variable = map(str, names)
-        what, along = fitting.QUANTITIES[measure][quantity], fitting.VARIABLES[variable].label
-        caption = f"{what[0].upper()}{what[1:]} against {along}; bars from the lowest to the highest run"
-        figures[f"scaling_{quantity}_{variable}"] = caption, plots.scaling(lines, fits.points, along, what)
+    for quantity, variable, lines in fits.groups():
+        what, along = fitting.NAMES_OF[quantity], fitting.VARIABLES[variable].label
+        figures[_figure_name(quantity, variable)] = plots.scaling(lines, fits.points, along, what)
     bands = tables.curve_bands(rows)
     if len(bands):
-        caption = "Learning curves; bands from the lowest to the highest run"
-        figures["learning_curves"] = caption, plots.sweep_curves(bands)
-    pictures = {}
-    for name, (caption, figure) in figures.items():
+        figures[CURVES] = plots.sweep_curves(bands)
+    drawings = {}
+    for name, figure in figures.items():
         drawn = io.BytesIO()
         # The same results are the same bytes: no date, no random names.
         with matplotlib.rc_context({"svg.hashsalt": name}):
@@ -242,25 +251,36 @@ def _draw(rows: list[Row], fits: Fits, out: Path) -> dict[str, Picture]:
             path.write_bytes(drawn.getvalue())
         with atomic(out / f"{name}.png") as path:
             figure.savefig(path, dpi=160)
-        pictures[name] = Picture(caption, drawn.getvalue())
-    return pictures
+        drawings[name] = drawn.getvalue()
+    return drawings
 
 
-def _sections(rows: list[Row], code: str, fits: Fits, failures: pd.DataFrame | None) -> list[tuple[str, str]]:
+def _sections(cells: pd.DataFrame, code: str, fits: Fits, drawings: dict[str, bytes]) -> list[tuple[str, str]]:
     """Return the headings of the page with what stands below them."""
-    from rfos.sweeps.fits import ALIKE
+    import pandas as pd
+
+    from rfos.sweeps import fits as fitting
+    from rfos.sweeps.page import picture
     from rfos.sweeps.page import table as html
 
-    failed = sum(row.error is not None for row in rows)
-    sections = [("Cells", f"<p>{len(rows) - failed:,} measured, {failed:,} failed; code <code>{code}</code>.</p>")]
-    if len(fits.fits):
-        shown = fits.fits.drop(columns=["measure", "points", "runs", "misfit"])
-        rule = (
-            "<p>Slopes of log mean against log variable, with 95 % bootstrap intervals over runs, beside the bound's "
-            f"own exponents at the same points. Within {ALIKE:g} counts as alike; an interval that reaches over that "
-            "is undecided. A bound from above may well grow faster than what it bounds.</p>"
-        )
-        sections.append(("How it grows, beside how the bound grows", rule + html(shown)))
-    if failures is not None and len(failures):
+    failures = cells[["key", "error"]].dropna() if "error" in cells else cells[[]][:0]
+    counts = f"<p>{len(cells) - len(failures):,} measured, {len(failures):,} failed; code <code>{code}</code>.</p>"
+    rule = (
+        "<p>Slopes are of log mean against log variable, with 95 % bootstrap intervals over runs; beside them the "
+        f"bound's own exponents at the same points. Within {fitting.ALIKE:g} counts as alike, and an interval that "
+        "reaches over the end of that is undecided. A bound from above may grow faster or slower than what it "
+        "bounds.</p>"
+    )
+    sections = [("Cells", counts + (rule if len(fits.fits) else ""))]
+    for quantity, variable, lines in fits.groups():
+        what, along = fitting.NAMES_OF[quantity], fitting.VARIABLES[variable].label
+        heading = f"{what[0].upper()}{what[1:]} against {along}"
+        shown = pd.DataFrame([_line(line) for line in lines.to_dict("records")])
+        caption = f"{heading}; bars from the lowest to the highest run."
+        sections.append((heading, picture(caption, drawings[_figure_name(quantity, variable)]) + html(shown)))
+    if CURVES in drawings:
+        caption = "Mean reward per step; bands from the lowest to the highest run."
+        sections.append(("Learning curves", picture(caption, drawings[CURVES])))
+    if len(failures):
         sections.append(("Failed cells", html(failures)))
     return sections

@@ -82,6 +82,9 @@ QUANTITIES: Mapping[str, Mapping[str, str]] = {
 }
 """What is fitted, by measurement: the number in the result, and what it is called."""
 
+NAMES_OF: Mapping[str, str] = {name: words for of in QUANTITIES.values() for name, words in of.items()}
+"""Quantities in words."""
+
 SIZES = ("n_states", "n_actions", "branching", "r_max")
 
 
@@ -213,6 +216,11 @@ class Fits(NamedTuple):
 
     fits: pd.DataFrame
     points: pd.DataFrame
+
+    def groups(self) -> list[tuple[str, str, pd.DataFrame]]:
+        """Return quantity, variable and the fits of each pair that has any."""
+        grouped = self.fits.groupby(["quantity", "variable"], sort=False)
+        return [(str(quantity), str(variable), lines) for (quantity, variable), lines in grouped]
 
 
 FIT_COLUMNS = (

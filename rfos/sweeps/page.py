@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from html import escape
-from typing import NamedTuple
 
 import pandas as pd
 
@@ -18,15 +17,8 @@ figcaption { color: #555; font-size: .875rem; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .875rem; }
 th, td { text-align: left; padding: .3rem .7rem .3rem 0; border-bottom: 1px solid #ddd; vertical-align: top; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-td.text { min-width: 8rem; } code { overflow-wrap: anywhere; }
+td.text { min-width: 5rem; } code { overflow-wrap: anywhere; }
 """
-
-
-class Picture(NamedTuple):
-    """A figure of the page: its caption, and the figure as SVG."""
-
-    caption: str
-    svg: bytes
 
 
 def table(frame: pd.DataFrame) -> str:
@@ -56,15 +48,21 @@ def table(frame: pd.DataFrame) -> str:
     return '<div class="scroll"><table>\n' + "\n".join(lines) + "\n</table></div>"
 
 
-def page(title: str, sections: Sequence[tuple[str, str]], pictures: Sequence[Picture]) -> str:
+def picture(caption: str, svg: bytes) -> str:
+    """Return a figure as HTML, the drawing inside."""
+    data = base64.b64encode(svg).decode()
+    image = f'<img alt="{escape(caption)}" src="data:image/svg+xml;base64,{data}">'
+    return f"<figure>{image}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def page(title: str, sections: Sequence[tuple[str, str]]) -> str:
     """Return the page.
 
     Parameters
     ----------
     title : str
     sections : sequence of (str, str)
-        Headings and their HTML.
-    pictures : sequence of Picture
+        Headings, and the HTML below them.
     """
     parts = [
         "<!doctype html>",
@@ -78,12 +76,4 @@ def page(title: str, sections: Sequence[tuple[str, str]], pictures: Sequence[Pic
     ]
     for heading, content in sections:
         parts += [f"<h2>{escape(heading)}</h2>", content]
-    if pictures:
-        parts.append("<h2>Figures</h2>")
-    for picture in pictures:
-        data = base64.b64encode(picture.svg).decode()
-        parts.append(
-            f'<figure><img alt="{escape(picture.caption)}" src="data:image/svg+xml;base64,{data}">'
-            f"<figcaption>{escape(picture.caption)}</figcaption></figure>"
-        )
     return "\n".join([*parts, "</body></html>", ""])

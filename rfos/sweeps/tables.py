@@ -48,6 +48,7 @@ def labels(cells: Iterable[Cell]) -> dict[Cell, str]:
 
     Examples
     --------
+    >>> from dataclasses import replace
     >>> cell = Cell(measure="run", game="chicken", opponent="grim", agent="rmax", epsilon=0.8, delta=0.2, discount=0.8,
     ...             root=0, seed=0, window=1, steps=1)
     >>> list(labels([cell, replace(cell, window=2)]).values())
