@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
 from rfos.reproduction import WindowResult, Yardstick
@@ -167,6 +168,9 @@ def scaling(fits: pd.DataFrame, points: pd.DataFrame, variable: str, quantity: s
         axes.plot([], [], ":", color="0.3", label="the bound at the same points")
     axes.set_xscale("log")
     axes.set_yscale("log")
+    ticks = np.unique(np.array(points[points["fit"].isin(fits.index)]["x"], np.float64))
+    axes.set_xticks(ticks, [f"{x:.4g}" for x in ticks])
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel(variable)
     axes.set_ylabel(quantity)
     axes.legend(fontsize=8, frameon=False, loc="best")

@@ -134,13 +134,15 @@ class Processes:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the processes; those at work are terminated."""
-        if self._pool is not None:
+        """End the processes; after an error, at once."""
+        if self._pool is None:
+            return
+        if kind is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
             for child in set(multiprocessing.active_children()) - self._strangers:
                 child.terminate()
-            self._pool.shutdown()
-            self._pool = None
+                child.join()
+        self._drop_pool()
 
     def _submit(self, chunk: Chunk) -> Future[list[Outcome]]:
         if self._pool is None:

@@ -1,0 +1,544 @@
+"""Sweeps: what a spec may say, what a cell is, what the store keeps, and what the executors agree on."""
+
+import ast
+import itertools
+import json
+import multiprocessing
+import os
+import sqlite3
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rfos
+from rfos.rmax import Rmax, run
+from rfos.sweeps import cells, driver, executors, fingerprint
+from rfos.sweeps.cells import Cell, Outcome, measure
+from rfos.sweeps.driver import chunked, require_room, sweep
+from rfos.sweeps.executors import InProcess, Processes
+from rfos.sweeps.spec import parse_spec
+from rfos.sweeps.store import NondeterminismError, Store
+
+SMALL = """
+title = "small cells"
+seed = 7
+[[grid]]
+measure = ["run"]
+game = ["matching-pennies"]
+opponent = ["window-q-learner", "q-learner"]
+window = [1, 2]
+agent = ["rmax", "paper"]
+epsilon = [0.8]
+delta = [0.2]
+discount = [0.8]
+m = [3]
+horizon = [10]
+steps = [300]
+seeds = 2
+[[grid]]
+measure = ["run"]
+game = ["matching-pennies"]
+opponent = ["naive"]
+levels = [3]
+inner_discount = [0.0]
+agent = ["rmax"]
+epsilon = [0.8]
+delta = [0.2]
+discount = [0.8]
+m = [2]
+steps = [100]
+seeds = 2
+"""
+
+CELL = Cell(
+    measure="run",
+    game="matching-pennies",
+    opponent="window-q-learner",
+    agent="rmax",
+    epsilon=0.8,
+    delta=0.2,
+    discount=0.8,
+    root=7,
+    seed=1,
+    window=1,
+    m=3,
+    steps=50,
+)
+
+
+def rows(path: Path) -> list[tuple[object, ...]]:
+    """Everything in a store that a result is, in the order of the keys, read without the package."""
+    with sqlite3.connect(path) as connection:
+        found = connection.execute("SELECT key, code, cell, result, error FROM cells ORDER BY key").fetchall()
+    connection.close()
+    return found
+
+
+# Specs -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_sweep_is_the_union_of_the_products_of_its_grids():
+    """2 * 2 * 2 * 2 seeds and 2 seeds; a point of both grids is one cell."""
+    found = parse_spec(SMALL)
+    assert found.title == "small cells"
+    assert len(found.cells) == 18
+    assert {cell.root for cell in found.cells} == {7}
+    assert len(parse_spec(SMALL + SMALL[SMALL.index("[[grid]]") :]).cells) == 18
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('title = "small cells"', "title = 3", "title is 3: give a text"),
+        ('title = "small cells"', "", "the spec has no title: add it"),
+        ("seed = 7", "seed = -1", "seed is -1: give a whole number of at least 0"),
+        ("seed = 7", "seed = 7\nsteps = 3", "unknown key 'steps': choose among title, seed, grid"),
+        ("seed = 7", "seed = 7\nseeed = 3", "unknown key 'seeed': did you mean seed"),
+        ("window = [1, 2]", "windows = [1, 2]", "grid 1: unknown key 'windows' in a grid: did you mean window"),
+        ("window = [1, 2]", "window = 2", r"window is 2: give a list, such as window = \[2\]"),
+        ("window = [1, 2]", "window = []", "window is an empty list: give at least one value"),
+        ("window = [1, 2]", "window = [1, 1]", "window has 1 twice: give each value once"),
+        ("window = [1, 2]", "window = [0]", "window is 0: give a whole number of at least 1"),
+        ("window = [1, 2]", "window = [true]", "window is True: give a whole number"),
+        ("window = [1, 2]", "window = [40]", "the largest window here is 15"),
+        ("window = [1, 2]", "window = [1]\nlevels = [3]", "give the meta-state once, as window or as levels"),
+        ("window = [1, 2]", "", "give the meta-state once, as window or as levels"),
+        ("steps = [300]", "", "give the length of the runs once, as steps or as budget"),
+        ("m = [3]\nhorizon = [10]\nsteps = [300]", "budget = [10000000000]", r"10\^\d+\.\d steps, above the limit"),
+        ("seeds = 2", "seeds = 0", "seeds is 0: give a whole number of at least 1"),
+        ("seeds = 2", "", "a grid has no seeds: add it"),
+        ("seeds = 2", "seeds = 10000000", "more than 1,000,000 cells"),
+        ("epsilon = [0.8]", "epsilon = [0]", "epsilon is 0: give a number above 0"),
+        ("epsilon = [0.8]", "epsilon = [nan]", "epsilon is nan: give a number above 0"),
+        ("epsilon = [0.8]", 'epsilon = ["1"]', "epsilon is '1': give a number above 0"),
+        ("delta = [0.2]", "delta = [1]", "delta is 1: give a number above 0 and below 1"),
+        ("discount = [0.8]", "discount = [1.0]", "discount is 1.0: give a number from 0 and below 1"),
+        ('measure = ["run"]', 'measure = ["walk"]', "measure is 'walk': choose among run"),
+        ('"matching-pennies"', '"checkers"', "unknown game 'checkers'"),
+        ('"matching-pennies"', '"public-goods-1"', "n_players is 1: give an integer of at least 2"),
+        ('"q-learner"]', '"lola"]', "opponent is 'lola': choose among q-learner, window-q-learner"),
+        ('"matching-pennies"]\nopponent = [', '"rock-paper-scissors"]\nopponent = ["grim", ', "the table of grim"),
+        ('["rmax", "paper"]', '["dqn"]', "agent is 'dqn': choose among rmax"),
+        ('["rmax", "paper"]\n', '["rmax-episode"]\n', None),
+        ("horizon = [10]\n", "", None),
+        ("inner_discount = [0.0]\n", "", "inner_discount belongs to levels"),
+        ("levels = [3]", "levels = [1]", "levels is 1: give a whole number of at least 2"),
+        ('"naive"', '"window-q-learner"', "unknown opponent 'window-q-learner'"),
+        ("[[grid]]", "[grid]", "no TOML file"),
+        (SMALL, 'title = "x"\nseed = 1\ngrid = []', "begin each grid with"),
+        (SMALL, 'title = "x', "no TOML file"),
+    ],
+)
+def test_a_bad_spec_is_refused_with_the_value_and_the_mend(old, new, message):
+    """One line that begins with the source; None: it is a good spec, to show that the change alone is not the fault."""
+    assert old in SMALL
+    text = SMALL.replace(old, new, 1)
+    if message is None:
+        parse_spec(text)
+        return
+    with pytest.raises(ValueError, match=message) as caught:
+        parse_spec(text, "file.toml")
+    assert str(caught.value).startswith("file.toml")
+    assert "\n" not in str(caught.value)
+
+
+def test_combinations_that_cannot_run_are_refused():
+    """Episode planning needs a horizon, pooled counts need windows, tables must be filled in time."""
+    for old, new, message in (
+        ('["rmax", "paper"]', '["rmax-episode"]', "give horizon"),
+        ('agent = ["rmax"]\nepsilon = [0.8]\ndelta = [0.2]\ndiscount = [0.8]\nm = [2]', None, "give window instead"),
+    ):
+        text = SMALL.replace("horizon = [10]\n", "")
+        text = text.replace(old, new) if new else text.replace(old, old.replace("rmax", "rmax-pooled"))
+        with pytest.raises(ValueError, match=message):
+            parse_spec(text)
+
+
+def test_what_does_not_fit_into_memory_is_refused_by_the_spec(monkeypatch):
+    """The message names the bytes; nothing has been built."""
+    monkeypatch.setattr("rfos._memory.available_bytes", lambda: 1000)
+    with pytest.raises(MemoryError, match=r"matching-pennies with window 1, .* needs [\d,]+ bytes, above the limit"):
+        parse_spec(SMALL)
+
+
+# Cells -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_seed_depends_on_what_is_measured_and_not_on_the_code():
+    """The stream is that of the name's SHA-256; the key differs between versions of the code, the stream does not."""
+    assert CELL.key("one") != CELL.key("other")
+    assert len({cell.words for cell in (CELL, replace(CELL, seed=2), replace(CELL, m=4))}) == 3
+    # Written down once: a change of the name's form would give every cell another stream.
+    assert CELL.words[:2] == (407630381, 2982155533)
+    result = json.loads(measure(CELL).result)
+    seeds = np.random.SeedSequence(7, spawn_key=CELL.words)
+    trace = run(cells.process(CELL), Rmax(m=3, epsilon=0.8, delta=0.2), steps=50, bins=50, rng=seeds)
+    assert result["curve"]["reward"] == trace.mean_reward.tolist()
+    assert result["steps_all_known"] == trace.all_known_at
+
+
+def test_names_keys_and_results_have_one_spelling():
+    """0.8 is 0.8 however it was written, and what does not apply is not named."""
+    assert json.loads(CELL.name) == {key: value for key, value in asdict(CELL).items() if value is not None}
+    again = Cell(**json.loads(CELL.name))
+    assert again == CELL
+    assert again.key("c") == CELL.key("c")
+    assert measure(again).result == measure(CELL).result
+    assert b" " not in measure(CELL).result
+
+
+def test_games_are_scaled_so_that_epsilon_means_the_same():
+    """Rewards from 0 to 1; public goods for any number of players."""
+    for name in ("standard-prisoners-dilemma", "public-goods-4", "public-goods"):
+        assert cells.game_of(name).reward_range() == (0.0, 1.0)
+    assert cells.game_of("public-goods-4").n_players == 4
+
+
+def test_the_length_of_a_run_is_the_budget_times_m_times_the_rows():
+    """2 * 3 visits * 8 pairs = 48 steps, 5 whole episodes of 10; half the rows where counts are pooled."""
+    cell = replace(CELL, steps=None, budget=2)
+    assert cells.run_length(cell) == 48
+    assert cells.run_length(replace(cell, horizon=10)) == 50
+    assert cells.run_length(replace(cell, agent="rmax-pooled")) == 24
+
+
+def test_an_error_in_a_cell_is_part_of_its_outcome():
+    """In one line; nothing is raised."""
+    outcome = measure(replace(CELL, game="nonsense"))
+    assert outcome.result is None
+    assert outcome.error.startswith("ValueError: unknown game 'nonsense'")
+    assert "\n" not in outcome.error
+
+
+def test_the_fingerprint_covers_all_that_a_cell_imports():
+    """Follow the imports of rfos.sweeps.cells: every source is in it, and so are the bounds."""
+    root = Path(rfos.__file__).parents[1]
+    seen, waiting = set(), ["rfos.sweeps.cells"]
+    while waiting:
+        name = waiting.pop()
+        path = root.joinpath(*name.split("."))
+        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        if path in seen or not path.exists():
+            continue
+        seen.add(path)
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                waiting += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                waiting += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    covered = set(fingerprint.sources())
+    needed = {path for path in seen if path.parent.name not in ("sweeps",) or path.name == "cells.py"}
+    assert needed <= covered
+    assert len(needed) > 20
+    names = {path.name for path in covered}
+    assert not names & {"cli.py", "cli_sweep.py", "plots.py", "store.py", "driver.py", "fits.py"}
+
+
+def test_the_fingerprint_changes_with_a_source_and_with_a_library(tmp_path, monkeypatch):
+    """One byte of one source, or another NumPy."""
+    fresh = fingerprint.fingerprint.__wrapped__
+    first = fresh()
+    assert first == fingerprint.fingerprint() == fresh()
+    other = tmp_path / "rmax.py"
+    other.write_text("changed")
+    changed = [*fingerprint.sources()[:-1], other]
+    monkeypatch.setattr(fingerprint, "sources", lambda: changed)
+    assert fresh() != first
+    monkeypatch.undo()
+    monkeypatch.setattr(fingerprint.importlib.metadata, "version", lambda name: "0.0")
+    assert fresh() != first
+
+
+# The driver and the store ------------------------------------------------------------------------------------------
+
+
+def test_a_second_run_does_only_what_is_missing(tmp_path):
+    """After half the rows are lost, half the cells are measured, and the store is as it was."""
+    small = parse_spec(SMALL)
+    path = tmp_path / "store.db"
+    first = sweep(small, path, InProcess())
+    assert (first.cells, first.found, first.measured, first.failed) == (18, 0, 18, ())
+    before = rows(path)
+    assert len(before) == 18
+    connection = sqlite3.connect(path)
+    connection.execute("DELETE FROM cells WHERE rowid % 2 = 0")
+    connection.commit()
+    connection.close()
+    second = sweep(small, path, InProcess())
+    assert (second.found, second.measured) == (9, 9)
+    assert rows(path) == before
+
+
+def test_what_is_acknowledged_is_on_the_disk(tmp_path):
+    """At each acknowledgement another connection sees the rows."""
+    small = parse_spec(SMALL)
+    path = tmp_path / "store.db"
+    code = fingerprint.fingerprint()
+    told = []
+
+    def acknowledge(outcomes, left):
+        told.append((len(outcomes), left))
+        if outcomes:
+            assert {outcome.cell.key(code) for outcome in outcomes} <= {row[0] for row in rows(path)}
+
+    sweep(small, path, InProcess(), acknowledge=acknowledge)
+    assert told[0] == (0, 18)
+    assert told[-1][1] == 0
+    assert sum(n for n, _ in told) == 18
+
+
+def test_chunks_hold_every_cell_once_and_the_longest_first(monkeypatch):
+    """However they are cut."""
+    small = parse_spec(SMALL).cells
+    monkeypatch.setattr(driver, "CHUNK_STEPS", 700)
+    chunks = list(chunked(small))
+    assert sorted(c.name for chunk in chunks for c in chunk) == sorted(c.name for c in small)
+    lengths = [cells.run_length(cell) for chunk in chunks for cell in chunk]
+    assert lengths == sorted(lengths, reverse=True)
+    assert all(len(chunk) == 1 or sum(map(cells.run_length, chunk)) <= 700 for chunk in chunks)
+    monkeypatch.setattr(driver, "CHUNK_CELLS", 1)
+    assert all(len(chunk) == 1 for chunk in chunked(small))
+
+
+@pytest.fixture
+def fault(monkeypatch):
+    """Let the measurement of cells with seed 1 do something else."""
+
+    def plant(what):
+        honest = cells.MEASURES["run"]
+        monkeypatch.setattr(cells, "MEASURES", {"run": lambda cell: what(cell) if cell.seed == 1 else honest(cell)})
+
+    return plant
+
+
+def test_failed_cells_are_recorded_and_retried_only_on_request(tmp_path, fault, monkeypatch):
+    """The error stands in the store under the cell's key; the mended cells bring what an undisturbed run brings."""
+    small = parse_spec(SMALL)
+    path = tmp_path / "store.db"
+
+    def broken(cell):
+        raise ZeroDivisionError("planted\nin two lines")
+
+    fault(broken)
+    told = []
+    first = sweep(small, path, InProcess(), fail=lambda key, error: told.append((key, error)))
+    assert len(first.failed) == 9
+    assert first.measured == 9
+    assert sorted(told) == list(first.failed)
+    assert {error for _, error in first.failed} == {"ZeroDivisionError: planted in two lines"}
+    monkeypatch.undo()
+    second = sweep(small, path, InProcess())
+    assert (second.found, second.measured, len(second.failed)) == (9, 0, 9)
+    third = sweep(small, path, InProcess(), retry=True)
+    assert (third.found, third.measured, third.failed) == (9, 9, ())
+    sweep(small, tmp_path / "undisturbed.db", InProcess())
+    assert rows(path) == rows(tmp_path / "undisturbed.db")
+
+
+def test_other_bytes_for_the_same_cell_stop_the_run(tmp_path, fault):
+    """An audit measures again; a cell with a counter in it is found out, its key named, the store left alone."""
+    small = parse_spec(SMALL)
+    only = replace(small, cells=tuple(cell for cell in small.cells if cell.seed == 1))
+    path = tmp_path / "store.db"
+    counter = itertools.count()
+    fault(lambda cell: {"number": next(counter)})
+    sweep(only, path, InProcess())
+    before = rows(path)
+    with pytest.raises(NondeterminismError, match=r"cell [0-9a-f]{64} is not deterministic") as caught:
+        sweep(only, path, InProcess(), audit=True)
+    assert str(caught.value).split()[1] in {row[0] for row in before}
+    assert rows(path) == before
+
+
+def test_an_audit_of_honest_cells_finds_nothing(tmp_path):
+    """One in a hundred, at least one, is measured again."""
+    small = parse_spec(SMALL)
+    sweep(small, tmp_path / "store.db", InProcess())
+    found = sweep(small, tmp_path / "store.db", InProcess(), audit=True)
+    assert (found.audited, found.measured, found.found) == (1, 0, 18)
+
+
+def test_a_transaction_with_a_bad_row_leaves_nothing(tmp_path):
+    """Of three outcomes the last contradicts the store: the first two are not kept either."""
+    path = tmp_path / "store.db"
+    made = [Outcome(replace(CELL, seed=seed), b"{}", None, 0.0) for seed in range(3)]
+    with Store(path) as store:
+        store.put("code", [made[2]])
+        before = rows(path)
+        with pytest.raises(NondeterminismError):
+            store.put("code", [made[0], made[1], made[2]._replace(result=b"[]")])
+        assert rows(path) == before
+        store.put("code", made)
+    assert len(rows(path)) == 3
+
+
+def test_a_failure_never_takes_the_place_of_a_result(tmp_path):
+    """It is a contradiction, not a retry."""
+    with Store(tmp_path / "store.db") as store:
+        store.put("code", [Outcome(CELL, b"{}", None, 0.0)])
+        with pytest.raises(NondeterminismError, match="Error: late"):
+            store.put("code", [Outcome(CELL, None, "Error: late", 0.0)])
+        assert store.keys("code") == {CELL.key("code"): True}
+
+
+def test_cells_of_another_version_of_the_code_are_kept_and_not_mixed(tmp_path, monkeypatch):
+    """The same spec is measured anew, and both versions are there."""
+    small = parse_spec(SMALL)
+    path = tmp_path / "store.db"
+    sweep(small, path, InProcess())
+    code = fingerprint.fingerprint()
+    monkeypatch.setattr(driver, "fingerprint", lambda: "another version")
+    found = sweep(small, path, InProcess())
+    assert (found.found, found.measured, found.others) == (0, 18, {code: 18})
+    with Store(path, read_only=True) as store:
+        assert store.codes() == {"another version": 18, code: 18}
+        first, second = store.rows(code), store.rows("another version")
+    assert sorted((row.cell, row.result) for row in first) == sorted((row.cell, row.result) for row in second)
+    assert not {row.key for row in first} & {row.key for row in second}
+
+
+def test_workers_that_do_not_fit_together_are_refused_before_anything_is_written(tmp_path):
+    """Peak of the largest cell times the workers, against their memory."""
+    small = parse_spec(SMALL)
+    pool = Processes(3)
+    peak = max(map(cells.peak_bytes, small.cells))
+    pool.memory = 3 * peak
+    require_room(small.cells, pool)
+    pool.memory -= 1
+    with pytest.raises(MemoryError, match=rf"3 workers need {3 * peak:,} bytes .* use fewer workers"):
+        sweep(small, tmp_path / "store.db", pool)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_estimate_of_memory_is_above_what_the_arrays_take():
+    """The world, the counts and the play of a window of 5, in bytes."""
+    cell = replace(CELL, window=5)
+    game = cells.process(cell)
+    world = game.world()
+    arrays = sum(array.nbytes for array in world if isinstance(array, np.ndarray)) + game.opponents_play.nbytes
+    trace = run(game, Rmax(m=3), steps=10, rng=0)
+    arrays += trace.visits.nbytes + trace.branch_counts.nbytes + trace.known_at.nbytes + trace.q.nbytes
+    assert arrays <= cells.peak_bytes(cell) <= 4 * arrays
+
+
+# Executors ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.jit
+def test_a_pool_of_processes_brings_the_same_bytes(tmp_path, monkeypatch):
+    """In many small chunks, so that they end in any order."""
+    monkeypatch.setattr(driver, "CHUNK_CELLS", 2)
+    small = parse_spec(SMALL)
+    sweep(small, tmp_path / "here.db", InProcess())
+    sweep(small, tmp_path / "pool.db", Processes(2))
+    assert rows(tmp_path / "here.db") == rows(tmp_path / "pool.db")
+    assert not multiprocessing.active_children()
+
+
+class Deadly(Cell):
+    """A cell that ends the process which receives it."""
+
+    def __reduce__(self):
+        return os._exit, (1,)
+
+
+@pytest.mark.jit
+def test_a_cell_that_kills_its_worker_is_found_out_and_the_others_are_measured():
+    """It alone is recorded as failed, in whatever chunk it came."""
+    deadly = Deadly(**vars(replace(CELL, seed=99)))
+    honest = [replace(CELL, seed=seed) for seed in range(6)]
+    with Processes(2) as pool:
+        found = list(pool.outcomes([(*honest[:2], deadly), tuple(honest[2:4]), tuple(honest[4:])]))
+    outcomes = {outcome.cell.seed: outcome for batch in found for outcome in batch}
+    assert set(outcomes) == {0, 1, 2, 3, 4, 5, 99}
+    assert outcomes.pop(99).error == executors.DIED
+    assert all(outcome.result == measure(outcome.cell).result for outcome in outcomes.values())
+
+
+def test_a_pool_needs_at_least_one_process():
+    """The message names the value."""
+    with pytest.raises(ValueError, match="jobs is 0: give at least 1 process"):
+        Processes(0)
+
+
+# Files that are no stores ------------------------------------------------------------------------------------------
+
+
+def sqlite_file(path: Path, *statements: str) -> None:
+    connection = sqlite3.connect(path)
+    for statement in statements:
+        connection.execute(statement)
+    connection.commit()
+    connection.close()
+
+
+def text_file(path: Path) -> None:
+    path.write_text("my notes, which are longer than a header\n")
+
+
+def foreign_database(path: Path) -> None:
+    sqlite_file(path, "CREATE TABLE mine (x)")
+
+
+def later_version(path: Path) -> None:
+    Store(path).__exit__(None, None, None)
+    sqlite_file(path, "PRAGMA user_version = 2")
+
+
+def truncated(path: Path) -> None:
+    with Store(path) as store:
+        store.put("code", [Outcome(replace(CELL, seed=seed), b"{}" * 2000, None, 0.0) for seed in range(50)])
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (text_file, "is no store of rfos and was left as it is"),
+        (foreign_database, "is no store of rfos and was left as it is"),
+        (later_version, "has tables of version 2, this code has 1"),
+        (truncated, "is damaged .* restore a copy"),
+    ],
+)
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_file_that_is_no_sound_store_is_refused_and_left_as_it_is(tmp_path, make, message, read_only):
+    """Foreign, of a later version, or truncated: a sentence, and not a byte changed."""
+    path = tmp_path / "store.db"
+    make(path)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=message):
+        Store(path, read_only=read_only)
+    assert path.read_bytes() == before
+
+
+def test_a_store_that_its_driver_holds_is_refused_to_another_and_free_afterwards(tmp_path):
+    """A reader may look at it all the while."""
+    path = tmp_path / "store.db"
+    with Store(path) as store:
+        store.put("code", [Outcome(CELL, b"{}", None, 0.0)])
+        with pytest.raises(OSError, match="is in use by another sweep: wait until it has ended"):
+            Store(path)
+        with Store(path, read_only=True) as reader:
+            assert reader.codes() == {"code": 1}
+    with Store(path) as store:
+        assert store.codes() == {"code": 1}
+
+
+def test_an_empty_file_becomes_a_store_and_a_missing_one_is_not_read(tmp_path):
+    """A driver that was killed at once leaves an empty file."""
+    path = tmp_path / "store.db"
+    path.touch()
+    with Store(path) as store:
+        assert store.codes() == {}
+    with pytest.raises(OSError, match="there is no store"):
+        Store(tmp_path / "missing.db", read_only=True)
+
+
+def test_a_place_that_cannot_be_written_is_refused(tmp_path):
+    """A folder that is not there, and one that nobody may write to."""
+    for place in (tmp_path / "missing" / "store.db", Path("/proc/store.db")):
+        with pytest.raises(OSError, match="choose another --store"):
+            Store(place)
