@@ -167,9 +167,7 @@ def _code(store: Store, wanted: str | None) -> str:
     if fingerprint() in codes:
         return fingerprint()
     if len(codes) > 1:
-        raise ValueError(
-            f"the store has cells of several versions of the code, none of them this one: choose with --code, {listed}"
-        )
+        raise ValueError(f"the store has cells of other versions of the code only: choose one with --code, {listed}")
     (only,) = codes
     typer.echo(f"these cells are of another version of the code, {only}", err=True)
     return only

@@ -13,7 +13,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -122,12 +122,13 @@ class Cell:
     @functools.cached_property
     def name(self) -> str:
         """The cell's canonical JSON: what applies, in alphabetic order."""
-        return canonical({key: value for key, value in asdict(self).items() if value is not None}).decode()
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return canonical({key: value for key, value in values.items() if value is not None}).decode()
 
     @functools.cached_property
     def point(self) -> Cell:
         """The first repetition: what does not depend on the seed is computed for it once."""
-        return self if self.seed == 0 else replace(self, seed=0)
+        return _same(replace(self, seed=0))
 
     @property
     def words(self) -> tuple[int, ...]:
@@ -137,6 +138,12 @@ class Cell:
     def key(self, code: str) -> str:
         """Return the cell's key in a store of results of a version of the code: 64 hexadecimal digits."""
         return hashlib.sha256(f"{self.name}\n{code}".encode()).hexdigest()
+
+
+@functools.lru_cache(maxsize=10_000)
+def _same(cell: Cell) -> Cell:
+    """Return the first of all equal cells, so that what a point keeps is kept once."""
+    return cell
 
 
 class Outcome(NamedTuple):

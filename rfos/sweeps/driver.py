@@ -157,7 +157,8 @@ def sweep(
         require_room(spec.cells, executor)
         with Store(path) as store:
             known = store.keys(code)
-            status = {cell: known.get(cell.key(code)) for cell in spec.cells}
+            keys = {cell: cell.key(code) for cell in spec.cells}
+            status = {cell: known.get(key) for cell, key in keys.items()}
             todo = [cell for cell, good in status.items() if good is None or (retry and not good)]
             finished = [cell for cell, good in status.items() if good]
             again = random.SystemRandom().sample(finished, math.ceil(len(finished) / AUDITED)) if audit else []
@@ -172,8 +173,8 @@ def sweep(
                         acknowledge(outcomes, left)
                     for outcome in outcomes:
                         if fail is not None and outcome.error is not None:
-                            fail(outcome.cell.key(code), outcome.error)
-            mine = {cell.key(code) for cell in spec.cells}
+                            fail(keys[outcome.cell], outcome.error)
+            mine = set(keys.values())
             failed = tuple((key, error) for key, error in store.failures(code) if key in mine)
             others = {other: count for other, count in store.codes().items() if other != code}
     return Summary(

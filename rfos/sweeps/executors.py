@@ -266,7 +266,7 @@ class Dask:
 
         waiting = iter(chunks)
         sent: dict[Any, Chunk] = {}
-        running = as_completed()
+        running = as_completed(loop=self._client.loop)
 
         def send(chunk: Chunk) -> None:
             # The scheduler must not take a second measurement of a cell for the first.

@@ -1,0 +1,269 @@
+"""rfos sweep and rfos report, run as a user runs them; the page in a browser."""
+
+import contextlib
+import io
+import json
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from rfos.cli import main
+
+SPEC = """
+title = "two agents"
+seed = 1
+[[grid]]
+measure = ["run"]
+game = ["matching-pennies"]
+opponent = ["window-q-learner"]
+window = [1, 2, 3]
+agent = ["rmax", "paper"]
+epsilon = [0.8]
+delta = [0.2]
+discount = [0.8]
+m = [2, 8]
+horizon = [10]
+steps = [20000]
+seeds = 2
+"""
+
+
+def rfos(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process of its own."""
+    command = [sys.executable, "-m", "rfos", *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
+
+
+def here(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command in this process, which has everything imported and compiled."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main(list(arguments))
+        except SystemExit as end:
+            status = end.code
+    return subprocess.CompletedProcess(arguments, int(status or 0), out.getvalue(), err.getvalue())
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a finished sweep and its report."""
+    folder = tmp_path_factory.mktemp("sweep")
+    (folder / "spec.toml").write_text(SPEC)
+    result = rfos("sweep", "spec.toml", "--store", "store.db", "--jobs", "1", "--out", "out", "--json", cwd=folder)
+    assert result.returncode == 0, result.stderr
+    (folder / "summary.json").write_text(result.stdout)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (("spec.toml", "--store", "s.db", "--jobs", "0"), ("jobs is 0", "at least 1")),
+        (("spec.toml", "--store", "s.db", "--jobs", "2", "--scheduler", "tcp://x"), ("--jobs is 2", "give one")),
+        (("missing.toml", "--store", "s.db"), ("missing.toml", "cannot read")),
+        (("bad.toml", "--store", "s.db"), ("bad.toml", "window is an empty list", "at least one")),
+        (("spec.toml", "--store", "no/s.db"), ("no/s.db", "choose another --store")),
+        (("spec.toml", "--store", "spec.toml"), ("spec.toml", "is no store")),
+        (("spec.toml", "--store", "s.db", "--out", "/proc/x"), ("/proc/x", "choose another")),
+        (("spec.toml",), ("--store",)),
+    ],
+)
+def test_bad_input_to_sweep_gets_one_line_and_nothing_is_written(
+    tmp_path: Path, arguments: tuple[str, ...], names: tuple[str, ...]
+) -> None:
+    """Exit status 2; the line names the value and the mend."""
+    (tmp_path / "spec.toml").write_text(SPEC)
+    (tmp_path / "bad.toml").write_text(SPEC.replace("[1, 2, 3]", "[]"))
+    result = here("sweep", *arguments, cwd=tmp_path)
+    assert result.returncode == 2, result.stderr
+    assert result.stdout == ""
+    (line,) = result.stderr.strip().splitlines()
+    for name in names:
+        assert name in line
+    assert {path.name for path in tmp_path.iterdir()} - {"spec.toml.lock"} == {"spec.toml", "bad.toml"}
+    assert (tmp_path / "spec.toml").read_text() == SPEC
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (("--store", "missing.db", "--out", "new"), ("missing.db", "run rfos sweep first")),
+        (("--store", "store.db", "--out", "new", "--code", "abc"), ("'abc'", "24 cells")),
+        (("--store", "store.db", "--out", "/proc/x"), ("/proc/x", "choose another")),
+    ],
+)
+def test_bad_input_to_report_gets_one_line_and_nothing_is_written(
+    done: Path, arguments: tuple[str, ...], names: tuple[str, ...]
+) -> None:
+    """Exit status 2; the line names the value and the mend."""
+    result = here("report", *arguments, cwd=done)
+    assert result.returncode == 2, result.stderr
+    (line,) = result.stderr.strip().splitlines()
+    for name in names:
+        assert name in line
+    assert not (done / "new").exists()
+
+
+def test_sweep_prints_json_and_writes_whole_files(done: Path) -> None:
+    """One object on stdout; tables, figures and the page in --out, no temporary file beside them."""
+    summary = json.loads((done / "summary.json").read_text())
+    assert (summary["title"], summary["cells"], summary["measured"]) == ("two agents", 24, 24)
+    assert (summary["found"], summary["failed"], summary["others"]) == (0, [], {})
+    assert sorted(summary["files"]) == sorted(path.name for path in (done / "out").iterdir())
+    for name in ("cells", "curves", "fits", "points"):
+        table = pd.read_csv(done / "out" / f"{name}.csv")
+        parquet = pd.read_parquet(done / "out" / f"{name}.parquet")
+        assert list(table) == list(parquet)
+        assert len(table) == len(parquet) > 0
+    cells = pd.read_csv(done / "out" / "cells.csv")
+    assert len(cells) == 24
+    assert cells["key"].is_monotonic_increasing
+    assert set(cells["window"]) == {1, 2, 3}
+    assert (cells["n_states"] == 4 ** cells["window"]).all()
+    assert (cells["steps_played"] == 20000).all()
+    assert {"report.html", "learning_curves.svg", "scaling_steps_all_known_n_states.png"} <= set(summary["files"])
+
+
+def test_a_second_sweep_and_a_report_say_the_same(done: Path) -> None:
+    """Nothing is measured again; the report's files are those that the sweep wrote, byte for byte."""
+    again = here("sweep", "spec.toml", "--store", "store.db", "--audit", cwd=done)
+    assert again.returncode == 0, again.stderr
+    assert "24 cells, 24 already there, 0 measured now, 0 failed" in again.stdout
+    assert "audit: 1 measured again, the same bytes" in again.stdout
+    report = rfos("report", "--store", "store.db", "--out", "second", "--json", cwd=done)
+    assert report.returncode == 0, report.stderr
+    content = json.loads(report.stdout)
+    assert content["cells"] == 24
+    assert {fit["variable"] for fit in content["fits"]} == {"n_states", "m"}
+    # m goes from 2 to 8: two points are no power law; windows 1 to 3 are.
+    assert all(fit["verdict"] == "undecided" for fit in content["fits"] if fit["variable"] == "m")
+    for name in content["files"]:
+        assert (done / "second" / name).read_bytes() == (done / "out" / name).read_bytes(), name
+    text = here("report", "--store", "store.db", "--out", "second", cwd=done)
+    assert "steps until all pairs are known against meta-states |S|" in text.stdout
+
+
+@pytest.mark.jit
+def test_exported_files_do_not_depend_on_the_executor(done: Path) -> None:
+    """Two processes: every file of the report is the same, byte for byte."""
+    (done / "pool").mkdir()
+    options = ("--store", "pool/store.db", "--jobs", "2", "--out", "pool/out")
+    result = here("sweep", "spec.toml", *options, cwd=done)
+    assert result.returncode == 0, result.stderr
+    for path in (done / "out").iterdir():
+        assert (done / "pool" / "out" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_a_result_that_does_not_come_again_stops_the_sweep(done: Path, tmp_path: Path) -> None:
+    """Change every stored result: the audit ends with exit status 1, the key, and the store as it is."""
+    shutil.copy(done / "store.db", tmp_path / "store.db")
+    (tmp_path / "spec.toml").write_text(SPEC)
+    connection = sqlite3.connect(tmp_path / "store.db")
+    connection.execute("UPDATE cells SET result = CAST('{}' AS BLOB)")
+    connection.commit()
+    connection.close()
+    result = here("sweep", "spec.toml", "--store", "store.db", "--jobs", "1", "--audit", cwd=tmp_path)
+    assert result.returncode == 1
+    (line,) = result.stderr.strip().splitlines()
+    assert re.search(r"cell [0-9a-f]{64} is not deterministic", line)
+
+
+def test_failed_cells_are_named_and_make_the_exit_status_1(tmp_path: Path) -> None:
+    """A cell that the store says has failed: counted, listed in the report, measured again with --retry."""
+    (tmp_path / "spec.toml").write_text(SPEC.replace("[1, 2, 3]", "[1]").replace("seeds = 2", "seeds = 1"))
+    options = ("sweep", "spec.toml", "--store", "store.db", "--jobs", "1", "--json")
+    assert here(*options, cwd=tmp_path).returncode == 0
+    connection = sqlite3.connect(tmp_path / "store.db")
+    key = connection.execute("SELECT min(key) FROM cells").fetchone()[0]
+    connection.execute("UPDATE cells SET result = NULL, error = 'MemoryError: <too> large' WHERE key = ?", (key,))
+    connection.commit()
+    connection.close()
+    result = here(*options, "--out", "out", cwd=tmp_path)
+    assert result.returncode == 1
+    assert json.loads(result.stdout)["failed"] == [{"key": key, "error": "MemoryError: <too> large"}]
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert key in page
+    assert "MemoryError: &lt;too&gt; large" in page
+    assert here(*options, "--retry", cwd=tmp_path).returncode == 0
+
+
+def test_a_store_of_another_version_of_the_code_is_shown_and_named(done: Path, tmp_path: Path) -> None:
+    """One other version is reported, with a word; of two, one must be chosen."""
+    shutil.copy(done / "store.db", tmp_path / "store.db")
+    connection = sqlite3.connect(tmp_path / "store.db")
+    connection.execute("UPDATE cells SET code = 'older'")
+    connection.commit()
+    result = here("report", "--store", "store.db", "--out", "out", "--json", cwd=tmp_path)
+    assert result.returncode == 0
+    assert json.loads(result.stdout)["code"] == "older"
+    assert "another version of the code, older" in result.stderr
+    connection.execute("UPDATE cells SET code = 'oldest' WHERE rowid % 2 = 0")
+    connection.commit()
+    connection.close()
+    result = here("report", "--store", "store.db", "--out", "two", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "choose one with --code, older (12 cells), oldest (12 cells)" in result.stderr
+    assert not (tmp_path / "two").exists()
+    result = here("report", "--store", "store.db", "--out", "two", "--code", "oldest", cwd=tmp_path)
+    assert result.stdout.startswith("12 cells of code oldest")
+
+
+# The page in a browser ---------------------------------------------------------------------------------------------
+
+BROWSER = next((found for name in ("chromium", "google-chrome", "chrome") if (found := shutil.which(name))), None)
+PROBE = """<script>addEventListener("load", () => {
+  const pictures = [...document.images].map(image => image.naturalWidth);
+  const wide = document.documentElement.scrollWidth > innerWidth;
+  document.body.dataset.probe = JSON.stringify({pictures, wide, width: innerWidth});
+})</script>"""
+
+
+def open_page(text: str, folder: Path) -> tuple[dict[str, object], list[str]]:
+    """What a headless browser finds in a page on a small screen, and what it says on its console."""
+    assert BROWSER is not None
+    (folder / "page.html").write_text(text.replace("</body>", PROBE + "</body>"), encoding="utf-8")
+    switches = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+    switches += ["--disable-component-update", "--disable-sync", "--disable-quic", "--window-size=500,900"]
+    switches += [f"--user-data-dir={folder / 'profile'}", "--enable-logging=stderr", "--log-level=0", "--dump-dom"]
+    command = [BROWSER, *switches, (folder / "page.html").as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    found = re.search(r'data-probe="([^"]*)"', done.stdout)
+    assert found, done.stderr
+    said = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    return json.loads(found.group(1).replace("&quot;", '"')), said
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+def test_the_page_opens_without_errors_and_with_all_its_pictures(done: Path, tmp_path: Path) -> None:
+    """On a screen 500 wide nothing sticks out; a page with faults shows that the probe sees them."""
+    text = (done / "out" / "report.html").read_text(encoding="utf-8")
+    found, said = open_page(text, tmp_path)
+    assert said == []
+    assert len(found["pictures"]) == text.count("<img ") >= 3  # type: ignore[arg-type]
+    assert all(width > 0 for width in found["pictures"])  # type: ignore[attr-defined]
+    assert found["wide"] is False
+    faulty = '<img src="data:image/png;base64,AAAA"><div style="width:2000px">x</div><script>nonsense()</script></body>'
+    (tmp_path / "faulty").mkdir()
+    found, said = open_page(text.replace("</body>", faulty), tmp_path / "faulty")
+    assert found["pictures"][-1] == 0  # type: ignore[index]
+    assert found["wide"] is True
+    assert any("nonsense is not defined" in line for line in said)
+
+
+def test_the_page_needs_nothing_but_itself(done: Path) -> None:
+    """No address is loaded, no script runs; it fits a phone and says what its pictures show."""
+    text = (done / "out" / "report.html").read_text(encoding="utf-8")
+    assert all(address.startswith("data:") for address in re.findall(r'(?:src|href)="([^"]*)"', text))
+    assert "<script" not in text
+    assert "@import" not in text
+    assert "url(" not in text
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in text
+    assert text.count("<img alt=") == text.count("<img ")
+    assert text.count('<div class="scroll"><table>') == text.count("<table>") >= 1

@@ -1,0 +1,300 @@
+"""What a sweep survives: kill -9, a full disk, an interrupt, lost workers."""
+
+import json
+import os
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from rfos.sweeps.driver import sweep
+from rfos.sweeps.executors import Dask, InProcess, Processes
+from rfos.sweeps.spec import parse_spec
+
+pytestmark = pytest.mark.jit
+
+GRID = """
+[[grid]]
+measure = ["run"]
+game = ["matching-pennies"]
+opponent = ["window-q-learner"]
+window = [1, 2]
+agent = ["rmax"]
+epsilon = [0.8]
+delta = [0.2]
+discount = [0.8]
+m = [3]
+horizon = [10]
+"""
+KILLS, CELLS = 50, 3600
+
+
+def spec_text(seeds: int, steps: int) -> str:
+    return f'title = "victims"\nseed = 3\n{GRID}steps = [{steps}]\nseeds = {seeds}\n'
+
+
+def rows(path: Path) -> list[tuple[object, ...]]:
+    """The whole table in the order of the keys, but for the seconds."""
+    connection = sqlite3.connect(path)
+    found = connection.execute("SELECT key, code, cell, result, error FROM cells ORDER BY key").fetchall()
+    connection.close()
+    return found
+
+
+def integrity(path: Path) -> str:
+    connection = sqlite3.connect(path)
+    (found,) = connection.execute("PRAGMA integrity_check").fetchone()
+    connection.close()
+    return str(found)
+
+
+# One warm process forks the drivers, so that a kill costs milliseconds: nothing is imported or compiled again.
+KILLER = """
+import os, random, signal, sqlite3, sys, time
+from pathlib import Path
+from rfos.sweeps import driver
+from rfos.sweeps.cells import measure
+from rfos.sweeps.executors import InProcess
+from rfos.sweeps.spec import parse_spec
+
+spec, path, kills = parse_spec(Path(sys.argv[1]).read_text()), Path(sys.argv[2]), int(sys.argv[3])
+driver.CHUNK_CELLS = 2  # many commits, so that kills fall on them
+code = driver.fingerprint()
+for cell in (spec.cells[0], spec.cells[-1]):
+    measure(cell)
+[cell.name for cell in spec.cells], list(driver.chunked(spec.cells))  # what they keep is forked with them
+moments = random.Random(4)
+acknowledged, progressed, complete = set(), 0, 0
+for number in range(kills):
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        def tell(outcomes, left):
+            os.write(writer, "".join(outcome.cell.key(code) + "\\n" for outcome in outcomes).encode())
+        driver.sweep(spec, path, InProcess(), acknowledge=tell)
+        os._exit(0)
+    os.close(writer)
+    time.sleep(moments.uniform(0.0, 0.25))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    with os.fdopen(reader) as lines:
+        told = [line.strip() for line in lines if line.endswith("\\n")]
+    assert len(set(told)) == len(told) and not acknowledged & set(told), "measured twice"
+    acknowledged |= set(told)
+    progressed += bool(told)
+    if path.exists() and path.stat().st_size:
+        connection = sqlite3.connect(path)
+        assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            kept = {key for (key,) in connection.execute("SELECT key FROM cells")}
+            assert acknowledged <= kept, "acknowledged and lost"
+        connection.close()
+print(len(acknowledged), progressed)
+"""
+
+
+def test_kill_9_of_the_driver_loses_nothing_and_duplicates_nothing(tmp_path):
+    """At 50 random moments; then the run is finished, and the table is that of an undisturbed one, byte for byte."""
+    text = spec_text(seeds=CELLS // 2, steps=2_000)
+    (tmp_path / "spec.toml").write_text(text)
+    path = tmp_path / "store.db"
+    command = [sys.executable, "-c", KILLER, str(tmp_path / "spec.toml"), str(path), str(KILLS)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    acknowledged, progressed = map(int, done.stdout.split())
+    # Most kills fell into work under way, and the last one too.
+    assert progressed > KILLS // 4
+    assert 0 < acknowledged < CELLS
+    spec = parse_spec(text)
+    found = sweep(spec, path, InProcess())
+    assert found.found >= acknowledged
+    assert found.found + found.measured == CELLS
+    assert integrity(path) == "ok"
+    sweep(spec, tmp_path / "undisturbed.db", InProcess())
+    assert rows(path) == rows(tmp_path / "undisturbed.db")
+
+
+def command(tmp_path: Path, *more: str) -> list[str]:
+    return [sys.executable, "-m", "rfos", "sweep", "spec.toml", "--store", "store.db", *more]
+
+
+def wait_for_rows(path: Path, process: subprocess.Popen[str], count: int) -> None:
+    """Wait until a running sweep has stored so many cells."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            if len(rows(path)) >= count:
+                return
+        except sqlite3.Error:
+            pass
+        time.sleep(0.02)
+    raise AssertionError(f"no {count} rows: {process.poll()}")
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_pool_ends_with_its_driver_and_the_run_is_resumed(tmp_path, how):
+    """Killed or interrupted, the command leaves no process behind and a sound store; Ctrl-C exits with 130."""
+    text = spec_text(seeds=40, steps=3_000_000)
+    (tmp_path / "spec.toml").write_text(text)
+    process = subprocess.Popen(
+        command(tmp_path, "--jobs", "2"), cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    wait_for_rows(tmp_path / "store.db", process, 1)
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert len(children) >= 2
+    if how == signal.SIGINT:  # a terminal sends it to all of them
+        os.killpg(process.pid, how)
+    else:
+        process.send_signal(how)
+    _, messages = process.communicate(timeout=60)
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert alive == []
+    if how == signal.SIGINT:
+        assert process.returncode == 130
+        assert "Traceback" not in messages
+        assert "interrupted" in messages
+    assert integrity(tmp_path / "store.db") == "ok"
+    before = rows(tmp_path / "store.db")
+    assert 1 <= len(before) < 80
+    small = parse_spec(text)
+    some = type(small)(small.title, small.cells[:3])
+    sweep(some, tmp_path / "store.db", InProcess())
+    after = rows(tmp_path / "store.db")
+    assert set(before) <= set(after)
+
+
+def test_a_worker_of_the_pool_that_is_killed_costs_no_cell(tmp_path):
+    """Its cells are measured again: the same bytes."""
+    small = parse_spec(spec_text(seeds=10, steps=2_000_000))
+    killed = []
+
+    def kill_one(outcomes, left):
+        if outcomes and not killed:
+            killed.append(psutil.Process().children(recursive=True)[-1])
+            killed[0].kill()
+
+    found = sweep(small, tmp_path / "store.db", Processes(2), acknowledge=kill_one)
+    assert killed
+    assert found.failed == ()
+    sweep(small, tmp_path / "undisturbed.db", InProcess())
+    assert rows(tmp_path / "store.db") == rows(tmp_path / "undisturbed.db")
+
+
+def test_a_full_disk_is_reported_and_nothing_acknowledged_is_lost(tmp_path):
+    """A limit on the size of files stands for it: one line, exit status 2; with room the run is finished."""
+    (tmp_path / "spec.toml").write_text(spec_text(seeds=300, steps=300))
+    limit = 300_000
+
+    def small_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    done = subprocess.run(
+        command(tmp_path, "--jobs", "1"), cwd=tmp_path, capture_output=True, text=True, preexec_fn=small_files
+    )
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.strip().splitlines()
+    assert "cannot write to the store store.db" in line
+    assert "make room and run again" in line
+    kept = rows(tmp_path / "store.db")
+    assert 0 < len(kept) < 600
+    again = subprocess.run(command(tmp_path, "--jobs", "1", "--json"), cwd=tmp_path, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    summary = json.loads(again.stdout)
+    assert (summary["found"], summary["measured"]) == (len(kept), 600 - len(kept))
+    sweep(parse_spec(spec_text(seeds=300, steps=300)), tmp_path / "undisturbed.db", InProcess())
+    assert rows(tmp_path / "store.db") == rows(tmp_path / "undisturbed.db")
+
+
+# A dask cluster ----------------------------------------------------------------------------------------------------
+
+
+class Cluster:
+    """A scheduler and two workers, each a process of its own, as a user starts them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.file = folder, folder / "scheduler.json"
+        self.scheduler = self.start("scheduler", "--port", "0", "--host", "127.0.0.1")
+        end = time.monotonic() + 60
+        while not self.file.exists() and time.monotonic() < end:
+            time.sleep(0.05)
+        self.address = json.loads(self.file.read_text())["address"]
+        self.workers = [self.start_worker() for _ in range(2)]
+
+    def start(self, what: str, *options: str) -> subprocess.Popen[bytes]:
+        program = f"from distributed.cli.dask_{what} import main; main()"
+        arguments = ["--scheduler-file", str(self.file), "--no-dashboard", *options]
+        with (self.folder / f"{what}.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-c", program, *arguments], stdout=log, stderr=log, cwd=self.folder
+            )
+
+    def start_worker(self) -> subprocess.Popen[bytes]:
+        return self.start("worker", "--nthreads", "1", "--no-nanny", "--host", "127.0.0.1")
+
+    def stop(self) -> None:
+        for process in [*self.workers, self.scheduler]:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """Two workers with one thread each."""
+    pytest.importorskip("distributed")
+    (tmp_path / "cluster").mkdir()
+    found = Cluster(tmp_path / "cluster")
+    yield found
+    found.stop()
+
+
+def wait_for_workers(dask: Dask, count: int) -> None:
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        with dask:
+            if dask.workers == count:
+                return
+        time.sleep(0.1)
+    raise AssertionError(f"{dask.workers} workers, not {count}")
+
+
+def test_a_dask_cluster_brings_the_same_bytes_even_if_a_worker_is_killed(tmp_path, cluster):
+    """Two worker processes, one of them killed in the middle; then the command on what is left, with other cells."""
+    small = parse_spec(spec_text(seeds=10, steps=2_000_000))
+    dask = Dask(cluster.address)
+    wait_for_workers(dask, 2)
+    assert dask.memory > 0
+    killed = []
+
+    def kill_one(outcomes, left):
+        if outcomes and not killed:
+            killed.append(left)
+            cluster.workers[0].kill()
+
+    found = sweep(small, tmp_path / "dask.db", dask, acknowledge=kill_one)
+    assert killed[0] > 0
+    assert (found.measured, found.failed) == (20, ())
+    sweep(small, tmp_path / "here.db", InProcess())
+    assert rows(tmp_path / "dask.db") == rows(tmp_path / "here.db")
+    (tmp_path / "spec.toml").write_text(spec_text(seeds=3, steps=300))
+    done = subprocess.run(
+        command(tmp_path, "--scheduler", cluster.address, "--json"), cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["measured"] == 6
+
+
+def test_a_scheduler_that_does_not_answer_is_refused(tmp_path, monkeypatch):
+    """In one line, and no store is made."""
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("rfos.sweeps.executors.CONNECTING", 1)
+    for address in ("tcp://127.0.0.1:1", "nonsense://there"):
+        with pytest.raises(OSError, match="no scheduler with workers answers at") as caught:
+            sweep(parse_spec(spec_text(seeds=1, steps=10)), tmp_path / "store.db", Dask(address))
+        assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
