@@ -170,7 +170,8 @@ def game_of(name: str) -> NormalFormGame:
     """
     family, _, players = name.rpartition("-")
     if family == "public-goods" and players.isascii() and players.isdigit():
-        return public_goods(int(players)).scaled()
+        # The multiplier midway between 1 and N makes it a dilemma for every N; for 3 it is the default.
+        return public_goods(int(players), multiplier=(int(players) + 1) / 2).scaled()
     return named_game(name).scaled()
 
 

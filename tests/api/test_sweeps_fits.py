@@ -1,0 +1,231 @@
+"""Fits on data whose law is known, and tables of a store's rows."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import bounds.rmax
+from rfos.rmax import derived_m
+from rfos.sweeps import cells
+from rfos.sweeps.cells import Cell, canonical
+from rfos.sweeps.fits import AS_BOUND, FASTER, SLOWER, UNDECIDED, Slope, all_fits, bound_of, slope, verdict
+from rfos.sweeps.store import Row
+from rfos.sweeps.tables import cell_table, curve_bands, curve_table, labels
+
+CELL = Cell(
+    measure="run",
+    game="matching-pennies",
+    opponent="window-q-learner",
+    agent="rmax",
+    epsilon=0.8,
+    delta=0.2,
+    discount=0.8,
+    root=0,
+    seed=0,
+    window=2,
+    horizon=10,
+    budget=8,
+)
+
+
+def sizes(cell):
+    game = cells.meta_game(cell)
+    return {"n_states": game.n_states, "n_actions": game.n_actions, "branching": game.branching, "r_max": "1"}
+
+
+def row(cell, value):
+    """A row as the store has it, with a number of steps until all pairs are known."""
+    result = {**sizes(cell), "theorem": "X4", "m": 3, "steps": 100, "steps_all_known": value}
+    return Row(cell.key("code"), "code", cell.name, canonical(result), None)
+
+
+def data(change, values, power, seeds=4, scale=0.01):
+    """Rows whose numbers are the bound's, to a power, with a little noise."""
+    rng = np.random.default_rng(0)
+    found = []
+    for value in values:
+        for seed in range(seeds):
+            cell = replace(CELL, seed=seed, **{change: value})
+            bound, arguments = bound_of("steps_all_known", cell, sizes(cell))
+            size = scale * 10 ** (power * bound.log10(**arguments))
+            found.append(row(cell, float(size * rng.uniform(0.98, 1.02))))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("change", "values", "variable", "powers"),
+    [
+        ("window", [1, 2, 3, 4], "n_states", (1.0, 0.5, 2.0)),
+        ("epsilon", [0.2, 0.4, 0.8], "epsilon", (1.0, 0.5, 2.0)),
+        ("discount", [0.5, 0.8, 0.9, 0.95], "discount", (1.0, 0.5, 2.0)),
+        # Exponents in ln(1/delta) are a few tenths; a factor of two would hide in the tolerance.
+        ("delta", [0.3, 0.1, 0.01, 1e-4], "delta", (1.0, -1.0, 4.0)),
+    ],
+)
+def test_what_grows_as_the_bound_is_told_from_what_grows_slower_or_faster(change, values, variable, powers):
+    """The bound's own values, a lower power of them, and a higher one: as the bound, slower, faster; one line each."""
+    for power, expected in zip(powers, (AS_BOUND, SLOWER, FASTER), strict=True):
+        (line,) = all_fits(data(change, values, power)).fits.to_dict("records")
+        assert line["variable"] == variable
+        assert line["verdict"] == expected, line["reason"]
+        assert (line["points"], line["runs"]) == (len(values), 4 * len(values))
+        assert line["low"] <= line["slope"] <= line["high"]
+        middle = power * (line["exponent_low"] + line["exponent_high"]) / 2
+        assert abs(line["slope"] - middle) <= abs(power) * (line["exponent_high"] - line["exponent_low"]) / 2 + 0.03
+
+
+def test_elasticities_are_those_of_the_bound_with_its_m():
+    """By differences of the bound's value at m derived, near the point: in |S|, 1/epsilon and 1/(1-discount)."""
+
+    def steps(cell):
+        game = cells.meta_game(cell)
+        m = derived_m(game, cells.agent(cell), horizon=10)
+        return bounds.rmax.x4().steps.evaluate(n_states=game.n_states, n_actions=2, m=m, horizon=10, delta=0.2)
+
+    for change, near, x in (
+        ("epsilon", (0.82, 0.78), lambda v: 1 / v),
+        ("discount", (0.795, 0.805), lambda v: 1 / (1 - v)),
+    ):
+        low, high = (replace(CELL, **{change: value}) for value in near)
+        measured = math.log(steps(high) / steps(low)) / math.log(x(near[1]) / x(near[0]))
+        fits = all_fits(data(change, [*near, getattr(CELL, change)], 1.0))
+        (exponent,) = {round(e, 9) for e in fits.points["exponent"][fits.points["x"] == x(getattr(CELL, change))]}
+        assert exponent == pytest.approx(measured, abs=0.01)
+
+
+def test_a_bound_is_stated_where_it_applies_and_with_the_agents_own_schedule():
+    """X4 needs restarts; the paper's m, T1's and T1-ep's are its m, and a given m is itself."""
+    assert bound_of("steps_all_known", replace(CELL, horizon=None), sizes(CELL)) is None
+    for agent, m in (("rmax", None), ("rmax-pooled", None), ("rmax-episode", None), ("paper", None), ("rmax", 50)):
+        cell = replace(CELL, agent=agent, m=m)
+        bound, values = bound_of("steps_all_known", cell, sizes(cell))
+        used = derived_m(cells.meta_game(cell), cells.agent(cell), horizon=10)
+        actions = 1 if agent == "rmax-pooled" else 2
+        expected = bounds.rmax.x4(agent == "paper").steps.evaluate(
+            n_states=16, n_actions=actions, m=used, horizon=10, delta=0.2
+        )
+        assert bound.evaluate(**values) == expected, agent
+
+
+def test_lines_differ_in_one_variable_alone():
+    """A product of two epsilons and three windows: two lines in |S|, three in epsilon; no line mixes them."""
+    found = []
+    for window in (1, 2, 3):
+        for epsilon in (0.4, 0.8):
+            found += [row(replace(CELL, window=window, epsilon=epsilon, seed=seed), 10.0**window) for seed in (0, 1)]
+    fits = all_fits(found).fits
+    assert list(fits["variable"]) == ["n_states", "n_states", "epsilon", "epsilon", "epsilon"]
+    assert list(fits["held"][:2]) == ["epsilon 0.4", "epsilon 0.8"]
+    assert (fits["runs"] == [6, 6, 4, 4, 4]).all()
+    # Constant in epsilon: the slope is 0, and two points decide nothing.
+    assert (fits["slope"][2:].abs() < 1e-12).all()
+    assert set(fits["verdict"][2:]) == {UNDECIDED}
+
+
+def test_branching_is_varied_by_the_number_of_players_at_the_same_number_of_states():
+    """Public goods with 2, 3 and 6 players and windows 6, 4 and 2 have 4096 windows and B = 2, 4, 32."""
+    points = [replace(CELL, game=f"public-goods-{n}", window=12 // n, m=5) for n in (2, 3, 6)]
+    assert [sizes(cell)["n_states"] for cell in points] == [4096] * 3
+    found = [row(replace(cell, seed=seed), float(sizes(cell)["branching"])) for cell in points for seed in (0, 1)]
+    (line,) = all_fits(found).fits.to_dict("records")
+    assert line["variable"] == "branching"
+    assert line["slope"] == pytest.approx(1)
+
+
+def test_points_without_a_number_are_left_out_and_named():
+    """A run that did not get so far, or failed, takes its point with it."""
+    found = data("window", [1, 2, 3], 1.0)
+    cell = replace(CELL, window=3, seed=1)
+    broken = Row(cell.key("code"), "code", cell.name, None, "Error: planted")
+    for other in (row(cell, None), broken):
+        kept = [r for r in found if r.key != other.key]
+        (line,) = all_fits([*kept, other]).fits.to_dict("records")
+        assert line["points"] == 2
+        assert line["reason"].endswith("left out, since some run has no number: 64")
+
+
+def test_a_slope_is_exact_on_a_power_law_and_says_how_far_off_other_data_are():
+    """7 x^1.5 has slope 1.5 and misfit 1; 1, 10, 10 is off its line by 10^(1/3) in the middle."""
+    x = [1.0, 2.0, 8.0]
+    found = slope(x, [[7 * v**1.5] * 3 for v in x])
+    assert found == pytest.approx((1.5, 1.5, 1.5, 1.0))
+    bent = slope([1, 10, 100], [[1, 1], [10, 10], [10, 10]])
+    assert bent.slope == pytest.approx(0.5)
+    assert bent.misfit == pytest.approx(10 ** (1 / 3))
+    assert math.isnan(slope([1, 2], [[1], [2]]).low)
+
+
+def test_the_interval_of_a_slope_covers_it():
+    """200 samples of 12 runs at each of 4 points: the 95 % percentile interval covers at least 170 times.
+
+    A percentile bootstrap of 12 runs covers 91 to 92 %; 169 or fewer of 200 has probability below 1e-3 then, and the
+    seed is fixed.
+    """
+    rng = np.random.default_rng(5)
+    x = np.array([1.0, 2.0, 4.0, 8.0])
+    covered = 0
+    for _ in range(200):
+        samples = [list(v**2 * rng.gamma(20, 1 / 20, 12)) for v in x]
+        found = slope(list(x), samples)
+        covered += found.low <= 2 <= found.high
+    assert covered >= 170
+
+
+@pytest.mark.parametrize(
+    ("fit", "exponents", "points", "expected", "words"),
+    [
+        (Slope(2.0, 1.95, 2.05, 1), [1.9, 2.1], 3, AS_BOUND, "lies within"),
+        (Slope(2.0, 1.95, 2.21, 1), [1.9, 2.1], 3, UNDECIDED, "reaches over"),
+        (Slope(1.5, 1.4, 1.79, 1), [1.9, 2.1], 3, SLOWER, "lies below"),
+        (Slope(2.5, 2.21, 2.6, 1), [1.9, 2.1], 3, FASTER, "lies above"),
+        (Slope(2.0, 1.95, 2.05, 1), [1.9, 2.1], 2, UNDECIDED, "a power law needs 3"),
+        (Slope(2.0, math.nan, math.nan, 1), [2.0], 3, UNDECIDED, "one run a point"),
+        (Slope(2.0, 1.95, 2.05, 1), [], 3, UNDECIDED, "no bound"),
+        (Slope(2.0, 1.95, 2.05, 1), [math.nan], 3, UNDECIDED, "no bound"),
+    ],
+)
+def test_a_verdict_follows_from_the_interval(fit, exponents, points, expected, words):
+    """Within the bound's exponents and 0.1 more, below, above, or across."""
+    found, reason = verdict(fit, exponents, points)
+    assert found == expected
+    assert words in reason
+
+
+def test_tables_hold_every_cell_and_its_numbers():
+    """Failed cells too; whole numbers stay whole; a given m and the m that was used are apart."""
+    good = row(replace(CELL, m=3), 7)
+    bad = Row("0" * 64, "code", CELL.name, None, "Error: planted")
+    table = cell_table([good, bad])
+    assert list(table["key"]) == sorted([good.key, bad.key])
+    assert table["error"].dropna().to_list() == ["Error: planted"]
+    line = table[table["key"] == good.key].iloc[0]
+    assert (line["m"], line["m_used"], line["budget"], line["steps_played"], line["steps_all_known"]) == (
+        3,
+        3,
+        8,
+        100,
+        7,
+    )
+    assert "steps" not in table
+    assert str(table["m"].dtype) == "Int64"
+
+
+def test_curves_are_kept_bin_by_bin_and_averaged_over_seeds():
+    """Two seeds of one point, one of another."""
+
+    def with_curve(cell, reward):
+        content = json.loads(row(cell, 7).result)
+        content["curve"] = {"steps": [10, 20], "reward": reward, "known": [1, 2]}
+        return Row(cell.key("code"), "code", cell.name, canonical(content), None)
+
+    found = [with_curve(CELL, [0.0, 1.0]), with_curve(replace(CELL, seed=1), [1.0, 1.0])]
+    found.append(with_curve(replace(CELL, window=3), [0.5, 0.5]))
+    assert len(curve_table(found)) == 6
+    bands = curve_bands(found)
+    assert list(bands["label"]) == ["window 2", "window 2", "window 3", "window 3"]
+    assert list(bands["mean"]) == [0.5, 1.0, 0.5, 0.5]
+    assert list(bands["low"][:2]) == [0.0, 1.0]
+    assert list(labels([CELL]).values()) == [""]
