@@ -253,7 +253,7 @@ def _peak_bytes(cell: Cell) -> int:
     game = meta_game(cell)
     pairs = game.n_states * game.n_actions
     # The world twice while it is built, the counts, the opponents' play three times, values and policies.
-    window = pairs * game.branching * (48 + 8) + pairs * 40 + game.n_states * (game.branching * 24 + 40)
+    window = pairs * game.branching * (48 + 16) + pairs * 40 + game.n_states * (game.branching * 24 + 40)
     table = 0 if isinstance(game, WindowMetaGame) else game.size_estimate().needed
     stages = (cell.horizon or 1) if cell.agent == "rmax-episode" else 1
     return window + table + stages * game.n_states * 8
