@@ -256,7 +256,7 @@ class Watcher(Protocol):
         ...
 
 
-def _played(process: Process) -> Played:
+def played(process: Process) -> Played:
     """Return a policy meta-game as the MDP that is played, everything else as it is."""
     return process.to_mdp() if isinstance(process, PolicyMetaGame) else process
 
@@ -299,7 +299,7 @@ def coverage(process: Process, agent: Agent, *, horizon: int | None = None, unif
     >>> coverage(mdp, Rmax(epsilon=0.1))
     Coverage(theorem="T1'", reason='transitions and rewards are deterministic: m = 1 is enough', bad_steps=8)
     """
-    process = _played(process)
+    process = played(process)
     found = _theorem(process, agent, horizon, uniform_starts)
     if found.theorem is None:
         return found
@@ -406,7 +406,7 @@ def derived_m(process: Process, agent: Agent, *, horizon: int | None = None, uni
     >>> derived_m(WindowMetaGame(matching_pennies(), QLearner(), window=2, discount=0.8), PaperRmax())
     1005
     """
-    process = _played(process)
+    process = played(process)
     _check_fit(process, agent, horizon)
     if agent.m is not None:
         return int(agent.m)
@@ -657,7 +657,7 @@ def run(
     """
     if not isinstance(process, WindowMetaGame):
         _require_table(process)
-    process = _played(process)
+    process = played(process)
     if horizon is None and isinstance(process, WindowMetaGame):
         horizon = process.horizon
     check_horizon(horizon)

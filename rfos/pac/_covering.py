@@ -9,7 +9,18 @@ from typing import Any
 import bounds.exploration
 import bounds.rmax
 import bounds.sharp
-from rfos.rmax import DEFAULT_ACCURACY, PLANNING_SHARE, Agent, PaperRmax, Process, Rmax, coverage, derived_m
+from rfos.rmax import (
+    DEFAULT_ACCURACY,
+    PLANNING_SHARE,
+    Agent,
+    PaperRmax,
+    Played,
+    Process,
+    Rmax,
+    coverage,
+    derived_m,
+    played,
+)
 
 Number = int | float | Fraction
 
@@ -36,7 +47,7 @@ class Covering:
     exploration: float | None
 
 
-def _sizes(process: Process) -> dict[str, Any]:
+def _sizes(process: Played) -> dict[str, Any]:
     low, high = process.reward_range
     return {
         "n_states": process.n_states,
@@ -64,6 +75,7 @@ def theory_m(process: Process, agent: Rmax, *, horizon: int | None = None) -> di
     >>> theory_m(meta_game, Rmax(epsilon=0.8, delta=0.2))
     {'paper': 1005, 'T1': 36353, 'T1+': 30506}
     """
+    process = played(process)
     sizes = _sizes(process)
     at = {**sizes, "epsilon": agent.epsilon, "delta": agent.delta}
     paper = bounds.rmax.paper_m()
@@ -81,7 +93,7 @@ def _sharp_m(at: dict[str, Any], pooled: bool) -> int:
 
 
 def covering(
-    process: Process,
+    process: Played,
     agent: Agent,
     m: int,
     *,
@@ -138,12 +150,15 @@ def _count(theorem: str, at: dict[str, Any], rows: int, m: int, horizon: int | N
         reach = int(bounds.rmax.t1(pooled=pooled).horizon.evaluate(**at))
         escape = min(Fraction(1), continuing["w_esc"] * epsilon / v_max)
         return reach * int(bounds.rmax.p5().evaluate(explorations=k0, escape=escape, delta=delta))
-    if theorem in ("T1 with X1", "T1+"):
+    shares = {
         # Without a horizon what T1 gives to it is left to the escapes.
-        left = continuing["w_esc"] + continuing["w_hor"]
-        share = left if theorem == "T1 with X1" else bounds.rmax.default_weights("episodic")["w_esc"]
+        "T1 with X1": continuing["w_esc"] + continuing["w_hor"],
+        "T1+": bounds.rmax.default_weights("episodic")["w_esc"],
+        "T1' with X1": 1 - PLANNING_SHARE,
+    }
+    if theorem in shares:
         total = bounds.exploration.x1().evaluate(explorations=k0, discount=at["discount"], delta=delta)
-        return int(float(total) * float(v_max / (share * epsilon)) * (1 + 1e-12))
+        return int(float(total) * float(v_max / (shares[theorem] * epsilon)) * (1 + 1e-12))
     if theorem == "T1'":
         # A known path meets no state twice before it escapes, and there are k0 escapes, m for each row.
         promised = bounds.sharp.t1_deterministic().steps.evaluate(**at, w_plan=PLANNING_SHARE)

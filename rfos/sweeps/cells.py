@@ -26,7 +26,7 @@ from rfos.learners import named_learner
 from rfos.metagames import WindowMetaGame
 from rfos.pac import convergence
 from rfos.policy_metagames import PolicyMetaGame, even_grid, inner_game
-from rfos.rmax import Agent, PaperRmax, Process, Rmax, derived_m, run
+from rfos.rmax import Agent, PaperRmax, Played, Rmax, derived_m, run
 
 BINS = 50
 """Bins of a learning curve, fewer where the run is shorter."""
@@ -207,11 +207,11 @@ def meta_game(cell: Cell) -> WindowMetaGame | PolicyMetaGame:
 
 
 @functools.lru_cache(maxsize=1)
-def _as_mdp(game: PolicyMetaGame) -> Process:
+def _as_mdp(game: PolicyMetaGame) -> Played:
     return game.to_mdp()
 
 
-def process(cell: Cell) -> Process:
+def process(cell: Cell) -> Played:
     """Return what the agent of a cell plays in: the window meta-game itself, or the MDP of the policy meta-game."""
     game = meta_game(cell)
     return game if isinstance(game, WindowMetaGame) else _as_mdp(game)
@@ -298,7 +298,7 @@ def _episodes(steps: int | None, horizon: int | None) -> int | None:
     return None if steps is None or horizon is None else -(-steps // horizon)
 
 
-def _point(played: Process) -> dict[str, Any]:
+def _point(played: Played) -> dict[str, Any]:
     """Return the sizes that the bounds speak of; the range of rewards is an exact fraction, as text."""
     low, high = played.reward_range
     return {
