@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -14,6 +15,7 @@ from rfos._kernels import dp
 from rfos._memory import require_memory
 
 Float = NDArray[np.float64]
+Float32 = NDArray[np.float32]
 Int = NDArray[np.int64]
 
 ROW_SUM_TOL = 1e-9
@@ -21,12 +23,12 @@ ROW_SUM_TOL = 1e-9
 
 
 class Chain(NamedTuple):
-    """The Markov chain of one policy: row s holds the entries start[s] to start[s+1] - 1."""
+    """Rows of some pairs, of a policy one per state: row i holds the entries start[i] to start[i+1] - 1."""
 
-    start: Int  # (S+1,) int64
+    start: Int  # (K+1,) int64
     successor: NDArray[np.int32]  # (nnz,)
     probability: Float  # (nnz,)
-    reward: Float  # (S,) expected reward per step
+    reward: Float  # (K,) expected reward per step
 
 
 class Storage(Protocol):
@@ -65,16 +67,25 @@ class Storage(Protocol):
         ...
 
     def improve(
-        self, rewards: Float, discount: float, values: Float, new_values: Float, policy: Int, first: int, last: int
+        self,
+        rewards: Float,
+        discount: float,
+        values: Float,
+        new_values: Float,
+        policy: Int,
+        table: Float32,
+        first: int,
+        last: int,
     ) -> None:
         """For states `first` to `last` - 1, fill `new_values` with max over a of Q and `policy` with its first argmax.
 
-        Q is the one of `backup`, bit for bit. Threads call it for disjoint ranges at once: it holds no lock.
+        Q is the one of `backup`, bit for bit; it is kept too if `table` is (S, A) and not (0, A). Threads call it for
+        disjoint ranges at once: it holds no lock.
         """
         ...
 
-    def chain(self, rewards: Float, policy: Int) -> Chain:
-        """Return transitions and expected rewards under a policy, one action per state (S,)."""
+    def chain(self, rewards: Float, policy: Int, states: Int | None = None) -> Chain:
+        """Return transitions and expected rewards of the pairs (states[i], policy[i]); default: all states."""
         ...
 
     def backup(self, rewards: Float, discount: float, values: Float, q: Float) -> None:
@@ -173,16 +184,24 @@ class Dense:
         return self.n_states, self.n_actions
 
     def improve(
-        self, rewards: Float, discount: float, values: Float, new_values: Float, policy: Int, first: int, last: int
+        self,
+        rewards: Float,
+        discount: float,
+        values: Float,
+        new_values: Float,
+        policy: Int,
+        table: Float32,
+        first: int,
+        last: int,
     ) -> None:
         """Fill `new_values` and `policy` with the maxima of Q and their actions, states `first` to `last` - 1."""
-        dp.improve_dense(self.transitions, rewards, discount, values, new_values, policy, first, last)
+        dp.improve_dense(self.transitions, rewards, discount, values, new_values, policy, table, first, last)
 
-    def chain(self, rewards: Float, policy: Int) -> Chain:
-        """Return transitions and expected rewards under a policy (S,)."""
-        states = np.arange(self.n_states)
-        start = self.n_states * np.arange(self.n_states + 1)
-        successor = np.tile(states.astype(np.int32), self.n_states)
+    def chain(self, rewards: Float, policy: Int, states: Int | None = None) -> Chain:
+        """Return transitions and expected rewards of the pairs (states[i], policy[i])."""
+        states = np.arange(self.n_states) if states is None else states
+        start = self.n_states * np.arange(len(states) + 1)
+        successor = np.tile(np.arange(self.n_states, dtype=np.int32), len(states))
         return Chain(start, successor, self.transitions[states, policy].ravel(), rewards[states, policy])
 
     def backup(self, rewards: Float, discount: float, values: Float, q: Float) -> None:
@@ -219,7 +238,7 @@ class Sparse:
         """Number of states, S."""
         return (len(self.indptr) - 1) // self.n_actions
 
-    @property
+    @functools.cached_property
     def branching(self) -> int:
         """Largest number of stored successors of a pair, B."""
         return int(np.diff(self.indptr).max())
@@ -241,18 +260,29 @@ class Sparse:
         return self.n_states, self.n_actions
 
     def improve(
-        self, rewards: Float, discount: float, values: Float, new_values: Float, policy: Int, first: int, last: int
+        self,
+        rewards: Float,
+        discount: float,
+        values: Float,
+        new_values: Float,
+        policy: Int,
+        table: Float32,
+        first: int,
+        last: int,
     ) -> None:
         """Fill `new_values` and `policy` with the maxima of Q and their actions, states `first` to `last` - 1."""
         dp.improve_sparse(
-            self.indptr, self.indices, self.data, rewards, discount, values, new_values, policy, first, last
+            self.indptr, self.indices, self.data, rewards, discount, values, new_values, policy, table, first, last
         )
 
-    def chain(self, rewards: Float, policy: Int) -> Chain:
-        """Return transitions and expected rewards under a policy (S,)."""
-        pair = np.arange(self.n_states) * self.n_actions + policy
-        start = np.zeros(self.n_states + 1, np.int64)
-        np.cumsum(self.indptr[pair + 1] - self.indptr[pair], out=start[1:])
+    def chain(self, rewards: Float, policy: Int, states: Int | None = None) -> Chain:
+        """Return transitions and expected rewards of the pairs (states[i], policy[i])."""
+        pair = (np.arange(self.n_states) if states is None else states) * self.n_actions + policy
+        if self.branching * (len(self.indptr) - 1) <= 1.5 * len(self.data):
+            start = self.branching * np.arange(len(pair) + 1)  # rows of one length: some of them may be written anew
+        else:
+            start = np.zeros(len(pair) + 1, np.int64)
+            np.cumsum(self.indptr[pair + 1] - self.indptr[pair], out=start[1:])
         chain = Chain(start, np.empty(start[-1], np.int32), np.empty(start[-1]), rewards.ravel()[pair])
         dp.chain_sparse(self.indptr, self.indices, self.data, pair, start, chain.successor, chain.probability)
         return chain
@@ -316,16 +346,24 @@ class Deterministic:
         return self.n_states, self.n_actions
 
     def improve(
-        self, rewards: Float, discount: float, values: Float, new_values: Float, policy: Int, first: int, last: int
+        self,
+        rewards: Float,
+        discount: float,
+        values: Float,
+        new_values: Float,
+        policy: Int,
+        table: Float32,
+        first: int,
+        last: int,
     ) -> None:
         """Fill `new_values` and `policy` with the maxima of Q and their actions, states `first` to `last` - 1."""
-        dp.improve_deterministic(self.successor, rewards, discount, values, new_values, policy, first, last)
+        dp.improve_deterministic(self.successor, rewards, discount, values, new_values, policy, table, first, last)
 
-    def chain(self, rewards: Float, policy: Int) -> Chain:
-        """Return transitions and expected rewards under a policy (S,)."""
-        states = np.arange(self.n_states)
+    def chain(self, rewards: Float, policy: Int, states: Int | None = None) -> Chain:
+        """Return transitions and expected rewards of the pairs (states[i], policy[i])."""
+        states = np.arange(self.n_states) if states is None else states
         successor = self.successor[states, policy].astype(np.int32)
-        return Chain(np.arange(self.n_states + 1), successor, np.ones(self.n_states), rewards[states, policy])
+        return Chain(np.arange(len(states) + 1), successor, np.ones(len(states)), rewards[states, policy])
 
     def backup(self, rewards: Float, discount: float, values: Float, q: Float) -> None:
         """Fill `q` (S, A) with rewards + discount * values of the successors."""
@@ -394,18 +432,39 @@ class ShiftRegister:
         return self.n_actions, self.branching
 
     def improve(
-        self, rewards: Float, discount: float, values: Float, new_values: Float, policy: Int, first: int, last: int
+        self,
+        rewards: Float,
+        discount: float,
+        values: Float,
+        new_values: Float,
+        policy: Int,
+        table: Float32,
+        first: int,
+        last: int,
     ) -> None:
         """Fill `new_values` and `policy` with the maxima of Q and their actions, states `first` to `last` - 1."""
         dp.improve_shift(
-            self.shifted, self.offset, self.probability, rewards, discount, values, new_values, policy, first, last
+            self.shifted,
+            self.offset,
+            self.probability,
+            rewards,
+            discount,
+            values,
+            new_values,
+            policy,
+            table,
+            first,
+            last,
         )
 
-    def chain(self, rewards: Float, policy: Int) -> Chain:
-        """Return transitions and expected rewards under a policy (S,)."""
-        start = self.branching * np.arange(self.n_states + 1)
-        chain = Chain(start, np.empty(start[-1], np.int32), self.probability.ravel(), np.empty(self.n_states))
-        dp.chain_shift(self.shifted, self.offset, self.probability, rewards, policy, chain.successor, chain.reward)
+    def chain(self, rewards: Float, policy: Int, states: Int | None = None) -> Chain:
+        """Return transitions and expected rewards of the pairs (states[i], policy[i])."""
+        shifted, probability = self.shifted, self.probability
+        if states is not None:
+            shifted, probability = shifted[states], probability[states]
+        start = self.branching * np.arange(len(policy) + 1)
+        chain = Chain(start, np.empty(start[-1], np.int32), probability.ravel(), np.empty(len(policy)))
+        dp.chain_shift(shifted, self.offset, probability, rewards, policy, chain.successor, chain.reward)
         return chain
 
     def backup(self, rewards: Float, discount: float, values: Float, q: Float) -> None:

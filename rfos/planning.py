@@ -1,7 +1,7 @@
 r"""Solve tabular MDPs and evaluate policies, with brackets that hold including floating-point rounding.
 
-No solver keeps a number per pair: backups are fused with the maximum over actions, and the sweeps that evaluate a
-policy run over its chain alone. Sweeps are split among all processors; results do not depend on how many there are.
+Backups are fused with the maximum over actions, and the sweeps that evaluate a policy run over its chain alone; a
+number per pair is kept only where it is small beside the pair's own storage.
 
 For any vector v and T the Bellman operator of the optimum (or of one policy), with stochastic rows (MacQueen 1966;
 Porteus 1971; Puterman 1994, section 6.6),
@@ -37,7 +37,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from rfos._kernels import dp
 from rfos._memory import require_memory
-from rfos._threads import Threads, split
+from rfos._threads import Threads
+from rfos.iteration import Change, Iteration, Pair
 from rfos.mdp import Chain, TabularMDP
 
 Float = NDArray[np.float64]
@@ -51,11 +52,6 @@ POLICY_SUM_TOL = 1e-9
 
 DENSE_STATES = 500
 """Up to this size linear equations are solved as a dense matrix, and "auto" is policy iteration."""
-SETTLED = 0.1
-"""A policy is evaluated until the span of the changes is this share of the span of the improvement, or 1/A if that is
-less: the more actions, the dearer the next improvement."""
-ROUNDS = 10
-"""Rounds of three sweeps for which a policy is evaluated at most, plus one per action."""
 
 
 class Accuracy(enum.Enum):
@@ -82,7 +78,8 @@ class Solution:
     lower, upper : ndarray, shape (S,)
         lower <= V <= upper, for V = V* (`solve`) or V^pi (`evaluate_policy`).
     policy : ndarray of int64, shape (S,)
-        From `solve`: greedy for the last backup, ties by index; its own value is at least `lower` in every state.
+        From `solve`: greedy for the last backup among the actions not ruled out, ties by index; its own value is at
+        least `lower` in every state.
         From `evaluate_policy`: the policy evaluated, probabilities of shape (S, A) if it was given so.
     method : str
         The method that was used.
@@ -124,17 +121,6 @@ def _constant_value(reward: float, factors: tuple[float, float], towards: float)
     stored = math.nextafter(reward, towards)
     ends = stored * factors[0], stored * factors[1]
     return math.nextafter(min(ends) if towards < 0 else max(ends), towards)
-
-
-Pair = tuple[Float, Float]
-
-
-class Change(NamedTuple):
-    """What one sweep changed: smallest and largest new - old, and the largest absolute old value."""
-
-    least: float
-    most: float
-    largest: float
 
 
 class _Margins(NamedTuple):
@@ -230,59 +216,6 @@ def bracket(mdp: TabularMDP, values: Float, backed_up: Float) -> tuple[Float, Fl
     return _Certifier(mdp).bracket(backed_up, Change(*result.tolist()))
 
 
-class _Sweeps:
-    """Sweeps over all states of an MDP, split among threads; results do not depend on their number."""
-
-    def __init__(self, mdp: TabularMDP, threads: Threads) -> None:
-        self.mdp = mdp
-        self.threads = threads
-        self.ranges = split(mdp.n_states, 4 * threads.count if threads.count > 1 else 1)
-        self.results = np.empty((len(self.ranges), 3))
-
-    def _sweep(self, values: Float, new_values: Float, part: Callable[[int, int], object]) -> Change:
-        def call(i: int, first: int, last: int) -> None:
-            part(first, last)
-            dp.change(values, new_values, first, last, self.results[i])
-
-        self.threads.each(self.ranges, call)
-        least, most, largest = self.results.T
-        return Change(float(least.min()), float(most.max()), float(largest.max()))
-
-    def improve(self, values: Float, new_values: Float, policy: Int) -> Change:
-        """Back up `values` over all actions."""
-        mdp = self.mdp
-        return self._sweep(
-            values,
-            new_values,
-            lambda *ends: mdp.storage.improve(mdp.rewards, mdp.discount, values, new_values, policy, *ends),
-        )
-
-    def evaluate(self, chain: Chain, values: Float, new_values: Float) -> Change:
-        """Back up `values` along a policy's chain."""
-        discount = self.mdp.discount
-        return self._sweep(values, new_values, lambda *ends: dp.evaluate(*chain, discount, values, new_values, *ends))
-
-    def lift(self, new_values: Float, change: Change) -> None:
-        """Add discount/(1-discount) * least change: the largest constant that leaves T v >= v certain."""
-        least = change.least * self.mdp.discount / (1 - self.mdp.discount)
-        if least != 0 and math.isfinite(least):
-            new_values += least
-
-    def settle(self, chain: Chain, values: Float, spare: Float, span: float, target: float, limit: int) -> Pair:
-        """Back up along a chain until the changes span at most `target`; return the values and the spare.
-
-        `span` is that of the last changes.
-        """
-        for _ in range(limit):
-            if not span > target:
-                break
-            change = self.evaluate(chain, values, spare)
-            self.lift(spare, change)
-            values, spare = spare, values
-            span = change.most - change.least
-        return values, spare
-
-
 def _solve_chain(chain: Chain, discount: float) -> Float | None:
     """Return the value of a chain by solving its linear equations, or None if rounding made them singular."""
     n_states = len(chain.reward)
@@ -300,21 +233,26 @@ def _solve_chain(chain: Chain, discount: float) -> Float | None:
     return values if np.isfinite(values).all() else None
 
 
-def _by_values(sweeps: _Sweeps, values: Float, spare: Float, policy: Int, change: Change) -> Pair:
+def _by_values(
+    steps: Iteration, values: Float, spare: Float, policy: Int, change: Change, margins: _Margins | None
+) -> Pair:
     return values, spare
 
 
-def _by_policies(sweeps: _Sweeps, values: Float, spare: Float, policy: Int, change: Change) -> Pair:
-    solved = _solve_chain(sweeps.mdp.storage.chain(sweeps.mdp.rewards, policy), sweeps.mdp.discount)
+def _by_policies(
+    steps: Iteration, values: Float, spare: Float, policy: Int, change: Change, margins: _Margins | None
+) -> Pair:
+    solved = _solve_chain(steps.chain(policy), steps.mdp.discount)
     return values if solved is None else solved, spare
 
 
-def _by_both(sweeps: _Sweeps, values: Float, spare: Float, policy: Int, change: Change) -> Pair:
-    mdp = sweeps.mdp
-    sweeps.lift(values, change)
-    chain = mdp.storage.chain(mdp.rewards, policy)
-    span = change.most - change.least
-    return sweeps.settle(chain, values, spare, span, min(SETTLED, 1 / mdp.n_actions) * span, ROUNDS + mdp.n_actions)
+def _by_both(
+    steps: Iteration, values: Float, spare: Float, policy: Int, change: Change, margins: _Margins | None
+) -> Pair:
+    if margins is not None:
+        steps.rule_out(values, change, margins.high - margins.low)
+    steps.lift(values, change)
+    return steps.settle(policy, values, spare, change.span)
 
 
 def _start(mdp: TabularMDP, tol: float, max_iterations: int | None, initial: ArrayLike | None) -> Float:
@@ -342,7 +280,7 @@ def _result(lower: Float, upper: Float, policy: NDArray[Any], method: str, itera
 def _iterate(
     mdp: TabularMDP,
     backup: Callable[[Float, Float], Change],
-    advance: Callable[[Float, Float, Change], Pair],
+    advance: Callable[[Float, Float, Change, _Margins | None], Pair],
     values: Float,
     tol: float,
     max_iterations: int | None,
@@ -367,7 +305,7 @@ def _iterate(
             lower, upper = certify.bracket(spare, change)
             if stalled or iterations >= limit or bool((upper - lower <= tol).all()):
                 return lower, upper, iterations
-        values, spare = advance(spare, values, change)
+        values, spare = advance(spare, values, change, margins)
 
 
 METHODS = ("auto", "value_iteration", "policy_iteration", "modified_policy_iteration", "linear_programming", "exact")
@@ -525,9 +463,11 @@ def solve(
     policy_iteration
         Each greedy policy's equations are solved (Howard 1960), dense up to 500 states, else by sparse LU.
     modified_policy_iteration
-        Each greedy policy is evaluated roughly (Puterman & Shin 1978), until the span of the changes is a tenth. After
-        every sweep the values are raised by discount/(1-discount) times the least change: that skips what the chain
-        would add for ever, and keeps T v >= v, from which the method converges at least as fast as backups alone.
+        Each greedy policy is evaluated roughly (Puterman & Shin 1978), until the span of the changes is a thirtieth or
+        it stops paying. After every sweep the values are raised by discount/(1-discount) times the least change: that
+        skips what the chain would add for ever, and keeps T v >= v, from which the method converges at least as fast
+        as backups alone. The slowest mode of the changes is taken to its limit now and then, and kept if that helps.
+        Where a table of Q is small beside the MDP, actions that a bracket proves not to be optimal are left out.
     linear_programming
         min sum V with V >= R + discount P V, by SciPy's HiGHS, then policy iteration from its answer. Needs a table
         of all branches.
@@ -582,11 +522,13 @@ def solve(
     advance = {"value_iteration": _by_values, "modified_policy_iteration": _by_both}.get(method, _by_policies)
     policy = np.zeros(mdp.n_states, np.int64)
     with Threads(mdp.n_states * mdp.n_actions * mdp.branching) as threads:
-        sweeps = _Sweeps(mdp, threads)
+        steps = Iteration(mdp, threads)
+        if advance is _by_both:
+            steps.keep_action_values()
         lower, upper, iterations = _iterate(
             mdp,
-            lambda old, new: sweeps.improve(old, new, policy),
-            lambda new, old, change: advance(sweeps, new, old, policy, change),
+            lambda old, new: steps.improve(old, new, policy),
+            lambda new, old, *seen: advance(steps, new, old, policy, *seen),
             values,
             tol,
             max_iterations,
@@ -641,17 +583,17 @@ def evaluate_policy(
         given = given.astype(np.int64)
         chain = mdp.storage.chain(mdp.rewards, given)
         with Threads(len(chain.successor)) as threads:
-            sweeps = _Sweeps(mdp, threads)
+            steps = Iteration(mdp, threads)
 
-            def advance(new: Float, old: Float, change: Change) -> Pair:
+            def advance(new: Float, old: Float, change: Change, margins: _Margins | None) -> Pair:
                 solved = _solve_chain(chain, mdp.discount) if mdp.n_states <= DENSE_STATES else None
                 if solved is None:
-                    sweeps.lift(new, change)
+                    steps.lift(new, change)
                     return new, old
                 return solved, old
 
             found = _iterate(
-                mdp, lambda old, new: sweeps.evaluate(chain, old, new), advance, values, tol, max_iterations
+                mdp, lambda old, new: steps.evaluate(chain, old, new), advance, values, tol, max_iterations
             )
         return _result(*found[:2], given, "policy_evaluation", found[2], tol)
     if given.shape != (mdp.n_states, mdp.n_actions):
@@ -676,5 +618,5 @@ def evaluate_policy(
         dp.change(old, new, 0, mdp.n_states, result)
         return Change(*result.tolist())
 
-    found = _iterate(mdp, backup, lambda new, old, _: (new, old), values, tol, max_iterations)
+    found = _iterate(mdp, backup, lambda new, old, *_: (new, old), values, tol, max_iterations)
     return _result(*found[:2], given, "policy_evaluation", found[2], tol)

@@ -22,6 +22,7 @@ from rfos.mdp import Chain
 from rfos.stochastic_games import StochasticGame
 
 Float = NDArray[np.float64]
+Float32 = NDArray[np.float32]
 Int = NDArray[np.int64]
 
 MAX_CELLS = 65535 // kernels.UNIT
@@ -138,18 +139,28 @@ class PolicyTable:
         return self.n_states, self.n_actions
 
     def improve(
-        self, rewards: Float, discount: float, values: Float, new_values: Float, policy: Int, first: int, last: int
+        self,
+        rewards: Float,
+        discount: float,
+        values: Float,
+        new_values: Float,
+        policy: Int,
+        table: Float32,
+        first: int,
+        last: int,
     ) -> None:
         """Fill `new_values` and `policy` with the maxima of Q and their actions, states `first` to `last` - 1."""
-        kernels.improve_places(rewards, self.places, self.strides, discount, values, new_values, policy, first, last)
+        kernels.improve_places(
+            rewards, self.places, self.strides, discount, values, new_values, policy, table, first, last
+        )
 
     def backup(self, rewards: Float, discount: float, values: Float, q: Float) -> None:
         """Fill `q` (X, A) with rewards + discount * the barycentric means of values."""
         kernels.backup_places(rewards, self.places, self.strides, discount, values, q)
 
-    def chain(self, rewards: Float, policy: Int) -> Chain:
-        """Return transitions and expected rewards under a policy (X,)."""
-        states = np.arange(self.n_states)
+    def chain(self, rewards: Float, policy: Int, states: Int | None = None) -> Chain:
+        """Return transitions and expected rewards of the pairs (states[i], policy[i])."""
+        states = np.arange(self.n_states) if states is None else states
         return _chain(self.places[states, policy], self.strides, self.nearest, rewards[states, policy])
 
     def branches(self, rewards: Float) -> tuple[Int, Float, Float]:
@@ -203,13 +214,21 @@ class OnTheFly:
         return (2,)
 
     def improve(
-        self, rewards: Float, discount: float, values: Float, new_values: Float, policy: Int, first: int, last: int
+        self,
+        rewards: Float,
+        discount: float,
+        values: Float,
+        new_values: Float,
+        policy: Int,
+        table: Float32,
+        first: int,
+        last: int,
     ) -> None:
         """Fill `new_values` and `policy` with the maxima of Q and their actions, states `first` to `last` - 1."""
         d = self.dynamics
         kernels.improve_on_the_fly(
             d.game, d.rule, d.iterated, d.own_levels, d.levels, self.nearest, d.strides, discount, values, new_values,
-            policy, first, last,
+            policy, table, first, last,
         )  # fmt: skip
 
     def _table(self) -> tuple[NDArray[Any], PolicyTable]:
@@ -221,19 +240,31 @@ class OnTheFly:
         found, table = self._table()
         table.backup(found, discount, values, q)
 
-    def chain(self, rewards: Float, policy: Int) -> Chain:
-        """Return transitions and expected rewards under a policy (X,)."""
+    def chain(self, rewards: Float, policy: Int, states: Int | None = None) -> Chain:
+        """Return transitions and expected rewards of the pairs (states[i], policy[i])."""
         d = self.dynamics
-        found = np.empty(self.n_states, np.float32)
-        places = np.empty((self.n_states, len(d.strides)), np.int64)
         chosen = np.asarray(policy, np.int64)
+        pairs = np.arange(self.n_states) if states is None else states
+        found = np.empty(len(pairs), np.float32)
+        places = np.empty((len(pairs), len(d.strides)), np.int64)
 
         def work(first: int, last: int) -> None:
-            kernels.fill_policy(
-                d.game, d.rule, d.iterated, d.own_levels, d.levels, self.nearest, chosen, found, places, first, last
+            kernels.fill_pairs(
+                d.game,
+                d.rule,
+                d.iterated,
+                d.own_levels,
+                d.levels,
+                self.nearest,
+                pairs,
+                chosen,
+                found,
+                places,
+                first,
+                last,
             )
 
-        in_ranges(work, self.n_states)
+        in_ranges(work, len(pairs))
         return _chain(places, d.strides, self.nearest, found)
 
     def branches(self, rewards: Float) -> tuple[Int, Float, Float]:

@@ -247,6 +247,14 @@ def evaluate(rows, reward, discount, values):
     return [r + discount * sum(p * values[j] for j, p in row) for row, r in zip(rows, reward, strict=True)]
 
 
+def rate(older, old, new):
+    """Least-squares factor between successive changes, their means left out, by moments summed in index order."""
+    before, after = ([y - x for x, y in zip(*pair, strict=True)] for pair in ((older, old), (old, new)))
+    square = sum(x * x for x in before) - sum(before) * sum(before) / len(new)
+    product = sum(x * y for x, y in zip(before, after, strict=True)) - sum(before) * sum(after) / len(new)
+    return product / square if square > 0 else 0.0
+
+
 def change(values, new_values):
     differences = [new - old for old, new in zip(values, new_values, strict=True)]
     if any(math.isnan(x) for x in differences):

@@ -57,12 +57,12 @@ def backup_shift(shifted, offset, probability, rewards, discount, values, q):
             q[s, a] = expected
 
 
-# Backup and maximum in one pass: no memory per pair. Threads run disjoint ranges of states. -------------------------
+# Backup and maximum in one pass; ties by index. Threads run disjoint ranges of states. ------------------------------
 
 
 @kernel
-def improve_dense(transitions, rewards, discount, values, new_values, policy, first, last):
-    """Fill `new_values` (S,) and `policy` (S,) for states `first` to `last` - 1; ties by index."""
+def improve_dense(transitions, rewards, discount, values, new_values, policy, table, first, last):
+    """Fill `new_values` and `policy` (S,), and `table` (S, A) with Q if it has rows; states `first` to `last` - 1."""
     n_states, n_actions = rewards.shape
     for s in range(first, last):
         best = 0.0
@@ -72,6 +72,8 @@ def improve_dense(transitions, rewards, discount, values, new_values, policy, fi
             for j in range(n_states):
                 expected += transitions[s, a, j] * values[j]
             q = rewards[s, a] + discount * expected
+            if table.shape[0] > 0:
+                table[s, a] = q
             if a == 0 or q > best:
                 best = q
                 chosen = a
@@ -80,8 +82,8 @@ def improve_dense(transitions, rewards, discount, values, new_values, policy, fi
 
 
 @kernel
-def improve_sparse(indptr, indices, data, rewards, discount, values, new_values, policy, first, last):
-    """Fill `new_values` (S,) and `policy` (S,) for states `first` to `last` - 1; ties by index."""
+def improve_sparse(indptr, indices, data, rewards, discount, values, new_values, policy, table, first, last):
+    """Fill `new_values` and `policy` (S,), and `table` (S, A) with Q if it has rows; states `first` to `last` - 1."""
     n_actions = rewards.shape[1]
     for s in range(first, last):
         best = 0.0
@@ -92,6 +94,8 @@ def improve_sparse(indptr, indices, data, rewards, discount, values, new_values,
             for k in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
                 expected += data[k] * values[np.uint32(indices[k])]
             q = rewards[s, a] + discount * expected
+            if table.shape[0] > 0:
+                table[s, a] = q
             if a == 0 or q > best:
                 best = q
                 chosen = a
@@ -100,14 +104,16 @@ def improve_sparse(indptr, indices, data, rewards, discount, values, new_values,
 
 
 @kernel
-def improve_deterministic(successor, rewards, discount, values, new_values, policy, first, last):
-    """Fill `new_values` (S,) and `policy` (S,) for states `first` to `last` - 1; ties by index."""
+def improve_deterministic(successor, rewards, discount, values, new_values, policy, table, first, last):
+    """Fill `new_values` and `policy` (S,), and `table` (S, A) with Q if it has rows; states `first` to `last` - 1."""
     n_actions = rewards.shape[1]
     for s in range(first, last):
         best = 0.0
         chosen = 0
         for a in range(n_actions):
             q = rewards[s, a] + discount * values[np.uint64(successor[s, a])]
+            if table.shape[0] > 0:
+                table[s, a] = q
             if a == 0 or q > best:
                 best = q
                 chosen = a
@@ -116,8 +122,8 @@ def improve_deterministic(successor, rewards, discount, values, new_values, poli
 
 
 @kernel
-def improve_shift(shifted, offset, probability, rewards, discount, values, new_values, policy, first, last):
-    """Fill `new_values` (S,) and `policy` (S,) for states `first` to `last` - 1; ties by index."""
+def improve_shift(shifted, offset, probability, rewards, discount, values, new_values, policy, table, first, last):
+    """Fill `new_values` and `policy` (S,), and `table` (S, A) with Q if it has rows; states `first` to `last` - 1."""
     n_actions, n_branches = rewards.shape
     for s in range(first, last):
         best = 0.0
@@ -127,6 +133,8 @@ def improve_shift(shifted, offset, probability, rewards, discount, values, new_v
             for b in range(n_branches):
                 following = values[np.uint32(shifted[s] + offset[a, b])]
                 q += probability[s, b] * (rewards[a, b] + discount * following)
+            if table.shape[0] > 0:
+                table[s, a] = q
             if a == 0 or q > best:
                 best = q
                 chosen = a
@@ -139,13 +147,16 @@ def improve_shift(shifted, offset, probability, rewards, discount, values, new_v
 
 @kernel
 def chain_sparse(indptr, indices, data, pair, start, successor, probability):
-    """Fill `successor` and `probability` (nnz,) with the rows `pair` (S,) of a compressed matrix."""
-    for s in range(pair.shape[0]):
-        k = np.uint64(start[s])
-        for source in range(np.uint64(indptr[pair[s]]), np.uint64(indptr[pair[s] + 1])):
+    """Fill `successor` and `probability` (nnz,) with the rows `pair` (K,) of a compressed matrix, then zeros."""
+    for i in range(pair.shape[0]):
+        k = np.uint64(start[i])
+        for source in range(np.uint64(indptr[pair[i]]), np.uint64(indptr[pair[i] + 1])):
             successor[k] = indices[source]
             probability[k] = data[source]
             k += np.uint64(1)
+        for rest in range(k, np.uint64(start[i + 1])):
+            successor[rest] = 0
+            probability[rest] = 0.0
 
 
 @kernel
@@ -161,13 +172,71 @@ def chain_shift(shifted, offset, probability, rewards, policy, successor, reward
 
 
 @kernel
-def evaluate(start, successor, probability, reward, discount, values, new_values, first, last):
-    """Fill `new_values` with reward + discount * P values for states `first` to `last` - 1."""
+def improve_rows(
+    first_row, action, start, successor, probability, reward, discount, values, new_values, policy, table, first, last
+):
+    """Do the same over rows first_row[s] to first_row[s + 1] - 1 of a chain, which belong to some actions of state s.
+
+    `action` (K,) says which; `table` (K,) is filled with Q.
+    """
+    for s in range(first, last):
+        best = 0.0
+        chosen = 0
+        for row in range(first_row[s], first_row[s + 1]):
+            expected = 0.0
+            for k in range(np.uint64(start[row]), np.uint64(start[row + 1])):
+                expected += probability[k] * values[np.uint32(successor[k])]
+            q = reward[row] + discount * expected
+            table[row] = q
+            if row == first_row[s] or q > best:
+                best = q
+                chosen = action[row]
+        new_values[s] = best
+        policy[s] = chosen
+
+
+@kernel
+def seen(old, new, least, most, largest):
+    """Return the extremes of new - old and of |old| with one more state; NaN makes the last infinite."""
+    difference = new - old
+    if difference < least:
+        least = difference
+    if difference > most:
+        most = difference
+    size = abs(old)
+    if size > largest:
+        largest = size
+    elif difference != difference:
+        largest = np.inf
+    return least, most, largest
+
+
+@kernel
+def evaluate(start, successor, probability, reward, discount, values, new_values, first, last, result):
+    """Fill `new_values` with reward + discount * P values for states `first` to `last` - 1, `result` as `change`."""
+    least, most, largest = np.inf, -np.inf, 0.0
     for s in range(first, last):
         expected = 0.0
         for k in range(np.uint64(start[s]), np.uint64(start[s + 1])):
             expected += probability[k] * values[np.uint32(successor[k])]
         new_values[s] = reward[s] + discount * expected
+        least, most, largest = seen(values[s], new_values[s], least, most, largest)
+    result[0], result[1], result[2] = least, most, largest
+
+
+@kernel
+def rate(older, old, new):
+    """Return the factor by which the changes shrank from old - older to new - old, means left out; least squares."""
+    n_states = new.shape[0]
+    before = after = square = product = 0.0
+    for s in range(n_states):
+        x, y = old[s] - older[s], new[s] - old[s]
+        before += x
+        after += y
+        square += x * x
+        product += x * y
+    square -= before * before / n_states
+    return (product - before * after / n_states) / square if square > 0 else 0.0
 
 
 @kernel
@@ -176,20 +245,7 @@ def change(values, new_values, first, last, result):
 
     NaN anywhere makes the last infinite.
     """
-    least = np.inf
-    most = -np.inf
-    largest = 0.0
+    least, most, largest = np.inf, -np.inf, 0.0
     for s in range(first, last):
-        difference = new_values[s] - values[s]
-        if difference < least:
-            least = difference
-        if difference > most:
-            most = difference
-        size = abs(values[s])
-        if size > largest:
-            largest = size
-        elif difference != difference:
-            largest = np.inf
-    result[0] = least
-    result[1] = most
-    result[2] = largest
+        least, most, largest = seen(values[s], new_values[s], least, most, largest)
+    result[0], result[1], result[2] = least, most, largest

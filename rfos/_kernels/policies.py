@@ -396,8 +396,8 @@ def backup_places(rewards, places, strides, discount, values, q):
 
 
 @kernel
-def improve_places(rewards, places, strides, discount, values, new_values, policy, first, last):
-    """Fill `new_values` (X,) and `policy` (X,) for meta-states `first` to `last` - 1; ties by index."""
+def improve_places(rewards, places, strides, discount, values, new_values, policy, table, first, last):
+    """Fill `new_values` and `policy` (X,), and `table` (X, A) with Q if it has rows; states `first` to `last` - 1."""
     keys = np.empty(strides.shape[0], np.int64)
     for x in range(first, last):
         best = 0.0
@@ -405,6 +405,8 @@ def improve_places(rewards, places, strides, discount, values, new_values, polic
         for a in range(rewards.shape[1]):
             mean = mean_of_corners(values, strides, places[x, a], keys)
             q = np.float64(rewards[x, a]) + discount * mean
+            if table.shape[0] > 0:
+                table[x, a] = q
             if a == 0 or q > best:
                 best = q
                 chosen = a
@@ -509,26 +511,26 @@ def fill(game, rule, iterated, own_levels, levels, nearest, rewards, places, fir
 
 
 @kernel
-def fill_policy(game, rule, iterated, own_levels, levels, nearest, policy, rewards, places, first, last):
-    """Fill `rewards` (X,) and `places` (X, S) of the pairs (x, policy[x]) of meta-states `first` to `last` - 1."""
+def fill_pairs(game, rule, iterated, own_levels, levels, nearest, states, actions, rewards, places, first, last):
+    """Fill `rewards` (K,) and `places` (K, S) of the pairs (states[i], actions[i]), i from `first` to `last` - 1."""
     n_states = game.initial.shape[0]
     system = np.empty((n_states, n_states))
     vectors = np.empty((SCRATCH, n_states))
     own, other, following = np.empty(n_states), np.empty(n_states), np.empty(n_states)
-    for x in range(first, last):
-        unpack(x, levels, other)
-        unpack(policy[x], own_levels, own)
+    for i in range(first, last):
+        unpack(states[i], levels, other)
+        unpack(actions[i], own_levels, own)
         if iterated:
-            rewards[x] = play_iterated(game, own, other, rule, following)[0]
+            rewards[i] = play_iterated(game, own, other, rule, following)[0]
         else:
-            rewards[x] = meet(game, rule, own, other, system, vectors, following)[0]
+            rewards[i] = meet(game, rule, own, other, system, vectors, following)[0]
         for s in range(n_states):
-            places[x, s] = place(levels, nearest, following[s])
+            places[i, s] = place(levels, nearest, following[s])
 
 
 @kernel
 def improve_on_the_fly(
-    game, rule, iterated, own_levels, levels, nearest, strides, discount, values, new_values, policy, first, last
+    game, rule, iterated, own_levels, levels, nearest, strides, discount, values, new_values, policy, table, first, last
 ):
     """Do what `improve_places` does, each pair evaluated when it is needed."""
     n_states = game.initial.shape[0]
@@ -550,6 +552,8 @@ def improve_on_the_fly(
             for s in range(n_states):
                 places[s] = place(levels, nearest, following[s])
             q = np.float64(np.float32(reward)) + discount * mean_of_corners(values, strides, places, keys)
+            if table.shape[0] > 0:
+                table[x, a] = q
             if a == 0 or q > best:
                 best = q
                 chosen = a

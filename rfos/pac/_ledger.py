@@ -18,10 +18,11 @@ from numpy.typing import ArrayLike, NDArray
 from rfos._kernels import ledger as kernels
 from rfos._kernels.rmax import Meter
 from rfos._memory import require_memory
+from rfos.iteration import Change
 from rfos.mdp import TabularMDP
 from rfos.metagames import WindowMetaGame
 from rfos.pac._covering import covering
-from rfos.planning import SMALLEST, UNIT_ROUNDOFF, Change, Solution, _Certifier, evaluate_policy, solve
+from rfos.planning import SMALLEST, UNIT_ROUNDOFF, Solution, _Certifier, evaluate_policy, solve
 from rfos.policy_metagames import PolicyMetaGame
 from rfos.randomness import Seed
 from rfos.rmax import Agent, Moment, PaperRmax, Trace, run

@@ -1,6 +1,6 @@
 """Time and achieved error of `solve`, side by side with QuantEcon's and mdpsolver's modified policy iteration.
 
-Run it with ``python tests/benchmarks/bench_solve.py [random] [grid] [window] [--side 1000]``; needs the extra
+Run it with ``python tests/benchmarks/bench_solve.py [random] [grid] [window] [policy] [--side 1000]``; needs the extra
 ``rfos[bench]``. Every solver gets the same MDP and the same tolerance and is timed in turn, in rounds; printed are
 medians over the rounds of times and of ratios within a round. A peer runs at the best of a few settings, found
 beforehand; `solve` runs at its defaults. Errors are distances from the certified interval of a sharper `solve`. A sweep
@@ -22,7 +22,12 @@ import scipy.sparse as sp
 
 from rfos import TabularMDP, WindowMetaGame, WindowQLearner, named_game, solve
 from rfos._threads import Threads
-from rfos.planning import _Sweeps
+from rfos.games import standard_prisoners_dilemma
+from rfos.grids import LevelGrid
+from rfos.iteration import Iteration
+from rfos.learners import NaiveLearner
+from rfos.policy_metagames import PolicyMetaGame
+from rfos.stochastic_games import iterated
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -79,6 +84,15 @@ def window(length: int = 9) -> Case:
     """The iterated Prisoner's Dilemma against a Q-learner on the window: 4^length states, discount .99."""
     game = WindowMetaGame(named_game("prisoners-dilemma"), WindowQLearner(), length, 0.99)
     return Case(f"window {length}, {game.n_states:,} states", game.to_mdp(), 1e-6, 5, (5, 20, 50))
+
+
+def policy(levels: int = 4) -> Case:
+    """The iterated Prisoner's Dilemma against the naive learner on barycentric levels: a million pairs at 4 levels."""
+    spaced = tuple(float(p) for p in np.clip(np.linspace(0, 1, levels), 0.02, 0.98))
+    grid = LevelGrid(5, spaced)
+    game = iterated(standard_prisoners_dilemma(), 0.96)
+    mdp = PolicyMetaGame(game, [NaiveLearner()], [grid, grid], 0.99).to_mdp()
+    return Case(f"policy meta-game, {mdp.n_states:,} states", mdp, 1e-6, 5, (5, 20, 50))
 
 
 def as_matrix(mdp: TabularMDP) -> tuple[Any, np.ndarray]:
@@ -156,7 +170,7 @@ def bandwidth(case: Case) -> None:
     chain = mdp.storage.chain(mdp.rewards, policy)
     vectors = values.nbytes + spare.nbytes
     with Threads(10**9) as threads:
-        sweeps = _Sweeps(mdp, threads)
+        sweeps = Iteration(mdp, threads)
         for what, touched, run in (
             (
                 "backup over all actions",
@@ -226,10 +240,10 @@ def measure(case: Case) -> float:
 def main() -> None:
     """Print all cases, or those named."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("cases", nargs="*", default=["random", "window", "grid"])
+    parser.add_argument("cases", nargs="*", default=["random", "window", "policy", "grid"])
     parser.add_argument("--side", type=int, default=1000, help="side of the grid world")
     arguments = parser.parse_args()
-    makers = {"random": random_sparse, "window": window, "grid": lambda: grid_world(arguments.side)}
+    makers = {"random": random_sparse, "window": window, "policy": policy, "grid": lambda: grid_world(arguments.side)}
     ratios = [measure(makers[name]()) for name in arguments.cases]
     mean = statistics.geometric_mean(ratios)
     print(f"over the better peer: {', '.join(f'{x:.2f}' for x in ratios)}; geometric mean {mean:.2f}")

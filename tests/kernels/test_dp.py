@@ -80,12 +80,46 @@ def test_improve_is_the_maximum_of_the_backup(storage, data):
     """max_a Q(s,a) and the first action that reaches it, bit for bit, whatever the ranges of states are."""
     mdp, values = data.draw(backups(storage))
     cut = data.draw(st.integers(0, mdp.n_states))
+    q = mdp.backup(values)
+    for table in (np.empty(q.shape, np.float32), np.empty((0, mdp.n_actions), np.float32)):
+        new_values, policy = np.empty(mdp.n_states), np.empty(mdp.n_states, np.int64)
+        for first, last in ((cut, mdp.n_states), (0, cut)):
+            mdp.storage.improve(mdp.rewards, mdp.discount, values, new_values, policy, table, first, last)
+        expected = naive.improve(q)
+        assert same(new_values, expected[0])
+        assert policy.tolist() == expected[1]
+        assert not len(table) or table.tobytes() == q.astype(np.float32).tobytes()
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@given(st.data())
+@few
+def test_improve_rows_is_the_maximum_over_the_actions_that_are_left(storage, data):
+    """As `improve`, over some actions of each state: maxima, first actions that reach them, and each Q."""
+    mdp, values = data.draw(backups(storage))
+    left = data.draw(
+        st.lists(st.sets(st.integers(0, mdp.n_actions - 1), min_size=1), min_size=mdp.n_states, max_size=mdp.n_states)
+    )
+    state = np.array([s for s, some in enumerate(left) for _ in some])
+    action = np.array([a for some in left for a in sorted(some)])
+    first_row = np.cumsum([0, *map(len, left)])
+    chain = mdp.storage.chain(mdp.rewards, action, state)
     new_values, policy = np.empty(mdp.n_states), np.empty(mdp.n_states, np.int64)
+    table = np.empty(len(state), np.float32)
+    cut = data.draw(st.integers(0, mdp.n_states))
     for first, last in ((cut, mdp.n_states), (0, cut)):
-        mdp.storage.improve(mdp.rewards, mdp.discount, values, new_values, policy, first, last)
-    expected = naive.improve(mdp.backup(values))
-    assert same(new_values, expected[0])
-    assert policy.tolist() == expected[1]
+        arguments = (values, new_values, policy, table, first, last)
+        dp.improve_rows(first_row, action, *chain, mdp.discount, *arguments)
+    rows = naive.mdp_rows(mdp)
+    for s, some in enumerate(left):
+        q = {}
+        for a in sorted(some):
+            policy_of_one = [a if x == s else 0 for x in range(mdp.n_states)]
+            reward = naive.chain(mdp, policy_of_one)[1][s]
+            q[a] = reward + mdp.discount * sum(p * values[j] for p, _, j in rows[s, a])
+        assert new_values[s] == max(q.values())
+        assert policy[s] == max(q, key=q.__getitem__)
+        assert table[first_row[s] : first_row[s + 1]].tolist() == [np.float32(x) for x in q.values()]
 
 
 @pytest.mark.parametrize("storage", STORAGES)
@@ -96,7 +130,8 @@ def test_improve_breaks_ties_by_index(storage, data):
     mdp = data.draw(mdps(storage=storage, rewards=st.just(1.0)))
     policy = np.full(mdp.n_states, 7)
     zeros = np.zeros(mdp.n_states)
-    mdp.storage.improve(mdp.rewards, mdp.discount, zeros, zeros.copy(), policy, 0, mdp.n_states)
+    table = np.empty((0, mdp.n_actions), np.float32)
+    mdp.storage.improve(mdp.rewards, mdp.discount, zeros, zeros.copy(), policy, table, 0, mdp.n_states)
     assert policy.tolist() == [0] * mdp.n_states
 
 
@@ -115,11 +150,29 @@ def test_chain_and_evaluate_are_their_references(storage, data):
         assert [(j, p) for j, p in stored if p > 0] == [(j, p) for j, p in row if p > 0]
     assert len(chain.successor) == len(chain.probability) == chain.start[-1]
     assert same(chain.reward, reward)
-    new_values = np.empty(mdp.n_states)
-    cut = data.draw(st.integers(0, mdp.n_states))
-    for first, last in ((cut, mdp.n_states), (0, cut)):
-        dp.evaluate(*chain, mdp.discount, values, new_values, first, last)
+    new_values, result = np.empty(mdp.n_states), np.empty(3)
+    for first in range(mdp.n_states):
+        dp.evaluate(*chain, mdp.discount, values, new_values, first, first + 1, result)
+        expected = naive.evaluate(rows, reward, mdp.discount, values.tolist())[first]
+        assert tuple(result) == naive.change([values[first]], [expected])
     assert same(new_values, naive.evaluate(rows, reward, mdp.discount, values.tolist()))
+
+
+@given(st.lists(st.tuples(*[st.floats(-10, 10, allow_subnormal=False)] * 3), min_size=1, max_size=6))
+@few
+def test_rate_is_its_reference(triples):
+    """Ratio of successive changes by least squares, bit for bit."""
+    older, old, new = np.array(triples).T
+    expected = naive.rate(older.tolist(), old.tolist(), new.tolist())
+    assert dp.rate(older, old, new) == expected
+
+
+def test_rate_of_a_geometric_sequence_is_its_factor():
+    """Changes of 1, 1/2 and a mean that is left out: the factor is 1/2, and the limit is one formula away."""
+    mode = np.array([1.0, -1.0, 0.0])
+    values = [3.0 * k - 2 * mode * 0.5**k for k in range(3)]
+    assert dp.rate(*values) == 0.5
+    assert dp.rate(values[0], values[0], values[1]) == 0.0
 
 
 @given(st.lists(st.tuples(st.floats(), st.floats()), min_size=1, max_size=5))

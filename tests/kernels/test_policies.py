@@ -146,7 +146,9 @@ def test_tables_hold_every_pair_and_their_backups_agree() -> None:
     q = np.empty((5, 5))
     table.backup(rewards, 0.9, values, q)
     new_values, policy = np.empty(5), np.empty(5, np.int64)
-    table.improve(rewards, 0.9, values, new_values, policy, 0, 5)
+    kept = np.empty((5, 5), np.float32)
+    table.improve(rewards, 0.9, values, new_values, policy, kept, 0, 5)
+    assert kept.tobytes() == q.astype(np.float32).tobytes()
     assert new_values.tobytes() == q.max(axis=1).tobytes()
     assert policy.tolist() == q.argmax(axis=1).tolist()
     chain = table.chain(rewards, policy)
@@ -178,8 +180,10 @@ def test_pairs_evaluated_on_the_fly_are_those_of_the_table_bit_for_bit(learner, 
     for one, given_rewards in ((table, rewards), (storage, bounds)):
         q, new_values, policy = np.empty((27, 27)), np.empty(27), np.empty(27, np.int64)
         one.backup(given_rewards, 0.9, values, q)
-        one.improve(given_rewards, 0.9, values, new_values, policy, 0, 27)
-        arrays = (q, new_values, policy, *one.chain(given_rewards, policy), *one.branches(given_rewards))
+        kept = np.empty((27, 27), np.float32)
+        one.improve(given_rewards, 0.9, values, new_values, policy, kept, 0, 27)
+        some = one.chain(given_rewards, np.array([3, 0, 26]), np.array([5, 5, 1]))
+        arrays = (q, kept, new_values, policy, *one.chain(given_rewards, policy), *some, *one.branches(given_rewards))
         found.append([array.tobytes() for array in arrays])
     assert found[0] == found[1]
     for method in ("modified_policy_iteration", "value_iteration", "policy_iteration", "linear_programming"):

@@ -13,7 +13,8 @@ from domains import encloses, instances
 from exact import ExactMDP
 from tabular import dense_of
 
-from rfos import _threads, planning
+from rfos import _threads, iteration, planning
+from rfos.iteration import Iteration
 from rfos.mdp import TabularMDP
 from rfos.planning import METHODS, Accuracy, evaluate_policy, exact_optimum, solve
 
@@ -64,6 +65,32 @@ def test_methods_and_storages_agree_with_each_other_and_with_other_solvers():
         assert solution.value == pytest.approx(by_programme, abs=1e-6)
         assert solution.value == pytest.approx(by_policies, abs=1e-6)
         assert solution.value == pytest.approx(dense.value, abs=1e-6)
+
+
+def test_only_actions_that_are_not_optimal_are_ruled_out(monkeypatch):
+    """300 MDPs: an action whose exact Q* is V* is never left out; in 100 or more some action is."""
+    seen = []
+    rule_out = Iteration.rule_out
+
+    def spy(self, *arguments):
+        rule_out(self, *arguments)
+        seen.append(self)
+
+    monkeypatch.setattr(Iteration, "rule_out", spy)
+    monkeypatch.setattr(iteration, "LITTLE", 100)
+    monkeypatch.setattr(iteration, "REDUCED", 10)
+    reduced = 0
+    for exact, mdp in instances(300, 25, DISCOUNTS[:6]):
+        seen.clear()
+        solve(mdp, "modified_policy_iteration", 1e-8)
+        left = seen[-1].candidates if seen else None
+        if left is not None:
+            reduced += 1
+            kept = set(zip(left.state.tolist(), left.action.tolist(), strict=True))
+            q = exact.q(exact.v_star)
+            for s, row in enumerate(q):
+                assert {(s, a) for a, value in enumerate(row) if value == exact.v_star[s]} <= kept
+    assert reduced >= 100
 
 
 def test_exact_solutions_are_exact():

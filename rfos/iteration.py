@@ -1,0 +1,209 @@
+"""The steps of modified policy iteration: backups, sweeps along a policy, actions that are ruled out.
+
+Sweeps are split among all processors; results do not depend on how many there are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rfos._kernels import dp
+from rfos._threads import Threads, split
+from rfos.mdp import Chain, TabularMDP
+
+Float = NDArray[np.float64]
+Float32 = NDArray[np.float32]
+Int = NDArray[np.int64]
+Pair = tuple[Float, Float]
+
+SETTLED = 0.03
+"""A policy is evaluated until the span of the changes is this share of the span of the improvement, or 1/A if that is
+less: the more actions, the dearer the next improvement."""
+SWEEPS = 12
+"""Sweeps for which a policy is evaluated at most; twice as many each time that the next backup shows that what is left
+of the changes was due to the evaluation, not to the policy."""
+MOST_SWEEPS = 96
+"""Where that doubling ends."""
+EXTRAPOLATE = 8
+"""Sweeps after which the slowest mode of the changes is taken to its limit."""
+SLOW = 0.8
+"""A policy whose changes still span this share after all sweeps was not worth its evaluation: of the next backups one,
+then three, then seven go without, and so on until an evaluation pays again."""
+LITTLE = 1 / 8
+"""Share of the MDP's memory that action values may take; elsewhere a backup is too cheap for them to pay."""
+REDUCED = 0.5
+"""Actions are left out once what is left takes this share of the memory that a backup reads."""
+
+
+class Change(NamedTuple):
+    """What one sweep changed: smallest and largest new - old, and the largest absolute old value."""
+
+    least: float
+    most: float
+    largest: float
+
+    @property
+    def span(self) -> float:
+        """Largest less smallest change."""
+        return self.most - self.least
+
+
+class Candidates(NamedTuple):
+    """The actions that may be optimal: rows first_row[s] to first_row[s + 1] - 1 of `rows` are those of state s."""
+
+    state: Int  # (K,)
+    action: Int  # (K,)
+    first_row: Int  # (S+1,)
+    rows: Chain
+
+
+class Iteration:
+    """Sweeps over all states of an MDP.
+
+    Parameters
+    ----------
+    mdp : TabularMDP
+    threads : Threads
+    """
+
+    def __init__(self, mdp: TabularMDP, threads: Threads) -> None:
+        """Start with all actions."""
+        self.mdp = mdp
+        self.threads = threads
+        self.ranges = split(mdp.n_states, 4 * threads.count if threads.count > 1 else 1)
+        self.results = np.empty((len(self.ranges), 3))
+        self.candidates: Candidates | None = None
+        self.table: Float32 = np.empty((0, mdp.n_actions), np.float32)
+        self.tried = 1e30  # width at the last look for actions to rule out
+        self.patience = 1
+        self.pause = 0
+        self.limit = SWEEPS
+        self.left = 0.0  # span of the changes at the end of the last evaluation
+        self.last: tuple[Int, Chain] | None = None
+
+    def _sweep(self, part: Callable[[int, int, Float], object]) -> Change:
+        self.threads.each(self.ranges, lambda i, first, last: part(first, last, self.results[i]))
+        least, most, largest = self.results.T
+        return Change(float(least.min()), float(most.max()), float(largest.max()))
+
+    def keep_action_values(self) -> None:
+        """Keep Q of each backup, for `rule_out`, where that takes little memory beside the MDP itself."""
+        shape = (self.mdp.n_states, self.mdp.n_actions)
+        if 4 * math.prod(shape) <= LITTLE * self.mdp.nbytes:
+            self.table = np.empty(shape, np.float32)
+
+    def improve(self, values: Float, new_values: Float, policy: Int) -> Change:
+        """Back up `values` over all actions that may be optimal."""
+        mdp, left = self.mdp, self.candidates
+
+        def part(first: int, last: int, result: Float) -> None:
+            if left is None:
+                arguments = (values, new_values, policy, self.table, first, last)
+                mdp.storage.improve(mdp.rewards, mdp.discount, *arguments)
+            else:
+                rows = (left.first_row, left.action, *left.rows, mdp.discount)
+                dp.improve_rows(*rows, values, new_values, policy, self.table, first, last)
+            dp.change(values, new_values, first, last, result)
+
+        return self._sweep(part)
+
+    def rule_out(self, backed_up: Float, change: Change, width: float) -> None:
+        """Leave out the actions that the last backup proves not to be optimal, once that makes backups cheaper.
+
+        Between Q of a backup and Q*, as between its maximum and V*, lie at most the two ends of the bracket, which are
+        `width` apart; an action whose Q falls short of the maximum by more is not optimal (MacQueen 1967).
+        """
+        if not (len(self.table) and change.largest <= 1e30 and width <= self.tried / 2):
+            return
+        self.tried = width
+        # The table is rounded to float32.
+        enough = backed_up - (width * (1 + 1e-6) + 1e-6 * (change.largest + abs(change.least) + abs(change.most)))
+        mdp, old = self.mdp, self.candidates
+        possible = self.table >= (enough[:, None] if old is None else enough[old.state])
+        size = int(np.count_nonzero(possible)) * (12 * mdp.branching + 28)
+        if size > REDUCED * (mdp.nbytes if old is None else (12 * mdp.branching + 28) * len(old.action)):
+            return
+        if old is None:
+            state, action = np.nonzero(possible)
+        else:
+            state, action = old.state[possible], old.action[possible]
+        first_row = np.zeros(mdp.n_states + 1, np.int64)
+        np.cumsum(np.bincount(state, minlength=mdp.n_states), out=first_row[1:])
+        self.candidates = Candidates(state, action, first_row, mdp.storage.chain(mdp.rewards, action, state))
+        self.table = np.empty(len(state), np.float32)
+
+    def chain(self, policy: Int) -> Chain:
+        """Return the chain of a policy; where few actions changed since the last call only their rows are new."""
+        mdp = self.mdp
+        if self.last is not None and len(self.last[1].successor) == mdp.n_states * mdp.branching:
+            before, chain = self.last
+            moved = np.flatnonzero(policy != before)
+            if not len(moved):
+                return chain
+            if len(moved) <= mdp.n_states // 4 and chain.probability.flags.writeable:
+                rows = mdp.storage.chain(mdp.rewards, policy[moved], moved)
+                chain.successor.reshape(mdp.n_states, -1)[moved] = rows.successor.reshape(len(moved), -1)
+                chain.probability.reshape(mdp.n_states, -1)[moved] = rows.probability.reshape(len(moved), -1)
+                chain.reward[moved] = rows.reward
+                before[moved] = policy[moved]
+                return chain
+        self.last = policy.copy(), mdp.storage.chain(mdp.rewards, policy)
+        return self.last[1]
+
+    def evaluate(self, chain: Chain, values: Float, new_values: Float) -> Change:
+        """Back up `values` along a policy's chain."""
+        discount = self.mdp.discount
+        return self._sweep(
+            lambda first, last, result: dp.evaluate(*chain, discount, values, new_values, first, last, result)
+        )
+
+    def lift(self, new_values: Float, change: Change) -> None:
+        """Add discount/(1-discount) * least change: the largest constant that leaves T v >= v certain."""
+        least = change.least * self.mdp.discount / (1 - self.mdp.discount)
+        if least != 0 and math.isfinite(least):
+            new_values += least
+
+    def settle(self, policy: Int, values: Float, spare: Float, span: float) -> Pair:
+        """Evaluate a policy roughly; return the values and the spare. `span` is that of the last changes."""
+        if self.pause > 0:
+            self.pause -= 1
+            return values, spare
+        chain = self.chain(policy)
+        target = min(SETTLED, 1 / self.mdp.n_actions) * span
+        self.limit = min(2 * self.limit, MOST_SWEEPS) if span <= 2 * self.left else SWEEPS
+        begun = span
+        older, old, new = np.empty_like(values), spare, values  # the last three values, the newest last
+        for sweep in range(1, self.limit + 1):
+            if not span > target:
+                break
+            change = self.evaluate(chain, new, older)
+            self.lift(older, change)
+            older, old, new = old, new, older
+            span = change.span
+            if sweep % EXTRAPOLATE == 0:
+                older, old, new, span = self._extrapolate(chain, older, old, new, span)
+        self.left = span
+        self.patience = 2 * self.patience if span > SLOW * begun else 1
+        self.pause = self.patience - 1
+        return new, old
+
+    def _extrapolate(
+        self, chain: Chain, older: Float, old: Float, new: Float, span: float
+    ) -> tuple[Float, Float, Float, float]:
+        """Take the slowest mode of the changes to its limit and keep that if the changes then span less."""
+        factor = dp.rate(older, old, new)
+        if not 0 < factor < 1:
+            return older, old, new, span
+        np.subtract(new, old, out=older)
+        older *= factor / (1 - factor)
+        older += new
+        change = self.evaluate(chain, older, old)
+        if not change.span < span:
+            return older, old, new, span
+        self.lift(old, change)
+        return new, older, old, change.span
