@@ -1,4 +1,4 @@
-"""Statements on inner games, meta-games and grids (G1, G2, G3, N1), and the false ones near them."""
+"""Statements on inner games and meta-games (G1, G2, G3), and the false ones near them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from bounds import discretisation as theory
 from rfos.verification._engine import Sides, Statement
-from rfos.verification._models import DISCOUNTS, Float, optimum, value_of
+from rfos.verification._models import DISCOUNTS, SMALL, Float, optimum, value_of
 
 
 @dataclass(frozen=True)
@@ -63,16 +64,23 @@ def _gap(pair: PolicyPair) -> float:
     return float(np.abs(pair.returns(0) - pair.returns(1)).max())
 
 
+def _inner(pair: PolicyPair) -> dict[str, float]:
+    return {"inner_span": max(float(np.ptp(pair.r)), SMALL), "inner_discount": pair.discount}
+
+
 def _g1(pair: PolicyPair, planted: bool) -> Sides:
-    span = float(np.ptp(pair.r))
     distance = float(pair.l1().max(axis=1).sum())
-    return Sides(_gap(pair), span * distance / ((4 if planted else 2) * (1 - pair.discount)))
+    right = float(theory.g1().evaluate(**_inner(pair), distance=distance))
+    return Sides(_gap(pair), right / 2 if planted else right)
 
 
 def _g1_plus(pair: PolicyPair, planted: bool) -> Sides:
-    delta = float((1 - np.prod(1 - pair.l1() / 2, axis=0)).max())
-    rest = delta if planted else pair.discount * delta
-    return Sides(_gap(pair), float(np.ptp(pair.r)) * delta / max(1 - pair.discount + rest, 1e-300))
+    delta = min(1.0, max(0.0, float((1 - np.prod(1 - pair.l1() / 2, axis=0)).max())))
+    if planted:
+        right = float(np.ptp(pair.r)) * delta / (1 - pair.discount + delta)
+    else:
+        right = float(theory.g1_plus().evaluate(**_inner(pair), mismatch=delta))
+    return Sides(_gap(pair), right)
 
 
 @dataclass(frozen=True)
@@ -178,43 +186,6 @@ def _g3(game: HeldGame, planted: bool) -> Sides:
     return Sides(float(gain.max()), 1e-9 / (1 - game.discount))
 
 
-@dataclass(frozen=True)
-class Point:
-    """A point of a simplex and the levels of the grid."""
-
-    x: Float
-    levels: int
-    label: str
-
-
-def _sample_point(rng: np.random.Generator) -> Point:
-    size, levels = int(rng.integers(1, 6)), int(rng.integers(1, 7))
-    x = rng.dirichlet(np.full(size, float(rng.choice([0.3, 1.0, 10.0]))))
-    return Point(x, levels, f"{size} actions, {levels} levels")
-
-
-def _deep_hole(size: int, levels: int) -> Point:
-    """Fractional parts r/A in every entry, r = min(k, ⌊A/2⌋): N1 is an equality."""
-    r = min(levels, size // 2)
-    x = np.full(size, r / size)
-    x[0] += levels - r
-    return Point(x / levels, levels, f"deep hole, {size} actions, {levels} levels")
-
-
-HOLES = tuple(_deep_hole(size, levels) for size in (2, 3, 5, 6) for levels in (1, 2, 5))
-
-
-def _n1(point: Point, planted: bool) -> Sides:
-    """By brute force over the whole grid."""
-    size, k = len(point.x), point.levels
-    grid = np.array([w for w in itertools.product(range(k + 1), repeat=size) if sum(w) == k]) / k
-    assert len(grid) == math.comb(k + size - 1, size - 1)
-    nearest = float(np.abs(grid - point.x).sum(axis=1).min())
-    r = min(k, size // 2)
-    right = 2 * r * (size - r) / (size * k)
-    return Sides(nearest, right / 2 if planted else right)
-
-
 _STATE_GAMES = ("1 to 3 players, 1 to 3 states", "all players may change")
 
 GAMES = (
@@ -257,17 +228,6 @@ GAMES = (
         _sample_held,
         _g3,
         "the action held for two inner steps",
-        share=0.5,
-    ),
-    Statement(
-        "N1",
-        "covering radius of the simplex grid",
-        r"\min_{g}\|g-x\|_1 \le \frac{2r(A-r)}{Ak},\ r=\min(k,\lfloor A/2\rfloor)",
-        ("up to 5 actions and 6 levels, nearest point by brute force",),
-        _sample_point,
-        _n1,
-        "a constant halved",
-        HOLES,
         share=0.5,
     ),
 )

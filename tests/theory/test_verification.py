@@ -14,7 +14,23 @@ from rfos.verification._models import value_of
 
 CHEAP = [name for name, s in STATEMENTS.items() if s.holds and not s.probabilistic and name != "T1'"]
 DEAR = [name for name, s in STATEMENTS.items() if s.holds and name not in CHEAP]
-TIGHT = {"G1", "G1+", "N1", "P2", "P2+", "P2+, known", "P3", "P3+", "P4", "X6", "X1, mean"}
+TIGHT = {
+    "G1",
+    "G1+",
+    "N1",
+    "N2",
+    "N2, projected",
+    "N3",
+    "N4",
+    "P2",
+    "P2+",
+    "P2+, known",
+    "P3",
+    "P3+",
+    "P4",
+    "X6",
+    "X1, mean",
+}
 
 
 @pytest.mark.parametrize("name", CHEAP)
