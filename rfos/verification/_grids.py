@@ -167,7 +167,7 @@ class Rounding:
     @property
     def grid(self) -> SimplexGrid:
         """The grid."""
-        return SimplexGrid(*self.policy.shape, self.levels)
+        return SimplexGrid(len(self.policy), self.policy.shape[1], self.levels)
 
 
 def _sample_rounding(rng: np.random.Generator) -> Rounding:
