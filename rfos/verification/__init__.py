@@ -16,11 +16,15 @@ from types import MappingProxyType
 from rfos.verification._engine import FALSE_ALARM, TOLERANCE, Row, Sides, Statement, rate_sides, verify
 from rfos.verification._games import FALSE_GAMES, GAMES
 from rfos.verification._grids import GRIDS
+from rfos.verification._learners import FALSE_LEARNERS, LEARNERS
 from rfos.verification._models import MODELS
 from rfos.verification._runs import FALSE_RUNNING, RUNNING, slow_tries, suboptimal_steps
 
 STATEMENTS: Mapping[str, Statement] = MappingProxyType(
-    {statement.id: statement for statement in (*GAMES, *GRIDS, *MODELS, *RUNNING, *FALSE_GAMES, *FALSE_RUNNING)}
+    {
+        statement.id: statement
+        for statement in (*GAMES, *GRIDS, *LEARNERS, *MODELS, *RUNNING, *FALSE_GAMES, *FALSE_LEARNERS, *FALSE_RUNNING)
+    }
 )
 """All statements by id, the false ones last."""
 
