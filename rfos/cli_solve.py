@@ -154,7 +154,7 @@ def answer(request: Request, say: Callable[[str], None]) -> Answer:
         continuous=tuple(continuous),
         yardsticks=tuple(beside),
         moves=tuple(moves),
-        discretisation=discretisation_error(meta_game),
+        discretisation=discretisation_error(meta_game, tol),
         path=path,
         seconds=time.perf_counter() - began,
     )
@@ -209,9 +209,10 @@ def show(found: Answer, echo: Callable[[str], None]) -> None:
         echo(f"discretisation error: does not apply, because {error.reason}")
     else:
         listed = ", ".join(f"{name} {value:.4g}" for name, value in error.constants.items())
-        below, above = ((1 - r.discount) * (x or 0.0) for x in (error.lower, error.upper))
+        below, above, loss = ((1 - r.discount) * (x or 0.0) for x in (error.lower, error.upper, error.loss))
         echo(f"discretisation error, {error.statement}: V* is within -{below:.3g} and +{above:.3g} a step")
         echo(f"  of the value on the grid; {listed}" + (f" ({error.reason})" if error.reason else ""))
+        echo(f"  its policy, played at the nearest grid point, loses at most {loss:.3g} a step there (D3)")
     for title, rows in (
         (f"in the continuous game, {r.steps} steps from {r.starts} random starts", found.continuous),
         ("yardsticks, the opponent learning against each", found.yardsticks),

@@ -1,4 +1,4 @@
-"""How far a discretised meta-game's value may be from the continuous one's: D1, or X5 where learning expands."""
+"""How far a discretised meta-game's value may be from the continuous one's: D1, or X5 where learning expands; D3."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ class DiscretisationError:
         "D1" or "X5".
     upper, lower : float or None
         E and E₋ of theory.md section 4, reward/(1-discount).
+    loss : float or None
+        What a policy that is epsilon-optimal on the grid loses, played at the nearest grid point, in the continuous meta-game (D3).
     constants : dict
         The constants that went in, by their symbols' names.
     reason : str
@@ -31,15 +33,22 @@ class DiscretisationError:
     statement: str | None
     upper: float | None
     lower: float | None
+    loss: float | None
     constants: dict[str, float]
     reason: str
 
 
-def discretisation_error(meta_game: PolicyMetaGame) -> DiscretisationError:
+def discretisation_error(meta_game: PolicyMetaGame, epsilon: float = 1e-6) -> DiscretisationError:
     """Return the proved discretisation error of a two-player meta-game (theory.md D1, X5).
 
     Learners' steps are stated on the normalised return in theory: the step on the un-normalised one over 1 - discount.
     Barycentric rounding counts with the larger of the covering radius and the mean displacement.
+
+    Parameters
+    ----------
+    meta_game : PolicyMetaGame
+    epsilon : float > 0
+        What the policy of which D3 speaks loses on the grid, in units of value: the `tol` it was solved to.
 
     Examples
     --------
@@ -56,6 +65,9 @@ def discretisation_error(meta_game: PolicyMetaGame) -> DiscretisationError:
     ('X5', True)
     """
     game = meta_game.game
+    spans = [Fraction(repr(high)) - Fraction(repr(low)) for low, high in map(game.reward_range, range(game.n_players))]
+    if spans[0] == 0:
+        return DiscretisationError("D1", 0.0, 0.0, 0.0, {"meta_span": 0.0}, "all of the shaper's rewards are equal")
     if game.n_players != 2:
         return _none("the constants of learners are stated for two players")
     constants = _learner(meta_game.opponents[0], game)
@@ -63,9 +75,9 @@ def discretisation_error(meta_game: PolicyMetaGame) -> DiscretisationError:
         return _none("the learner has no Lipschitz constants (best responses jump), or none that are proved")
     learner, values = constants
     own, other = meta_game.grids
-    spans = [Fraction(repr(high)) - Fraction(repr(low)) for low, high in map(game.reward_range, range(2))]
     displaced = other.mean_displacement if meta_game.rounding == "barycentric" else Fraction(0)
     values |= {
+        "epsilon": epsilon,
         "discount": meta_game.discount,
         "inner_discount": game.discount,
         "inner_span": max(spans),
@@ -78,20 +90,20 @@ def discretisation_error(meta_game: PolicyMetaGame) -> DiscretisationError:
     reasons = []
     for name, family in (("D1", theory.d1(learner, reward)), ("X5", theory.x5(learner, reward))):
         try:
-            upper, lower = (
+            upper, lower, loss = (
                 float(bound.evaluate(**{symbol: values[symbol] for symbol in bound.symbols}))
-                for bound in (family.upper, family.lower)
+                for bound in (family.upper, family.lower, family.loss)
             )
         except ValueError as error:
             reasons.append(str(error))
             continue
         shown = {symbol: float(values[symbol]) for symbol in family.upper.symbols}
-        return DiscretisationError(name, upper, lower, shown, "; ".join(reasons))
+        return DiscretisationError(name, upper, lower, loss, shown, "; ".join(reasons))
     return _none("; ".join(reasons))
 
 
 def _none(reason: str) -> DiscretisationError:
-    return DiscretisationError(None, None, None, {}, reason)
+    return DiscretisationError(None, None, None, None, {}, reason)
 
 
 def _learner(learner: Learner, game: StochasticGame) -> tuple[theory.Learner, dict[str, Fraction | float | int]] | None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from rfos.verification._discretisation import DISCRETISATION
 from rfos.verification._engine import FALSE_ALARM, TOLERANCE, Row, Sides, Statement, rate_sides, verify
 from rfos.verification._games import FALSE_GAMES, GAMES
 from rfos.verification._grids import GRIDS
@@ -23,7 +24,17 @@ from rfos.verification._runs import FALSE_RUNNING, RUNNING, slow_tries, suboptim
 STATEMENTS: Mapping[str, Statement] = MappingProxyType(
     {
         statement.id: statement
-        for statement in (*GAMES, *GRIDS, *LEARNERS, *MODELS, *RUNNING, *FALSE_GAMES, *FALSE_LEARNERS, *FALSE_RUNNING)
+        for statement in (
+            *GAMES,
+            *GRIDS,
+            *LEARNERS,
+            *DISCRETISATION,
+            *MODELS,
+            *RUNNING,
+            *FALSE_GAMES,
+            *FALSE_LEARNERS,
+            *FALSE_RUNNING,
+        )
     }
 )
 """All statements by id, the false ones last."""

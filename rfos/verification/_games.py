@@ -146,7 +146,7 @@ class RoundedGame:
     @property
     def levels(self) -> int:
         """k."""
-        return self.learns.shape[1] - 1
+        return int(self.learns.shape[1]) - 1
 
     def played(self, first: Float) -> Float:
         """The shaper's rewards for its actions against probabilities (...) of action 0, shape (A, ...)."""

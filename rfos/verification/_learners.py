@@ -194,7 +194,7 @@ def _jump(step: Step, planted: bool) -> Sides:
 # Attained ------------------------------------------------------------------------------------------------------------
 
 _PENNIES = one_shot(matching_pennies())
-_THREE = one_shot(NormalFormGame([np.zeros((1, 2, 2)), [[[0.0, 0.0], [0.0, 0.0]]], [[[0.0, 1.0], [1.0, 0.0]]]]))
+_THREE = one_shot(NormalFormGame(np.array([np.zeros((1, 2, 2)), np.zeros((1, 2, 2)), [[[0.0, 1.0], [1.0, 0.0]]]])))
 
 
 def _two(first: float, second: float) -> tuple[Float, Float]:

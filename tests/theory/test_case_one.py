@@ -86,6 +86,14 @@ def test_best_responses_have_no_error_and_say_why() -> None:
     assert "jump" in found.reason
 
 
+def test_without_rewards_that_differ_a_grid_costs_nothing() -> None:
+    """Equal rewards of the shaper: V* is the same everywhere, whatever the learner, and the error is 0."""
+    game = one_shot(NormalFormGame([[[1, 1], [1, 1]], [[0, 1], [1, 0]]]))
+    found = discretisation_error(on_grid(game, FictitiousPlay(), 0.8, 4, "nearest"))
+    assert (found.statement, found.upper, found.lower, found.loss) == ("D1", 0.0, 0.0, 0.0)
+    assert "equal" in found.reason
+
+
 def symbolic_return(game: StochasticGame, player: int, symbols: list[list[list[sp.Expr]]]) -> sp.Expr:
     """J_i = (1-γ) ρ (I - γP)^-1 r, in the policies' probabilities as free coordinates."""
     n = game.n_states

@@ -17,6 +17,7 @@ DEAR = [name for name, s in STATEMENTS.items() if s.holds and name not in CHEAP]
 TIGHT = {
     "G1",
     "G1+",
+    "D2",
     "N1",
     "N2",
     "N2, projected",
