@@ -24,7 +24,8 @@ class DiscretisationError:
     upper, lower : float or None
         E and E₋ of theory.md section 4, reward/(1-discount).
     loss : float or None
-        What a policy that is epsilon-optimal on the grid loses, played at the nearest grid point, in the continuous meta-game (D3).
+        What a policy that is epsilon-optimal on the grid loses in the continuous meta-game, where it is played at the
+        nearest grid point (D3).
     constants : dict
         The constants that went in, by their symbols' names.
     reason : str
