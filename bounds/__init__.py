@@ -13,15 +13,18 @@ from bounds import (
     symbols,
 )
 from bounds.bound import Bound, Enclosure, Family, Kind, Part
+from bounds.catalogue import STATEMENTS, bounds_of
 from bounds.optimise import Choice, optimise
 
 __all__ = [
+    "STATEMENTS",
     "Bound",
     "Choice",
     "Enclosure",
     "Family",
     "Kind",
     "Part",
+    "bounds_of",
     "concentration",
     "discretisation",
     "exploration",

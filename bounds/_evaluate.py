@@ -9,9 +9,10 @@ asks the caller for more digits.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import sympy as sp
@@ -40,7 +41,7 @@ class FewestTrials(sp.Function):  # type: ignore[misc]  # sympy has no types
 
     def _latex(self, printer: Any) -> str:
         k, p, q = (printer.doprint(a) for a in self.args)
-        return rf"\min\left\{{N : \Pr\left(\mathrm{{Bin}}\left(N, {p}\right) \le {k}\right) \le {q}\right\}}"
+        return rf"\min\left\{{N : \Pr\left(\mathrm{{Bin}}\left(N, {p}\right) \leq {k}\right) \leq {q}\right\}}"
 
 
 class Compositions(sp.Function):  # type: ignore[misc]  # sympy has no types
@@ -118,7 +119,7 @@ class _Interval:
     @staticmethod
     @contextmanager
     def working(bits: int) -> Iterator[Any]:
-        yield _Interval(bits)
+        yield _interval(bits)
 
     def number(self, x: Fraction) -> Any:
         return self.iv.mpf(x.numerator) / self.iv.mpf(x.denominator)
@@ -149,6 +150,12 @@ class _Interval:
         return ends[0], ends[1]
 
 
+@cache
+def _interval(bits: int) -> _Interval:
+    """Return the context of a precision: numbers of two contexts do not mix."""
+    return _Interval(bits)
+
+
 BACKEND: Any = _Interval if flint is None else _Flint
 
 
@@ -166,17 +173,17 @@ class Walker:
     ----------
     field : backend
         From `BACKEND.working(bits)`.
-    values : mapping of sympy.Symbol to Fraction
-        The point.
+    memo : dict
+        The point, a Fraction for every symbol. Values of expressions are added to it.
     digits : int or None
         None proves every ceiling, floor and binomial quantile as an integer. Otherwise an enclosure of it
         to that many digits will do, which keeps numbers of thousands of digits cheap.
     """
 
-    def __init__(self, field: Any, values: Mapping[Any, Fraction], digits: int | None) -> None:
+    def __init__(self, field: Any, memo: dict[Any, Any], digits: int | None) -> None:
         self.field = field
         self.digits = digits
-        self.memo: dict[Any, Any] = dict(values)
+        self.memo = memo
 
     def enclose(self, x: Any) -> Any:
         """Return x as an enclosure."""

@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from fractions import Fraction
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import sympy as sp
+from sympy.printing.latex import LatexPrinter
 
 from bounds import _evaluate
 from bounds._evaluate import MAX_BITS, FewestTrials, Undecided, Walker, closed_form
@@ -99,7 +101,7 @@ class Bound:
     shrinks: tuple[str, ...] = ()
     sketch: str = ""
 
-    @property
+    @cached_property
     def symbols(self) -> tuple[str, ...]:
         """Names that `evaluate` needs, in alphabetic order."""
         expressions = (self.expression, *(expression for expression, _ in self.conditions))
@@ -130,7 +132,11 @@ class Bound:
         OverflowError
             If an irrational value lies outside the range of floats.
         """
-        low, high = self._solve(values, None, lambda walker, x: _narrow(walker, x, 17))
+        return self._exact(values, {})
+
+    def _exact(self, values: Mapping[str, Number], shared: dict[int, dict[Any, Any]]) -> int | Fraction | float:
+        """Return the value; `shared` keeps what other bounds have computed at the same point, by precision."""
+        low, high = self._solve(values, None, lambda walker, x: _narrow(walker, x, 17), shared=shared)
         if low == high:
             return int(low) if low.denominator == 1 else low
         try:
@@ -205,9 +211,9 @@ class Bound:
         return float(self._solve(values, 17, slope, needed=(symbol,)))
 
     def latex(self) -> str:
-        """Return the formula in LaTeX, in the theory's notation."""
+        """Return the formula in LaTeX, in the theory's notation; Matplotlib's mathtext takes it too."""
         names = {entry.symbol: entry.latex for entry in REGISTRY.values()}
-        return str(sp.latex(self.expression, symbol_names=names))
+        return str(_Printer({"symbol_names": names, "ln_notation": True}).doprint(self.expression))
 
     def on_grid(self, **values: Any) -> Any:
         """Return the values at many points at once, in floating point.
@@ -288,14 +294,16 @@ class Bound:
         digits: int | None,
         finish: Callable[[Walker, Any], Any],
         needed: tuple[str, ...] = (),
+        shared: dict[int, dict[Any, Any]] | None = None,
     ) -> Any:
         """Evaluate with more and more digits until `finish` is content with the enclosure."""
         point = self._read(values, needed)
+        shared = {} if shared is None else shared
         bits = _FIRST_BITS if digits is None else max(_FIRST_BITS, 4 * digits)
         while bits <= MAX_BITS:
             try:
                 with _evaluate.BACKEND.working(bits) as field:
-                    walker = Walker(field, point, digits)
+                    walker = Walker(field, shared.setdefault(bits, dict(point)), digits)
                     self._require(walker)
                     return finish(walker, walker(self.expression))
             except Undecided:
@@ -318,7 +326,21 @@ class Family:
 
     def evaluate(self, **values: Number) -> dict[str, int | Fraction | float]:
         """Return the value of every bound of the family at one point, by attribute name."""
-        return {f.name: getattr(self, f.name).evaluate(**values) for f in fields(self)}
+        shared: dict[int, dict[Any, Any]] = {}
+        return {f.name: getattr(self, f.name)._exact(values, shared) for f in fields(self)}
+
+
+class _Printer(LatexPrinter):  # type: ignore[misc]  # sympy has no types
+    """LaTeX with cases on one line, which mathtext can set too."""
+
+    def _print_Piecewise(self, e: sp.Piecewise) -> str:
+        cases = [
+            self.doprint(value)
+            + r"\ \mathrm{"
+            + (r"otherwise}" if holds == sp.true else rf"if}}\ {self.doprint(holds)}")
+            for value, holds in e.args
+        ]
+        return r"\left\{" + r";\ ".join(cases) + r"\right."
 
 
 def _narrow(walker: Walker, x: Any, digits: int) -> tuple[Fraction, Fraction]:

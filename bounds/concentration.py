@@ -15,6 +15,11 @@ from bounds.symbols import branching, eps_reward, eps_transition, failure, m, r_
 _HOEFFDING = "P1; Hoeffding 1963, Theorem 2"
 _WEISSMAN = "P1; Weissman, Ordentlich, Seroussi, Verdú and Weinberger 2003, Theorem 2.1"
 _MCDIARMID = "P1; McDiarmid 1989, with E‖P̂-P‖₁ <= √((B-1)/m) by Cauchy-Schwarz"
+_CHERNOFF = "The moment generating function of a centred variable in [0, R] is at most exp(s²R²/8); Markov, both tails."
+_SUBSETS = (
+    "‖P̂-P‖₁ = 2 max over sets of (P̂-P)(set); Hoeffding for each of the 2^B-2 sets that are neither empty nor all."
+)
+_DIFFERENCES = "One sample moves ‖P̂-P‖₁ by 2/m at most, and its mean is at most √((B-1)/m); bounded differences."
 _REWARDS = ("m independent rewards in [0, r_max]",)
 _ROWS = ("m independent successors", "the true row has at most `branching` successors, known beforehand")
 
@@ -61,6 +66,9 @@ def hoeffding() -> Bound:
         expression=2 * sp.exp(-2 * m * eps_reward**2 / r_max**2),
         source=_HOEFFDING,
         assumptions=_REWARDS,
+        grows=("r_max",),
+        shrinks=("m", "eps_reward"),
+        sketch=_CHERNOFF,
     )
 
 
@@ -82,6 +90,9 @@ def weissman() -> Bound:
         expression=(2**branching - 2) * sp.exp(-m * eps_transition**2 / 2),
         source=_WEISSMAN,
         assumptions=_ROWS,
+        grows=("branching",),
+        shrinks=("m", "eps_transition"),
+        sketch=_SUBSETS,
     )
 
 
@@ -104,6 +115,9 @@ def mcdiarmid() -> Bound:
         expression=sp.exp(-m * excess**2 / 2),
         source=_MCDIARMID,
         assumptions=_ROWS,
+        grows=("branching",),
+        shrinks=("m", "eps_transition"),
+        sketch=_DIFFERENCES,
     )
 
 
@@ -121,6 +135,9 @@ def mcdiarmid_radius() -> Bound:
         expression=sp.sqrt((branching - 1) / m) + sp.sqrt(2 * sp.log(1 / failure) / m),
         source=_MCDIARMID,
         assumptions=_ROWS,
+        grows=("branching",),
+        shrinks=("m", "failure"),
+        sketch=_DIFFERENCES,
     )
 
 
@@ -141,6 +158,9 @@ def reward_m() -> Bound:
         expression=sp.Max(1, needed, evaluate=False),
         source=_HOEFFDING,
         assumptions=_REWARDS,
+        grows=("r_max",),
+        shrinks=("failure", "eps_reward"),
+        sketch=_CHERNOFF,
     )
 
 
@@ -164,4 +184,7 @@ def transition_m() -> Bound:
         expression=transition_samples(failure, eps_transition, branching),
         source=f"{_WEISSMAN}; {_MCDIARMID}",
         assumptions=_ROWS,
+        grows=("branching",),
+        shrinks=("failure", "eps_transition"),
+        sketch=f"The smaller of two. Weissman: {_SUBSETS} McDiarmid: {_DIFFERENCES}",
     )

@@ -1,4 +1,4 @@
-"""What discretisation costs: Lipschitz returns, the value on the grid, the policy off the grid (G1, D1 to D3, X5).
+"""What discretisation costs: Lipschitz returns, the value on the grid, the policy off the grid (G1-G3, D1-D3, X5).
 
 Distances of policies are largest L1 distances over inner states, summed over players; returns are normalised,
 J = (1-γ) E Σ γ^t r. Learners are `Learner`s: their two Lipschitz constants, to be put into D1 and X5. Where
@@ -15,6 +15,7 @@ import sympy as sp
 
 from bounds.bound import Bound, Family, Kind
 from bounds.grids import simplex_constant
+from bounds.simulation import coupling
 from bounds.symbols import (
     Number,
     alpha_action,
@@ -41,6 +42,9 @@ from bounds.symbols import (
 )
 
 _OWN = "of this package"
+_DIFFERENCE = (
+    "J(φ')-J(φ) is the mean advantage under φ'; span(Q) <= span(r)/(1-γ), and the L1 of products <= sum of L1."
+)
 _ONE_STEP = "normalised discounted return of stationary policies"
 _DETERMINISTIC = (
     "the learning rule is deterministic and without memory",
@@ -102,6 +106,9 @@ def _bound(
     parameters: Sequence[sp.Symbol] = (),
     conditions: tuple[tuple[sp.Expr, str], ...] = (),
     source: str = _OWN,
+    grows: tuple[str, ...] = (),
+    shrinks: tuple[str, ...] = (),
+    sketch: str = "",
 ) -> Bound:
     names = tuple(p.name for p in parameters)
     return Bound(
@@ -113,6 +120,9 @@ def _bound(
         kind=kind,
         parameters=names,
         conditions=conditions,
+        grows=grows,
+        shrinks=shrinks,
+        sketch=sketch,
     )
 
 
@@ -136,9 +146,12 @@ def reward_lipschitz(held: bool = False) -> Bound:
     """
     if held:
         expression, assumptions = inner_span * (inner_steps + 1) / 4, ("average over K inner steps",)
+        grows, sketch = ("inner_span", "inner_steps"), "Couple until the first mismatch: (1/K) Σ_t (t+1) d/2 · span(r)."
     else:
         expression, assumptions = inner_span / (2 * (1 - inner_discount)), (_ONE_STEP,)
-    return _bound("G1", "Lipschitz constant of the return", expression, assumptions, source="performance difference")
+        grows, sketch = ("inner_span", "inner_discount"), _DIFFERENCE
+    name = "Lipschitz constant of the return"
+    return _bound("G1", name, expression, assumptions, source="performance difference", grows=grows, sketch=sketch)
 
 
 def g1() -> Bound:
@@ -155,11 +168,13 @@ def g1() -> Bound:
         reward_lipschitz().expression * distance,
         (_ONE_STEP,),
         source="performance difference; Kakade and Langford 2002",
+        grows=("inner_span", "inner_discount", "distance"),
+        sketch=_DIFFERENCE,
     )
 
 
 def g1_plus() -> Bound:
-    """Return G1⁺: |J(φ)-J(φ')| <= span(r)·δ/(1-γ+γδ) with δ = max_s [1 - Π_i(1-½‖φ_i-φ'_i‖₁)], `mismatch`.
+    """Return G1+: |J(φ)-J(φ')| <= span(r)·δ/(1-γ+γδ) with δ = max_s [1 - Π_i(1-½‖φ_i-φ'_i‖₁)], `mismatch`.
 
     Never above span(r); sharp: a good state that pays 1 and stays, a bad absorbing one, and a mismatch falls.
 
@@ -170,26 +185,100 @@ def g1_plus() -> Bound:
     >>> g1_plus().evaluate(inner_span=1, inner_discount=0.9, mismatch=0.05)
     Fraction(10, 29)
     """
-    expression = inner_span * mismatch / (1 - inner_discount + inner_discount * mismatch)
-    return _bound("G1⁺", "difference of two returns", expression, (_ONE_STEP,), kind=Kind.EXACT)
+    return _bound(
+        "G1+",
+        "difference of two returns, sharp",
+        inner_span * coupling(mismatch, inner_discount),
+        (_ONE_STEP,),
+        kind=Kind.EXACT,
+        grows=("inner_span", "inner_discount", "mismatch"),
+        sketch="Couple the trajectories until the first mismatch, which has chance δ at most in each step.",
+    )
+
+
+# Meta-games as such -----------------------------------------------------------------------------------------------
+
+
+def g2() -> Bound:
+    """Return how far lumping is from exact where only the next state is projected: L_R α_s/(1-γ̂) (G2).
+
+    Where the learner L is deterministic and without memory, V*_joint(φ) = V*_lumped(L(φ)) exactly, on grids too if the
+    opponents *play* the projected policies. The bound is for opponents that play L(φ) itself.
+
+    Examples
+    --------
+    >>> g2().evaluate(l_reward=1, alpha_state="1/10", discount=0.5)
+    Fraction(1, 5)
+    """
+    return _bound(
+        "G2",
+        "difference of the joint and the lumped optimal value",
+        l_reward * alpha_state / (1 - discount),
+        ("the learning rule is deterministic and without memory", "the reward is that of the unprojected policies"),
+        grows=("l_reward", "alpha_state", "discount"),
+        sketch="φ ↦ L(φ) is a homomorphism; each step's reward is off by L_R α_s at most.",
+    )
+
+
+def g3() -> Bound:
+    """Return what mixed actions gain over pure ones in an exact Case II meta-game with one inner step: 0 (G3).
+
+    Under policies held over two or more inner steps it is false: reward 1 where the two own actions differ gives pure
+    policies 0 and mixed ones ½.
+
+    Examples
+    --------
+    >>> g3().evaluate()
+    0
+    """
+    return _bound(
+        "G3",
+        "value that mixed actions add to pure ones",
+        sp.S.Zero,
+        ("one inner step per meta-step, simultaneous moves", "the meta-state is an exact window"),
+        kind=Kind.EXACT,
+        sketch="Q is affine on the simplex of mixed actions, so that a vertex is best.",
+    )
 
 
 # Learners --------------------------------------------------------------------------------------------------------
 
 _NORMAL = "normal-form game, exact expected payoffs"
 _STOCHASTIC = "stochastic game with memory-one or other stationary policies, gradient of the normalised return"
+_PROJECTION = (
+    "The projection on the simplex is L1-nonexpansive on differences that sum to 0; the centred part of a vector in "
+    "[-c, c]^A has L1 norm 4cκ_A at most."
+)
 _NEIGHBOURS = 4 * inner_discount / (1 - inner_discount) ** 2 + 2 / (1 - inner_discount)
 
 
-def _learner(name: str, state: sp.Expr, action: sp.Expr, assumptions: tuple[str, ...]) -> Learner:
+def _learner(
+    name: str,
+    state: sp.Expr,
+    action: sp.Expr,
+    assumptions: tuple[str, ...],
+    sketch: str,
+    shrinks: tuple[tuple[str, ...], tuple[str, ...]] = ((), ()),
+) -> Learner:
+    """Assemble a learner; its constants grow in all their symbols but those listed in `shrinks`."""
     parameters = sorted(state.free_symbols | action.free_symbols, key=str)
 
-    def bound(what: str, expression: sp.Expr) -> Bound:
-        return _bound("D1", f"{name}: {what}", expression, assumptions, parameters=parameters)
+    def bound(what: str, expression: sp.Expr, falls: tuple[str, ...]) -> Bound:
+        grows = tuple(sorted({s.name for s in expression.free_symbols} - set(falls)))
+        return _bound(
+            "D1",
+            f"{name}: {what}",
+            expression,
+            assumptions,
+            parameters=parameters,
+            grows=grows,
+            shrinks=falls,
+            sketch=sketch,
+        )
 
     return Learner(
-        state=bound("Lipschitz constant in the opponents' policies", state),
-        action=bound("Lipschitz constant in the shaper's policy", action),
+        state=bound("Lipschitz constant in the opponents' policies", state, shrinks[0]),
+        action=bound("Lipschitz constant in the shaper's policy", action, shrinks[1]),
     )
 
 
@@ -214,9 +303,10 @@ def projected_gradient(stochastic: bool = False) -> Learner:
     """
     scale = step_size * simplex_constant(inner_actions) * inner_span
     if not stochastic:
-        return _learner("projected gradient", sp.S.One, 2 * scale, (_NORMAL,))
+        return _learner("projected gradient", sp.S.One, 2 * scale, (_NORMAL,), _PROJECTION)
     state = 1 + 4 * scale * inner_discount / (1 - inner_discount) ** 2
-    return _learner("projected gradient, stochastic game", state, scale * _NEIGHBOURS, (_STOCHASTIC,))
+    sketch = f"{_PROJECTION} Second derivatives of the return bound how the gradient moves."
+    return _learner("projected gradient, stochastic game", state, scale * _NEIGHBOURS, (_STOCHASTIC,), sketch)
 
 
 def projected_gradient_many(opponents: Sequence[tuple[int, Number]]) -> Learner:
@@ -248,7 +338,7 @@ def projected_gradient_many(opponents: Sequence[tuple[int, Number]]) -> Learner:
     others = max(total - weight for weight in weights)
     state = 1 + 2 * step_size * sp.Rational(others.numerator, others.denominator)
     action = 2 * step_size * sp.Rational(total.numerator, total.denominator)
-    return _learner(f"projected gradient, {len(weights)} opponents", state, action, (_NORMAL,))
+    return _learner(f"projected gradient, {len(weights)} opponents", state, action, (_NORMAL,), _PROJECTION)
 
 
 def logit_gradient(stochastic: bool = False) -> Learner:
@@ -273,11 +363,12 @@ def logit_gradient(stochastic: bool = False) -> Learner:
     name = "logit gradient"
     x = step_size * (inner_span / (1 - inner_discount) if stochastic else payoff_gap)
     state = sp.exp(x / 4) * (1 + x / (6 * sp.sqrt(3)))
+    sketch = "σ'(θ+x)/σ'(θ) <= e^{|x|}, a step moves θ by x/4 at most, and max p(1-p)|1-2p| = 1/(6√3)."
     if not stochastic:
-        return _learner(name, state, step_size * payoff_gap_span / 16, (_NORMAL, "two actions"))
+        return _learner(name, state, step_size * payoff_gap_span / 16, (_NORMAL, "two actions"), sketch)
     state += step_size * inner_discount * inner_span / (4 * (1 - inner_discount) ** 2)
     action = step_size * inner_span * _NEIGHBOURS / 16
-    return _learner(f"{name}, stochastic game", state, action, (_STOCHASTIC, "two actions"))
+    return _learner(f"{name}, stochastic game", state, action, (_STOCHASTIC, "two actions"), sketch)
 
 
 def smoothed_best_response() -> Learner:
@@ -289,10 +380,20 @@ def smoothed_best_response() -> Learner:
     {'state': Fraction(3, 4), 'action': Fraction(1, 2)}
     """
     action = smoothing * inner_span / (2 * temperature)
-    return _learner("smoothed best response", 1 - smoothing, action, (_NORMAL, "one opponent"))
+    sketch = "The softmax's Jacobian J has ‖Jw‖₁ = E|w-Ew| <= span(w)/2."
+    falls = (("smoothing",), ("temperature",))
+    return _learner("smoothed best response", 1 - smoothing, action, (_NORMAL, "one opponent"), sketch, falls)
 
 
 # Meta-games ------------------------------------------------------------------------------------------------------
+
+
+_UPPER = "A backup on the grid loses the shaper's rounding at once, and the modulus of how far the next state is off."
+_LOWER = "A backup on the grid gains the modulus of the rounding of the next state; it has fewer actions."
+_LOSS = (
+    "At x̄, the grid point next to x, the action's regret is at most E + E₋ + ε; between x̄ and x the optimal value and "
+    "the action's value move by their moduli; regrets add up to 1/(1-γ̂) of the largest."
+)
 
 
 def _family(
@@ -304,6 +405,7 @@ def _family(
     assumptions: tuple[str, ...],
     conditions: tuple[tuple[sp.Expr, str], ...],
     replace: dict[sp.Symbol, Bound],
+    sketch: str,
 ) -> Discretisation:
     """Assemble E, E₋ and D3's loss.
 
@@ -322,14 +424,28 @@ def _family(
     conditions = tuple((e.xreplace(values), otherwise) for e, otherwise in conditions)
     parameters = sorted(set[sp.Symbol]().union(*(e.free_symbols for e in expressions)), key=str)
 
-    def bound(label: str, name: str, expression: sp.Expr) -> Bound:
-        return _bound(label, name, expression, assumptions, parameters=parameters, conditions=conditions)
+    # The formulas grow in all their symbols, so those of the constants that are put in carry over.
+    falls = {name for bound in replace.values() for name in bound.shrinks}
+
+    def bound(label: str, name: str, expression: sp.Expr, sketch: str) -> Bound:
+        return _bound(
+            label,
+            name,
+            expression,
+            assumptions,
+            parameters=parameters,
+            conditions=conditions,
+            grows=tuple(sorted({s.name for s in expression.free_symbols} - falls)),
+            sketch=sketch,
+        )
 
     return Discretisation(
-        modulus=bound(label, "difference of optimal values at a distance", expressions[0]),
-        upper=bound(label, "value lost on the grid", expressions[1]),
-        lower=bound(label, "value gained on the grid", expressions[2]),
-        loss=bound(f"D3 with {label}", "value that the grid's policy loses in the continuous game", expressions[3]),
+        modulus=bound(label, "difference of optimal values at a distance", expressions[0], sketch),
+        upper=bound(label, "value lost on the grid", expressions[1], f"{sketch} {_UPPER}"),
+        lower=bound(label, "value gained on the grid", expressions[2], f"{sketch} {_LOWER}"),
+        loss=bound(
+            f"D3 with {label}", "value that the grid's policy loses in the continuous game", expressions[3], _LOSS
+        ),
     )
 
 
@@ -379,6 +495,7 @@ def d1(learner: Learner | None = None, reward: Bound | None = None) -> Discretis
         _DETERMINISTIC,
         _CONTRACTING,
         _constants(learner, reward),
+        "V* = TV* and T carries Lipschitz constants L to L_R + γ̂L_F^s L: the fixed point is L_V.",
     )
 
 
@@ -410,13 +527,14 @@ def d2(reward: Bound | None = None) -> Discretisation:
         ("½‖P(·|x,a)-P(·|x',a')‖₁ <= l_transition·(d(x,x')+d(a,a'))", "the meta-reward is l_reward-Lipschitz in both"),
         (),
         _constants(None, reward),
+        "|(P-P')V| is at most the total variation times span(V), and span(V*) <= span(R)/(1-γ̂).",
     )
 
 
 def d2_window() -> Bound:
     """Return the loss by a grid of actions in an exact Case II meta-game: span(r)δ/[(1-γ̂)(1-γ̂+γ̂δ)], δ = α_a/2.
 
-    G1⁺ on the meta-level; 0 where the pure actions are in the grid (G3).
+    G1+ on the meta-level; 0 where the pure actions are in the grid (G3).
 
     Examples
     --------
@@ -426,9 +544,14 @@ def d2_window() -> Bound:
     Fraction(4, 11)
     """
     share = sp.Min(1, alpha_action / 2, evaluate=False)
-    expression = inner_span * share / ((1 - discount) * (1 - discount + discount * share))
-    assumptions = ("one inner step per meta-step, simultaneous moves", "the meta-state is an exact window")
-    return _bound("D2", "value lost by a grid of actions", expression, assumptions)
+    return _bound(
+        "D2",
+        "value lost by a grid of actions, Case II",
+        inner_span * coupling(share, discount) / (1 - discount),
+        ("one inner step per meta-step, simultaneous moves", "the meta-state is an exact window"),
+        grows=("inner_span", "discount", "alpha_action"),
+        sketch="G1+ on the meta-level: play the nearest action and couple; 0 with the pure actions in the grid (G3).",
+    )
 
 
 def _lookahead(d: sp.Expr) -> sp.Expr:
@@ -480,6 +603,7 @@ def x5(learner: Learner | None = None, reward: Bound | None = None) -> Discretis
         _DETERMINISTIC,
         _EXPANSIVE,
         _constants(learner, reward),
+        "Replay the optimal open-loop actions for H steps, in which the states drift apart by L_F^s a step.",
     )
 
 
@@ -492,7 +616,17 @@ def x5_lookahead() -> Bound:
     2
     """
     name = "steps for which open-loop actions are replayed"
-    return _bound("X5", name, _lookahead(distance), _DETERMINISTIC, kind=Kind.EXACT, conditions=_EXPANSIVE)
+    return _bound(
+        "X5",
+        name,
+        _lookahead(distance),
+        _DETERMINISTIC,
+        kind=Kind.EXACT,
+        conditions=_EXPANSIVE,
+        grows=("meta_span",),
+        shrinks=("l_reward", "distance", "l_state"),
+        sketch="One step more costs L_R d (γ̂L_F^s)^H and saves γ̂^H span(R).",
+    )
 
 
 def x5_exponent() -> Bound:
@@ -505,4 +639,12 @@ def x5_exponent() -> Bound:
     """
     conditions = ((discount * l_state - 1, "discount·l_state is not above 1; V* is Lipschitz by D1"),)
     expression = sp.log(1 / discount) / sp.log(l_state)
-    return _bound("X5", "Hölder exponent of the optimal value", expression, _DETERMINISTIC, conditions=conditions)
+    return _bound(
+        "X5",
+        "Hölder exponent of the optimal value",
+        expression,
+        _DETERMINISTIC,
+        conditions=conditions,
+        shrinks=("discount", "l_state"),
+        sketch="ω at H = ln(span(R)/(L_R d))/ln L_F^s: both terms are of the order γ̂^H = d^β.",
+    )

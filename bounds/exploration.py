@@ -90,6 +90,7 @@ def x1_mean() -> Bound:
         source="X1, of this package",
         assumptions=("an unknown pair can be taken at most k0 times",),
         grows=("explorations", "discount"),
+        sketch="e_t <= I_t + γ̂E[e_{t+1}|F_t] summed over t and averaged: (1-γ̂)EΣe_t <= EΣI_t <= k0.",
     )
 
 
@@ -152,4 +153,7 @@ def x3_failure() -> Bound:
         source="X3, of this package (Chernoff)",
         assumptions=_SLOW,
         conditions=_POSITIVE,
+        grows=("discount", "r_max"),
+        shrinks=("n_actions", "m", "safe_value"),
+        sketch="Chernoff for q̂ >= 1.5q_c, for each far state's visits, and for the tries that the visits need.",
     )

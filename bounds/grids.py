@@ -15,6 +15,8 @@ from bounds._evaluate import Compositions
 from bounds.bound import Bound, Family, Kind
 from bounds.symbols import cells, inner_actions, inner_states, levels, radius
 
+_INNER = ("inner_states", "inner_actions")
+_STARS = "Stars and bars: k units among |A| actions, independently in each of |S| states."
 _PAPER = "Fung, Zhang, Lu, Wan, Willi and Foerster 2024 (arXiv 2402.05782)"
 
 
@@ -91,14 +93,27 @@ def simplex_constant(n_actions: sp.Expr) -> sp.Expr:
     return half * (n_actions - half) / n_actions
 
 
-def _exact(label: str, name: str, expression: sp.Expr, *parameters: sp.Symbol, source: str = "") -> Bound:
+def _exact(
+    label: str,
+    name: str,
+    expression: sp.Expr,
+    *parameters: sp.Symbol,
+    sketch: str,
+    grows: tuple[str, ...] = (),
+    shrinks: tuple[str, ...] = (),
+    source: str = "",
+) -> Bound:
     return Bound(
         name=name,
         label=label,
         expression=expression,
         source=source or f"{label}, of this package",
+        assumptions=("policies of one player, one row per inner state",),
         kind=Kind.EXACT,
         parameters=tuple(p.name for p in parameters),
+        grows=grows,
+        shrinks=shrinks,
+        sketch=sketch,
     )
 
 
@@ -130,8 +145,16 @@ def n1() -> N1:
     sizes = (inner_states, inner_actions, levels)
     points = Compositions(levels, inner_actions) ** inner_states
     return N1(
-        points=_exact("N1", "policies in a simplex grid", points, *sizes),
-        radius=_exact("N1", "covering radius of a simplex grid", _radius(), *sizes),
+        points=_exact("N1", "policies in a simplex grid", points, *sizes, sketch=_STARS, grows=(*_INNER, "levels")),
+        radius=_exact(
+            "N1",
+            "covering radius of a simplex grid",
+            _radius(),
+            *sizes,
+            sketch="Largest remainders: with fractional parts f, Σf = r, the error is (2/k)(r - the r largest f).",
+            grows=("inner_actions",),
+            shrinks=("levels",),
+        ),
     )
 
 
@@ -161,11 +184,39 @@ def n2(by: str = "cells") -> N2:
         raise ValueError(f'by must be "cells" or "l2"; got {by!r}')
     dimension = inner_states * inner_actions
     q = cells if by == "cells" else sp.ceiling(sp.sqrt(dimension) / (2 * radius))
-    sizes = (inner_states, inner_actions, cells if by == "cells" else radius)
+    free = by == "cells"
+    sizes = (inner_states, inner_actions, cells if free else radius)
+    more, less = (("cells",), ()) if free else ((), ("radius",))
+    grows = (*less, *(("inner_actions",) if free else ()))  # a fixed L2 radius takes more cells for more actions
     return N2(
-        points=_exact("N2", "cells of a cube grid", q**dimension, *sizes, source=f"N2; {_PAPER}"),
-        radius=_exact("N2", "distance from a cell's centre", inner_actions / (2 * q), *sizes),
-        projected=_exact("N2", "distance from a projected centre", 2 * simplex_constant(inner_actions) / q, *sizes),
+        points=_exact(
+            "N2",
+            "cells of a cube grid",
+            q**dimension,
+            *sizes,
+            sketch="Cells of side 1/q have half a diagonal √D/(2q).",
+            grows=_INNER + more,
+            shrinks=less,
+            source=f"N2; {_PAPER}",
+        ),
+        radius=_exact(
+            "N2",
+            "distance from a cell's centre",
+            inner_actions / (2 * q),
+            *sizes,
+            sketch="Half a cell in each of a row's |A| entries.",
+            grows=grows,
+            shrinks=more,
+        ),
+        projected=_exact(
+            "N2",
+            "distance from a projected centre",
+            2 * simplex_constant(inner_actions) / q,
+            *sizes,
+            sketch="Projecting is L1-nonexpansive on differences that sum to 0; centring leaves 4cκ_A of |.| <= c.",
+            grows=grows,
+            shrinks=more,
+        ),
     )
 
 
@@ -187,8 +238,24 @@ def n3() -> N3:
     sizes = (inner_states, inner_actions, radius)
     points = Compositions(_levels(), inner_actions) ** inner_states
     return N3(
-        levels=_exact("N3", "levels for a radius", _levels(), *sizes),
-        points=_exact("N3 in N1", "policies in the simplex grid of a radius", points, *sizes),
+        levels=_exact(
+            "N3",
+            "levels for a radius",
+            _levels(),
+            *sizes,
+            sketch="N1's radius solved for k: with r = k where that leaves k <= ⌊A/2⌋, else with r = ⌊A/2⌋.",
+            grows=("inner_actions",),
+            shrinks=("radius",),
+        ),
+        points=_exact(
+            "N3 in N1",
+            "policies in the simplex grid of a radius",
+            points,
+            *sizes,
+            sketch=_STARS,
+            grows=_INNER,
+            shrinks=("radius",),
+        ),
     )
 
 
@@ -220,6 +287,21 @@ def n4() -> N4:
         (many, True),
     )
     return N4(
-        branching=_exact("N4", "corners of a simplex", inner_states * (inner_actions - 1) + 1, *sizes),
-        displacement=_exact("N4", "mean displacement of barycentric rounding, at most", displacement, *sizes),
+        branching=_exact(
+            "N4",
+            "corners of a simplex",
+            inner_states * (inner_actions - 1) + 1,
+            *sizes,
+            sketch="A simplex of the Freudenthal triangulation of |S|(|A|-1) free numbers has one corner more.",
+            grows=_INNER,
+        ),
+        displacement=_exact(
+            "N4",
+            "mean displacement of barycentric rounding, at most",
+            displacement,
+            *sizes,
+            sketch="The corner is drawn with the weights of the policy in its simplex, so that the mean is exact.",
+            grows=_INNER,
+            shrinks=("levels",),
+        ),
     )

@@ -27,6 +27,7 @@ def _rival(name: str, expression: sp.Expr, source: str, *assumptions: str) -> Bo
         parameters=_PARAMETERS,
         grows=tuple(s for s in ("n_states", "n_actions", "branching", "discount") if s in used),
         shrinks=("epsilon",),
+        sketch="Quoted from its source.",
     )
 
 

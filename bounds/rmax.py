@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import sympy as sp
 
@@ -133,6 +133,28 @@ class X4(Family):
     steps: Bound
 
 
+@dataclass(frozen=True)
+class T1Restarts(Family):
+    """T1 with X4's parts: at most `steps` steps are not epsilon-optimal with probability 1 - delta.
+
+    Attributes
+    ----------
+    m : Bound
+        Visits that make a pair known.
+    lower : Bound
+        Episodes needed until all pairs are known, with certainty.
+    episodes : Bound
+        Episodes of T steps after which all pairs are known, N_ep.
+    steps : Bound
+        Their steps, T·N_ep.
+    """
+
+    m: Bound
+    lower: Bound
+    episodes: Bound
+    steps: Bound
+
+
 def p5(form: Form = "binomial") -> Bound:
     """Return the number N of blocks in which exploring had probability above p, with probability 1-δ/2 (P5).
 
@@ -164,6 +186,12 @@ def p5(form: Form = "binomial") -> Bound:
         expression=forms[form],
         source="P5; its classical form in Kakade 2003 and in Strehl, Li and Littman 2009",
         assumptions=("an unknown pair can be taken at most k0 times",),
+        grows=("explorations",),
+        shrinks=("escape", "delta"),
+        sketch=(
+            "Blocks begin where p_t > p; each explores with probability p at least, whatever came before, and if one "
+            "more block begins an unknown pair is left, so that at most k0-1 have explored."
+        ),
     )
 
 
@@ -200,12 +228,14 @@ def _bound(
     factors: tuple[tuple[str, sp.Expr], ...] = (),
     grows: tuple[str, ...] = (),
     shrinks: tuple[str, ...] = (),
+    sketch: str = "",
 ) -> Bound:
     """Return a member of a T1 family."""
     return Bound(
         factors=factors,
         grows=grows,
         shrinks=shrinks,
+        sketch=sketch,
         name=name,
         label=f"{label} with X2" if pooled else label,
         expression=expression,
@@ -216,8 +246,24 @@ def _bound(
     )
 
 
+_VISITS = "P1 for each pair at the accuracy that P2 and P3 leave, with a union over the pairs."
+_REACH = "γ̂^H V_max <= w_hor ε."
+_LIKELY = "P4: where exploring within the horizon has at most this chance it costs w_esc ε at most."
+_BLOCKS = "P5 at k0 = the unknown pairs' visits and p = w_esc ε/V_max."
+_TOTAL = "P3 and P4: a step with p_t <= p is ε-optimal; the others lie in the blocks of P5, H steps each."
+_RESTARTED = "P3, and P4 with H = T, which has no tail; the episodes are the blocks of P5."
+_STARTS = "A start in a state with an unknown action takes it; a union over the start states of a binomial tail."
+
 _GROWS = ("n_states", "n_actions", "branching", "discount", "r_max")
 _SHRINKS = ("epsilon", "delta")
+_UNIFORM = "each episode starts in a state drawn uniformly and independently"
+
+
+def _grows(rewards: str, pooled: bool) -> tuple[str, ...]:
+    """Return what m and the counts of steps grow in; with pooled counts |Â| does not matter."""
+    return tuple(s for s in _GROWS if not (pooled and s == "n_actions"))
+
+
 _SIZES = ("n_states", "n_actions", "branching", "epsilon", "delta", "discount", "r_max")
 
 
@@ -280,23 +326,31 @@ def t1(rewards: Rewards = "known", pooled: bool = False, form: Form = "binomial"
     count = (("pairs" if not pooled else "states", pairs), *accuracy, *logarithms)
     escapes = (("escape probability", 1 / threshold),)
 
-    def bound(name: str, expression: sp.Expr, factors: Factors = (), grows: tuple[str, ...] = _GROWS) -> Bound:
-        shrinks = _SHRINKS if grows == _GROWS else ()
-        return _bound("T1", _CONTINUING, rewards, pooled, names, name, expression, factors, grows, shrinks)
+    whole = _grows(rewards, pooled), _SHRINKS
 
+    def bound(
+        name: str,
+        expression: sp.Expr,
+        sketch: str,
+        moves: tuple[tuple[str, ...], tuple[str, ...]] = whole,
+        factors: Factors = (),
+    ) -> Bound:
+        return _bound("T1", _CONTINUING, rewards, pooled, names, name, expression, factors, *moves, sketch)
+
+    reaching = (("discount", "r_max"), ("epsilon", "w_hor"))
+    escaping = (("epsilon", "w_esc"), ("discount", "r_max"))
+    product = (*count, *escapes, ("horizon", steps_ahead))
     return T1(
-        m=bound("visits that make a pair known", visits, accuracy),
-        horizon=bound("steps until the discounted rest is negligible", steps_ahead, grows=("discount", "r_max")),
-        escape=bound("probability of exploring above which a step may be bad", threshold, grows=()),
-        blocks=bound("blocks of steps that may be bad", blocks, (*count, *escapes)),
-        steps=bound(
-            "steps that are not epsilon-optimal", steps_ahead * blocks, (*count, *escapes, ("horizon", steps_ahead))
-        ),
+        m=bound("visits that make a pair known", visits, _VISITS, factors=accuracy),
+        horizon=bound("steps until the discounted rest is negligible", steps_ahead, _REACH, reaching),
+        escape=bound("probability of exploring above which a step may be bad", threshold, _LIKELY, escaping),
+        blocks=bound("blocks of steps that may be bad", blocks, _BLOCKS, factors=(*count, *escapes)),
+        steps=bound("steps that are not epsilon-optimal", steps_ahead * blocks, _TOTAL, factors=product),
     )
 
 
 @cache
-def t1_episodic(rewards: Rewards = "known", pooled: bool = False) -> T1Episodic:
+def t1_episodic(rewards: Rewards = "known", pooled: bool = False, form: Form = "binomial") -> T1Episodic:
     """Return T1-ep: with probability 1-δ all but N episodes of T steps are ε-optimal for the T-step return.
 
     V_j = R_max(1-γ̂^j)/(1-γ̂) is the largest j-step return, p = w_esc ε/V_T, N from P5 at k0 = |Ŝ||Â|m,
@@ -310,6 +364,8 @@ def t1_episodic(rewards: Rewards = "known", pooled: bool = False) -> T1Episodic:
         the share `w_reward`.
     pooled : bool
         X2, as in `t1`.
+    form : {"binomial", "closed", "classical"}
+        How N is computed, as for `p5`.
 
     Returns
     -------
@@ -330,23 +386,37 @@ def t1_episodic(rewards: Rewards = "known", pooled: bool = False) -> T1Episodic:
     pairs = n_states if pooled else n_states * n_actions
     tail = discount**horizon
     total = (1 - tail) / (1 - discount)  # Σ_{k<T} γ^k
-    if rewards == "known":
-        visits = _model_m(rewards, pairs, sp.Integer(0), r_max * (total - horizon * tail) / (2 * (1 - discount)))
-    else:
-        row_weight = r_max * (discount * total - horizon * tail) / (2 * (1 - discount))
-        visits = _model_m(rewards, pairs, total, row_weight)
+    row_weight = r_max * ((1 if rewards == "known" else discount) * total - horizon * tail) / (2 * (1 - discount))
+    visits = _model_m(rewards, pairs, total, row_weight)
     threshold = sp.Min(1, w_esc * epsilon / (r_max * total), evaluate=False)
-    episodes = FewestTrials(pairs * visits - 1, threshold, delta / 2)
+    episodes = substitute(p5(form).expression, {explorations: pairs * visits, escape: threshold})
     names = (*_SIZES, "horizon", "w_plan", "w_sim", "w_esc")
+    known_weight = r_max * (total - horizon * tail) / (1 - discount)
+    accuracy = (("accuracy of the model", (known_weight / (w_sim * epsilon)) ** 2),)
+    logarithms = (("support and union", visits / accuracy[0][1]),)
+    count = (("states" if pooled else "pairs", pairs), *accuracy, *logarithms, ("escape probability", 1 / threshold))
+    whole = (*_grows(rewards, pooled), "horizon"), _SHRINKS
 
-    def bound(name: str, expression: sp.Expr) -> Bound:
-        return _bound("T1-ep", _EPISODIC, rewards, pooled, names, name, expression)
+    def bound(
+        name: str,
+        expression: sp.Expr,
+        sketch: str,
+        factors: Factors = (),
+        moves: tuple[tuple[str, ...], tuple[str, ...]] = whole,
+    ) -> Bound:
+        return _bound("T1-ep", _EPISODIC, rewards, pooled, names, name, expression, factors, *moves, sketch)
 
+    escaping = (("epsilon", "w_esc"), ("discount", "r_max", "horizon"))
     return T1Episodic(
-        m=bound("visits that make a pair known", visits),
-        escape=bound("probability of exploring above which an episode may be bad", threshold),
-        episodes=bound("episodes that are not epsilon-optimal", episodes),
-        steps=bound("steps in episodes that are not epsilon-optimal", horizon * episodes),
+        m=bound("visits that make a pair known", visits, _VISITS, accuracy),
+        escape=bound("probability of exploring above which an episode may be bad", threshold, _LIKELY, moves=escaping),
+        episodes=bound("episodes that are not epsilon-optimal", episodes, _RESTARTED, count),
+        steps=bound(
+            "steps in episodes that are not epsilon-optimal",
+            horizon * episodes,
+            _RESTARTED,
+            (*count, ("episode", horizon)),
+        ),
     )
 
 
@@ -380,21 +450,91 @@ def x4(softmax: bool = False) -> X4:
     upper = FewestTrials(n_actions * m - 1, trial, delta / (2 * n_states))
     play = "unknown actions have the largest value in the softmax" if softmax else "greedy play, unknown actions first"
 
-    def bound(name: str, expression: sp.Expr, *assumptions: str) -> Bound:
+    sizes = ("n_states", "n_actions", "m")
+
+    def bound(
+        name: str, expression: sp.Expr, sketch: str, shrinks: tuple[str, ...], *assumptions: str, grows: tuple[str, ...]
+    ) -> Bound:
         return Bound(
             name=name,
             label="X4",
             expression=expression,
-            source="X4, of this package: random restarts (union over start states of a binomial tail)",
+            source="X4, of this package: random restarts",
             assumptions=assumptions,
-            parameters=("n_states", "n_actions", "m", "horizon", "delta"),
+            parameters=(*sizes, "horizon", "delta"),
+            grows=grows,
+            shrinks=shrinks,
+            sketch=sketch,
         )
 
-    restarts = "each episode starts in a state drawn uniformly and independently"
+    least = sp.ceiling(n_states * n_actions * m / horizon)
     return X4(
-        lower=bound("episodes until all pairs are known, at least", sp.ceiling(n_states * n_actions * m / horizon)),
-        upper=bound("episodes until all pairs are known, at most", upper, restarts, play),
-        steps=bound("steps that are not epsilon-optimal", horizon * upper, restarts, play, "an exact MDP"),
+        lower=bound(
+            "episodes until all pairs are known, at least",
+            least,
+            "An episode makes T visits.",
+            ("horizon",),
+            "episodes of `horizon` steps",
+            grows=sizes,
+        ),
+        upper=bound(
+            "episodes until all pairs are known, at most", upper, _STARTS, ("delta",), _UNIFORM, play, grows=sizes
+        ),
+        steps=bound(
+            "steps that are not epsilon-optimal",
+            horizon * upper,
+            f"{_STARTS} Once all pairs are known every step is ε-optimal by P3.",
+            ("delta",),
+            _UNIFORM,
+            play,
+            "an exact MDP",
+            grows=(*sizes, "horizon"),
+        ),
+    )
+
+
+@cache
+def t1_restarts(rewards: Rewards = "known") -> T1Restarts:
+    """Return T1 under random restarts: with probability 1-δ at most T·N_ep steps are not ε-optimal (X4).
+
+    X4 with T1's m put in. No w_hor and no w_esc: all of epsilon goes to planning and to the model.
+
+    Parameters
+    ----------
+    rewards : {"known", "sampled"}
+        As in `t1`.
+
+    Returns
+    -------
+    T1Restarts
+        Bounds in the symbols of `t1` without w_hor and w_esc, and horizon = T. The two weights must sum to 1.
+
+    Examples
+    --------
+    One state, two actions, one successor: m = 1, two episodes of one step visit both pairs.
+
+    >>> sizes = dict(n_states=1, n_actions=2, branching=1, epsilon=0.5, delta=0.2, discount=0.5, r_max=1)
+    >>> t1_restarts().evaluate(**sizes, horizon=1, w_plan="1/4", w_sim="3/4")
+    {'m': 1, 'lower': 2, 'episodes': 2, 'steps': 2}
+    """
+    base, bracket = t1(rewards), x4()
+    names = (*_SIZES, "horizon", "w_plan", "w_sim", *(("w_reward",) if rewards == "sampled" else ()))
+    notes = (*_COMMON, *(_KNOWN if rewards == "known" else _SAMPLED))
+    count = base.blocks.factors[:3]  # without the escape probability
+    grows = _grows(rewards, False)
+
+    def composed(part: Bound, **changes: Any) -> Bound:
+        fields = {"label": "T1 with X4", "source": f"X4, of this package; {_RMAX}", "parameters": names}
+        fields |= {"assumptions": (*part.assumptions, *notes), "weights": ("w_plan", "w_sim"), "factors": count}
+        return substituted(part, {m: base.m.expression}, **{**fields, **changes})
+
+    return T1Restarts(
+        m=composed(base.m, assumptions=notes, factors=base.m.factors, grows=grows, shrinks=_SHRINKS),
+        lower=composed(bracket.lower, grows=grows, shrinks=("epsilon", "delta", "horizon")),
+        episodes=composed(bracket.upper, grows=grows, shrinks=_SHRINKS),
+        steps=composed(
+            bracket.steps, grows=(*grows, "horizon"), shrinks=_SHRINKS, factors=(*count, ("episode", horizon))
+        ),
     )
 
 
@@ -478,6 +618,9 @@ def paper_m() -> Bound:
         assumptions=("a setting, not a bound: T1's logarithm and V_max are left out",),
         kind=Kind.LEADING,
         parameters=("n_actions",),
+        grows=("n_states", "discount"),
+        shrinks=("epsilon", "delta"),
+        sketch="Hoeffding for each of |Ŝ| states, leaving out the union and V_max.",
     )
 
 
@@ -496,6 +639,8 @@ def paper_sweeps() -> Bound:
         source=f"{_RFOS}, experiment; Strehl, Li and Littman 2009, Proposition 4",
         assumptions=("a setting, not a bound",),
         kind=Kind.LEADING,
+        shrinks=("epsilon",),
+        sketch="ln(V_max/ε)/(1-γ̂) >= ln(V_max/ε)/ln(1/γ̂), the sweeps after which γ̂^n V_max <= ε.",
     )
 
 

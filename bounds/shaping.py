@@ -8,6 +8,7 @@ player has the same number of actions here.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any, Literal, TypeAlias
 
@@ -16,11 +17,13 @@ import sympy as sp
 from bounds._evaluate import Compositions
 from bounds._substitute import substituted
 from bounds.bound import Bound
-from bounds.rmax import t1
+from bounds.discretisation import Discretisation
+from bounds.rmax import t1, t1_restarts
 from bounds.sharp import t1_deterministic, t1_plus
 from bounds.symbols import (
-    SYMBOLS,
+    REGISTRY,
     branching,
+    epsilon,
     inner_actions,
     inner_branching,
     inner_states,
@@ -32,7 +35,7 @@ from bounds.symbols import (
     window,
 )
 
-Theorem: TypeAlias = Literal["T1", "T1+", "T1'"]
+Theorem: TypeAlias = Literal["T1", "T1+", "T1'", "X4"]
 Grid: TypeAlias = Literal["paper", "paper, B = 1", "refined"]
 
 _SOURCE = "T2; Fung, Zhang, Lu, Wan, Willi and Foerster 2024 (arXiv 2402.05782), with explicit constants"
@@ -46,7 +49,9 @@ def _theorem(theorem: str, pooled: bool = False) -> Bound:
         return t1_plus(pooled=pooled).steps
     if theorem == "T1'" and not pooled:
         return t1_deterministic().steps
-    raise ValueError(f"theorem must be T1, T1+ or T1' (the last not pooled); got {theorem!r}")
+    if theorem == "X4" and not pooled:
+        return t1_restarts().steps
+    raise ValueError(f"theorem must be T1, T1+, T1' or X4 (the last two not pooled); got {theorem!r}")
 
 
 def cube_points(radius: sp.Expr) -> sp.Expr:
@@ -80,8 +85,9 @@ def case_one(grid: Grid = "refined", theorem: Theorem | None = None) -> Bound:
         "paper": cube grid, joint meta-states |Ŝ| = N^n, |Â| = N, and B = |Ŝ|. "paper, B = 1": the same with the one
         successor that a deterministic learner has. "refined": lumped meta-states |Ŝ| = N^(n-1) on the simplex grid,
         B = 1.
-    theorem : {"T1", "T1+", "T1'"}, optional
-        Default T1 for the paper's grid and T1' (m = 1) where B = 1.
+    theorem : {"T1", "T1+", "T1'", "X4"}, optional
+        X4 is T1 under random restarts (`bounds.rmax.t1_restarts`). Default T1 for the paper's grid and T1' (m = 1)
+        where B = 1.
 
     Returns
     -------
@@ -117,7 +123,7 @@ def case_one(grid: Grid = "refined", theorem: Theorem | None = None) -> Bound:
         source=_SOURCE,
         assumptions=(*base.assumptions, *detail, _SIMULATED),
         factors=(("meta-states", states), ("meta-actions", points)),
-        grows=("players", "inner_states", "discount", "r_max", *(() if grid == "refined" else ("inner_actions",))),
+        grows=("players", "inner_states", "inner_actions", "discount", "r_max"),
         shrinks=("radius", "epsilon", *(("delta",) if name != "T1'" else ())),
         sketch="The theorem on R-max with the grid's cardinalities.",
     )
@@ -144,7 +150,7 @@ def case_two(
 
     Parameters
     ----------
-    theorem : {"T1", "T1+"}
+    theorem : {"T1", "T1+", "X4"}
     support : {"exact", "paper"}
         B = Π_{i≠0}|A_i|, or the paper's B = |Ŝ|, from which the square of |Ŝ| in its bound comes.
     pooled : bool
@@ -171,7 +177,7 @@ def case_two(
     if support not in ("exact", "paper"):
         raise ValueError(f'support must be "exact" or "paper"; got {support!r}')
     if theorem == "T1'":
-        raise ValueError("T1' needs one successor, which a window of random play has not: take T1 or T1+")
+        raise ValueError("T1' needs one successor, which a window of random play has not: take T1, T1+ or X4")
     if pooled and several_states:
         raise ValueError("pooled counts need one inner state: the next one may depend on the shaper's action")
     values = dict(_window_sizes(several_states))
@@ -211,10 +217,52 @@ def sizes(case: Literal["one", "two"], grid: Grid = "refined", *, several_states
         names = ("players", "inner_actions", "inner_states", "radius")
     return {
         str(symbol): Bound(
-            name=str(symbol), label="section 2", expression=e, source="theory, sections 2 and 3", parameters=names
+            name=REGISTRY[str(symbol)].meaning,
+            label="T2",
+            expression=e,
+            source=_SOURCE,
+            parameters=names,
+            assumptions=(f"Case I, {grid} grid" if case == "one" else "Case II",),
+            grows=tuple(n for n in names if n != "radius" and n in {s.name for s in e.free_symbols}),
+            shrinks=("radius",) if radius in e.free_symbols else (),
+            sketch="One policy of each player (Case I), or one joint action of each step of the window (Case II).",
         )
         for symbol, e in values.items()
     }
+
+
+def accuracy(discretisation: Discretisation) -> Bound:
+    """Return T2's accuracy against the continuous meta-game: ε + E.
+
+    All but the stated number of meta-steps of R-max in the simulated meta-game on the grid have
+    V^{A_t} >= V* - ε - E there.
+
+    Parameters
+    ----------
+    discretisation : Discretisation
+        From `bounds.discretisation`: `d1`, `d2` or `x5`, with the learner's constants put in.
+
+    Examples
+    --------
+    L_V = 1/(1-½) = 2, E = [1/10 + ½·2(1/10 + 1/10)]/½:
+
+    >>> from bounds.discretisation import d1
+    >>> constants = dict(l_reward=1, l_state=1, l_action=1, alpha_action="1/10", alpha_state="1/10", discount="1/2")
+    >>> accuracy(d1()).evaluate(**constants, epsilon="1/5")
+    Fraction(4, 5)
+    """
+    upper = discretisation.upper
+    return replace(
+        upper,
+        name="accuracy of R-FOS at the grid's meta-states",
+        label=f"T2 with {upper.label}",
+        expression=epsilon + upper.expression,
+        source=_SOURCE,
+        assumptions=(*upper.assumptions, _SIMULATED),
+        parameters=(*upper.parameters, "epsilon"),
+        grows=(*upper.grows, "epsilon"),
+        sketch="V^{A_t} >= V*_grid - ε by the theorem on R-max, and V*_grid >= V* - E.",
+    )
 
 
 def inner_samples(steps: Bound) -> Bound:
@@ -226,12 +274,10 @@ def inner_samples(steps: Bound) -> Bound:
     >>> inner_samples(case_one()).evaluate(**point, epsilon=2.2, discount=0.8, r_max=1, w_plan=0)
     1000
     """
-    from dataclasses import replace
-
     return replace(
         steps,
         name="inner-environment samples",
-        expression=steps.expression * SYMBOLS["inner_steps"],
+        expression=steps.expression * inner_steps,
         factors=(*steps.factors, ("inner steps", inner_steps)),
         grows=(*steps.grows, "inner_steps"),
     )

@@ -12,13 +12,13 @@ from bounds.bound import Bound, Family
 from bounds.exploration import x1
 from bounds.rmax import (
     _CONTINUING,
-    _GROWS,
     _SHRINKS,
     _SIZES,
     Factors,
     Rewards,
     _bound,
     _check,
+    _grows,
 )
 from bounds.symbols import (
     branching,
@@ -155,14 +155,20 @@ def t1_plus(rewards: Rewards = "known", pooled: bool = False) -> T1Plus:
         ("1/(1-discount)", 1 / (1 - discount)),
     )
 
-    def bound(name: str, expression: sp.Expr, factors: Factors) -> Bound:
-        return _bound("T1+", _CONTINUING, rewards, pooled, names, name, expression, factors, _GROWS, _SHRINKS)
+    def bound(name: str, expression: sp.Expr, sketch: str, factors: Factors) -> Bound:
+        moves = _grows(rewards, pooled), _SHRINKS
+        return _bound("T1+", _CONTINUING, rewards, pooled, names, name, expression, factors, *moves, sketch)
 
     return T1Plus(
-        m=bound("visits that make a pair known", visits, parts[1:2]),
-        count=bound("sum of e_t", total, parts),
+        m=bound(
+            "visits that make a pair known", visits, "P1 where P3+ asks for it: the support is paid once.", parts[1:2]
+        ),
+        count=bound("sum of e_t", total, "X1 at k0 = the unknown pairs' visits.", parts),
         steps=bound(
-            "steps that are not epsilon-optimal", steps, (*parts, ("V_max/(w_esc epsilon)", _V_MAX / (w_esc * epsilon)))
+            "steps that are not epsilon-optimal",
+            steps,
+            "P3+ and P4: a step with V_max e_t <= w_esc ε is ε-optimal; the e_t sum to C at most.",
+            (*parts, ("V_max/(w_esc epsilon)", _V_MAX / (w_esc * epsilon))),
         ),
     )
 

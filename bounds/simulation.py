@@ -6,6 +6,9 @@ so that all values lie in [0, V_max].
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Literal
+
 import sympy as sp
 
 from bounds.bound import Bound
@@ -17,9 +20,13 @@ from bounds.symbols import (
     eps_reward,
     eps_sim,
     eps_transition,
+    epsilon,
+    escape,
     exploring,
     failure,
+    horizon,
     m,
+    model_change,
     n_actions,
     n_states,
     optimism,
@@ -122,6 +129,25 @@ def p3() -> Bound:
     )
 
 
+def planning_loss() -> Bound:
+    """Return ε_plan of value iteration that stops once ‖Q_{k+1}-Q_k‖∞ <= τ: 2γ̂τ/(1-γ̂) (P3).
+
+    Examples
+    --------
+    >>> planning_loss().evaluate(model_change="1/10", discount="4/5")
+    Fraction(4, 5)
+    """
+    return Bound(
+        name="loss of the greedy policy of a value iteration that was stopped",
+        label="P3",
+        expression=2 * discount * model_change / (1 - discount),
+        source="P3; Williams and Baird 1993",
+        assumptions=("the policy is greedy in the last backup",),
+        grows=("discount", "model_change"),
+        sketch="Its value and the optimal one both lie within γ̂τ/(1-γ̂) of the last values (MacQueen).",
+    )
+
+
 def p3_plus() -> Bound:
     """Return the same with the support paid once: ε_plan + ε_sim + ξ/(1-γ̂) (P3+).
 
@@ -159,24 +185,37 @@ def optimism_error() -> Bound:
         assumptions=(*_MODELS, "m independent samples of each pair"),
         grows=("n_states", "n_actions", "discount", "r_max"),
         shrinks=("failure", "m"),
+        sketch="r + γ̂V*(s') lies in [0, V_max] and V* does not depend on the samples: Hoeffding, without the 2^B.",
     )
 
 
-def p4() -> Bound:
+def p4(form: Literal["discounted", "horizon"] = "discounted") -> Bound:
     """Return what playing loses against M_K: V_max e, e = E[γ̂^τ], τ = steps until an unknown pair is taken (P4).
+
+    Parameters
+    ----------
+    form : {"discounted", "horizon"}
+        "horizon" is the classical form, with e <= p + γ̂^H and p = Pr(τ < H), the symbols `escape` and `horizon`.
 
     Examples
     --------
     >>> p4().evaluate(exploring="1/4", discount=0.5, r_max=1)
     Fraction(1, 2)
+    >>> p4("horizon").evaluate(escape="1/8", horizon=3, discount=0.5, r_max=1)
+    Fraction(1, 2)
     """
+    if form not in ("discounted", "horizon"):
+        raise ValueError(f'form must be "discounted" or "horizon"; got {form!r}')
+    discounted = form == "discounted"
+    share = exploring if discounted else escape + discount**horizon
     return Bound(
         name="shortfall of the value against the model of known pairs",
         label="P4",
-        expression=_V_MAX * exploring,
-        source="P4; Kakade 2003, Lemma 8.5.5 (there with a horizon H: e <= p + γ̂^H)",
+        expression=_V_MAX * share,
+        source="P4; Kakade 2003, Lemma 8.5.5 (with a horizon)",
         assumptions=(*_MODELS, "ties are broken deterministically when a plan is made"),
-        grows=("exploring", "discount", "r_max"),
+        grows=("exploring" if discounted else "escape", "discount", "r_max"),
+        shrinks=() if discounted else ("horizon",),
         sketch="The true process and M_K agree until an unknown pair is taken, which is worth V_max at most.",
     )
 
@@ -201,4 +240,27 @@ def x6() -> Bound:
         assumptions=("aliasing is the largest total variation between laws of the next observation in a meta-state",),
         grows=("aliasing", "discount", "r_max"),
         sketch="As P2+, with a chance κ of a mismatch in each step, the reward included.",
+    )
+
+
+def x6_accuracy() -> Bound:
+    """Return the accuracy with which R-max on an aliased process satisfies T1: ε + 2A_κ (X6).
+
+    Examples
+    --------
+    κ = 1/10: A = (1/10)/(½·(½ + 1/20)) = 4/11.
+
+    >>> x6_accuracy().evaluate(epsilon="1/2", aliasing="1/10", discount=0.5, r_max=1)
+    Fraction(27, 22)
+    """
+    return replace(
+        x6(),
+        name="accuracy of R-max on an aliased process",
+        expression=epsilon + 2 * x6().expression,
+        assumptions=(*x6().assumptions, "what T1 assumes, save that the meta-states need not be Markov"),
+        grows=("epsilon", "aliasing", "discount", "r_max"),
+        sketch=(
+            "P1 holds for martingales, with the mixture of the laws met as its model; the optimal policy earns all but "
+            "A_κ of its value there, and the policy that is played all but A_κ of its value there in truth."
+        ),
     )

@@ -212,6 +212,7 @@ def _make() -> dict[str, Parameter]:
     add("temperature", r"\tau", "temperature of a softmax", "reward")
 
     add("rate", r"\lambda", "free parameter of the horizon-free count")
+    constant("model_change", r"\tau_{\mathrm{VI}}", "largest change of the last sweep of value iteration", "value")
     constant("eps_plan", r"\varepsilon_{\mathrm{plan}}", "loss of the planned policy in its model", "value")
     constant("eps_sim", r"\varepsilon_{\mathrm{sim}}", "error of a policy's value in the model", "value")
     constant("optimism", r"\xi", "error of one backup of the optimal value", "value")
@@ -270,6 +271,7 @@ payoff_gap_span = SYMBOLS["payoff_gap_span"]
 smoothing = SYMBOLS["smoothing"]
 temperature = SYMBOLS["temperature"]
 rate = SYMBOLS["rate"]
+model_change = SYMBOLS["model_change"]
 eps_plan = SYMBOLS["eps_plan"]
 eps_sim = SYMBOLS["eps_sim"]
 optimism = SYMBOLS["optimism"]
