@@ -8,7 +8,9 @@ circle gives exactly
 
 The first error is at most r^M/(1-r^M) since c <= 1; the second is bounded by Chernoff. |G(z)/(1-z)| falls
 as the angle grows from 0 to π, so the sum may stop early and the last term taken bounds the omitted ones.
-Some thirty points give twenty digits whatever n is, where summing the tail itself takes about √n terms.
+Some thirty points give twenty digits whatever n is, where summing the tail itself takes about √n terms. Far out, where
+the terms of the sum fall like a geometric series and the circle would need a point for every bit of 1/c_k, the sum is
+taken instead.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import mpmath
 
 _FIRST_BITS = 48
 _MAX_BITS = 1 << 14
+_FAR = 40  # Chernoff's exponent from which on the sum is taken
 _EXACT_WORK = 10**9  # bit operations allowed for settling a tie in integers, about a second
 
 
@@ -41,6 +44,8 @@ def _tail(mp: Any, n: int, k: int, p: Fraction, bits: int) -> _Tail:
     exponent = _divergence(mp, n, k, prob, rest)
     if exponent > 2 * bits:  # far out; under uneven laws most tails are
         return _Tail(mp.mpf(0), 2 * mp.exp(-exponent))
+    if exponent > _FAR and 8 * k * rest <= 7 * (n - k + 1) * prob:
+        return _far_tail(mp, n, k, p, max(_FIRST_BITS, bits - int(exponent / mp.ln2)))
     goal = bits * mp.ln2
     level = k + mp.mpf(1) / 2  # not zero for k = 0
     spread = mp.sqrt(level * (1 - level / (n + 1)))
@@ -73,6 +78,25 @@ def _tail(mp: Any, n: int, k: int, p: Fraction, bits: int) -> _Tail:
     if points <= k:
         aliased += _inner_alias(mp, n, k, points, t, prob, rest)
     return _Tail(total / points, 2 * (omitted + aliased) + rounding)
+
+
+def _far_tail(mp: Any, n: int, k: int, p: Fraction, bits: int) -> _Tail:
+    """Return Σ_{j<=k} of the terms with relative error about 2**-bits; from k on down they fall by 1/8 at least."""
+    mp.prec = bits + 2 * n.bit_length() + 64  # the logarithms are of the size of n ln n
+    prob, rest = _mpf(mp, p), _mpf(mp, 1 - p)
+    ways = mp.loggamma(n + 1) - mp.loggamma(n - k + 1) - mp.loggamma(k + 1)
+    largest = mp.exp(ways + k * mp.log(prob) + (n - k) * mp.log(rest))
+    mp.prec = bits + 64
+    odds = rest / prob
+    term = total = mp.mpf(1)
+    omitted = mp.mpf(0)
+    for j in range(k, 0, -1):
+        term *= j * odds / (n - j + 1)
+        total += term
+        if mp.ldexp(term, bits) < 1:
+            omitted = 8 * term  # each of the others is at most 7/8 of the one before it
+            break
+    return _Tail(largest * total, largest * (omitted + mp.ldexp(total, -bits)))
 
 
 def _divergence(mp: Any, n: int, k: int, prob: Any, rest: Any) -> Any:

@@ -127,3 +127,39 @@ def test_impossible_probabilities_are_refused():
         fewest_trials(3, Fraction(0), Fraction(1, 2))
     with pytest.raises(ValueError, match="allowed probability"):
         fewest_trials(3, Fraction(1, 2), Fraction(1))
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    k=st.integers(0, 40),
+    p=PROBABILITY.filter(lambda p: Fraction(1, 20) < p < Fraction(9, 10)),
+    ratio=st.integers(6, 12),
+    bits=st.sampled_from([20, 60, 200, 500]),
+)
+def test_far_tails_lie_within_their_own_error(k, p, ratio, bits):
+    """|value - Pr(Bin(n, p) <= k)| <= error <= 2^(3-bits), where the mean is several times k and the sum is taken."""
+    n = math.ceil((k + 60) * Fraction(ratio, 3) / p)
+    truth = exact_tail(n, k, p)
+    assert truth < Fraction(1, 10**12)
+    mp = mpmath.mp.clone()
+    tail = _tail(mp, n, k, p, bits)
+    mp.prec = 3000
+    assert abs(tail.value - mp.mpf(truth.numerator) / truth.denominator) <= tail.error
+    assert tail.error <= mp.mpf(2) ** (3 - bits)
+
+
+def test_quantiles_far_out_are_the_smallest_by_exact_sums():
+    """q = 10^-30 .. 10^-300 at small k, in rationals; and X4's quantile at 10^300 states takes no minute."""
+    for exponent in (30, 100, 300):
+        p, q = Fraction(2, 7), Fraction(1, 10**exponent)
+        for k in (0, 3, 25):
+            n = fewest_trials(k, p, q)
+            assert exact_tail(n, k, p) <= q < exact_tail(n - 1, k, p)
+    states = 10**300
+    n = fewest_trials(200, Fraction(1, states), Fraction(1, 20 * states))
+    mean = n // states  # the law is Poisson's to 300 digits
+    with mpmath.workdps(30):
+        failure = mpmath.gammainc(201, mean, regularized=True)
+        assert failure * states * 20 == pytest.approx(1, rel=0.9)
+        assert mpmath.gammainc(201, mean + 1, regularized=True) * states * 20 < 1
+        assert mpmath.gammainc(201, mean - 1, regularized=True) * states * 20 > 1
