@@ -26,6 +26,7 @@ import mpmath
 _FIRST_BITS = 48
 _MAX_BITS = 1 << 14
 _FAR = 40  # Chernoff's exponent from which on the sum is taken
+_MOST_TERMS = 1 << 18  # of that sum, some 0.2 s
 _EXACT_WORK = 10**9  # bit operations allowed for settling a tie in integers, about a second
 
 
@@ -44,8 +45,11 @@ def _tail(mp: Any, n: int, k: int, p: Fraction, bits: int) -> _Tail:
     exponent = _divergence(mp, n, k, prob, rest)
     if exponent > 2 * bits:  # far out; under uneven laws most tails are
         return _Tail(mp.mpf(0), 2 * mp.exp(-exponent))
-    if exponent > _FAR and 8 * k * rest <= 7 * (n - k + 1) * prob:
-        return _far_tail(mp, n, k, p, max(_FIRST_BITS, bits - int(exponent / mp.ln2)))
+    if exponent > _FAR:
+        digits = max(_FIRST_BITS, bits - int(exponent / mp.ln2))
+        gap = 1 - k * rest / ((n - k + 1) * prob)
+        if digits < gap * _MOST_TERMS:
+            return _far_tail(mp, n, k, p, digits, gap)
     goal = bits * mp.ln2
     level = k + mp.mpf(1) / 2  # not zero for k = 0
     spread = mp.sqrt(level * (1 - level / (n + 1)))
@@ -80,8 +84,8 @@ def _tail(mp: Any, n: int, k: int, p: Fraction, bits: int) -> _Tail:
     return _Tail(total / points, 2 * (omitted + aliased) + rounding)
 
 
-def _far_tail(mp: Any, n: int, k: int, p: Fraction, bits: int) -> _Tail:
-    """Return Σ_{j<=k} of the terms with relative error about 2**-bits; from k on down they fall by 1/8 at least."""
+def _far_tail(mp: Any, n: int, k: int, p: Fraction, bits: int, gap: Any) -> _Tail:
+    """Return Σ_{j<=k} of the terms, each at most 1-gap of the one above it, with relative error about 2**-bits."""
     mp.prec = bits + 2 * n.bit_length() + 64  # the logarithms are of the size of n ln n
     prob, rest = _mpf(mp, p), _mpf(mp, 1 - p)
     ways = mp.loggamma(n + 1) - mp.loggamma(n - k + 1) - mp.loggamma(k + 1)
@@ -94,7 +98,7 @@ def _far_tail(mp: Any, n: int, k: int, p: Fraction, bits: int) -> _Tail:
         term *= j * odds / (n - j + 1)
         total += term
         if mp.ldexp(term, bits) < 1:
-            omitted = 8 * term  # each of the others is at most 7/8 of the one before it
+            omitted = term / gap
             break
     return _Tail(largest * total, largest * (omitted + mp.ldexp(total, -bits)))
 
@@ -134,7 +138,12 @@ def _exact_tail_at_most(n: int, k: int, p: Fraction, count: int, q: Fraction) ->
 
 
 def fewest_trials_of(groups: Sequence[tuple[int, Fraction]], k: int, q: Fraction) -> int:
-    """Return the smallest N with Σ c·Pr(Bin(N, p) <= k) <= q over the pairs (c, p) of `groups`.
+    """Return the smallest N with Σ c·Pr(Bin(N, p) <= k) <= q over the pairs (c, p) of `groups`: see `_bracket`."""
+    return _bracket(groups, k, q, None)[1]
+
+
+def _bracket(groups: Sequence[tuple[int, Fraction]], k: int, q: Fraction, digits: int | None) -> tuple[int, int]:
+    """Return L < N <= U for the smallest N with Σ c·Pr(Bin(N, p) <= k) <= q over the pairs (c, p) of `groups`.
 
     Parameters
     ----------
@@ -144,10 +153,12 @@ def fewest_trials_of(groups: Sequence[tuple[int, Fraction]], k: int, q: Fraction
         Largest number of successes that counts as too few; k < 0 gives 0.
     q : Fraction
         Probability allowed, 0 < q < 1.
+    digits : int or None
+        U - L is at most L/10**digits, or 1; None asks for 1. At N = 10**500 that spares many digits of probability.
 
     Returns
     -------
-    int
+    tuple of int
         Both sides of the inequality are enclosed at N and at N-1, with more digits until they separate. The
         truncation errors are proved; the rounding errors are bounded on the assumption that mpmath's elementary
         functions lose no more than the 50 or so guard bits left for them.
@@ -158,31 +169,33 @@ def fewest_trials_of(groups: Sequence[tuple[int, Fraction]], k: int, q: Fraction
         If they do not separate within 16384 bits (an exact tie that is too large to settle in integers).
     """
     if k < 0:
-        return 0
+        return -1, 0
     groups = [(c, p) for c, p in groups if p < 1]
     if not groups:
-        return k + 1
+        return k, k + 1
     mp = mpmath.mp.clone()
-    bits = _FIRST_BITS + max(0, q.denominator.bit_length() - q.numerator.bit_length())
+    size = max(0, q.denominator.bit_length() - q.numerator.bit_length())  # bits before the first of q
+    digits_of_q = _FIRST_BITS
 
     def excess(n: int) -> tuple[bool, Any]:
         """Return whether the sum at n exceeds q, and about log(sum / q)."""
-        nonlocal bits
+        nonlocal digits_of_q
         while True:
+            bits = size + digits_of_q
             parts = [(c, _tail(mp, n, k, p, bits)) for c, p in groups]
             mp.prec = 64 + 2 * (bits + n.bit_length())
             total, error = sum(c * x.value for c, x in parts), sum(c * x.error for c, x in parts)
             margin = total - _mpf(mp, q)
             if abs(margin) > 2 * error:
                 return margin > 0, mp.log(total / _mpf(mp, q)) if total > 0 else mp.mpf(-2 * bits)
-            if bits > 400 and len(groups) == 1:
+            if digits_of_q > 300 and len(groups) == 1:
                 c, p = groups[0]
                 at_most = _exact_tail_at_most(n, k, p, c, q)
                 if at_most is not None:
                     return not at_most, mp.mpf(0)
-            if bits > _MAX_BITS:
+            if digits_of_q > _MAX_BITS:
                 raise ArithmeticError(f"cannot tell whether {n} trials suffice for k = {k}, q = {q}; change q a little")
-            bits *= 2
+            digits_of_q *= 2
 
     p_min = min(p for _, p in groups)
     share = q / sum(c for c, _ in groups)
@@ -199,7 +212,10 @@ def fewest_trials_of(groups: Sequence[tuple[int, Fraction]], k: int, q: Fraction
     slope = -(abs(z) + 0.8) * p_low / mp.sqrt(k + 1)
     previous: tuple[int, Any] | None = None
     rounds = 0
-    while high - low > 1:
+    width = 1 if digits is None else max(1, k // 10**digits)
+    while high - low > width:
+        if width > 1:  # step over the estimate by a little, so that both ends close in
+            n += width // 3 if high - n > n - low else -(width // 3)
         n = min(max(n, low + 1), high - 1)
         too_few, value = excess(n)
         low, high = (n, high) if too_few else (low, n)
@@ -209,7 +225,23 @@ def fewest_trials_of(groups: Sequence[tuple[int, Fraction]], k: int, q: Fraction
         rounds += 1
         secant = slope < 0 and rounds % 16  # now and then a bisection, so that the end is certain
         n = int(mp.ceil(n - value / slope)) if secant else (low + high) // 2
-    return high
+        width = 1 if digits is None else max(1, low // 10**digits)
+    return low, high
+
+
+@lru_cache(maxsize=4096)
+def trials_bracket(k: int, p: Fraction, q: Fraction, digits: int) -> tuple[int, int]:
+    """Return L < N <= U with U - L at most 1 or L/10**digits, for N = fewest_trials(k, p, q).
+
+    Examples
+    --------
+    A state of 10^30 is not met in 3·10^30 uniform draws with probability e^-3 = 0.0498, and 2.9957 = ln 20:
+
+    >>> low, high = trials_bracket(0, Fraction(1, 10**30), Fraction(1, 20), 6)
+    >>> low // 10**26, (high - low) * 10**6 <= low
+    (29957, True)
+    """
+    return _bracket([(1, p)], k, q, digits)
 
 
 @lru_cache(maxsize=4096)

@@ -18,7 +18,7 @@ from typing import Any
 import sympy as sp
 from mpmath.ctx_iv import MPIntervalContext
 
-from bounds._binomial import fewest_trials
+from bounds._binomial import fewest_trials, trials_bracket
 
 try:
     import flint
@@ -369,8 +369,13 @@ class Walker:
             ell = self._log(1 / self.enclose(q))
             k, p = self.enclose(k), self.enclose(p)
             return self.field.hull(k / p, (k + ell + self.field.sqrt(ell * ell + 2 * ell * k)) / p + 1)
-        low = fewest_trials(math.floor(k_low), min(p_high, Fraction(1)), q_high)
-        high = fewest_trials(math.floor(k_high), p_low, q_low)
+        p_high = min(p_high, Fraction(1))
+        if self.digits is not None and k_low > p_high * 10 ** (self.digits + 3):  # N has more digits than that
+            low = trials_bracket(math.floor(k_low), p_high, q_high, self.digits + 3)[0] + 1
+            high = trials_bracket(math.floor(k_high), p_low, q_low, self.digits + 3)[1]
+        else:
+            low = fewest_trials(math.floor(k_low), p_high, q_high)
+            high = fewest_trials(math.floor(k_high), p_low, q_low)
         if low == high:
             return Fraction(low)
         if self.digits is not None and high - low < low // 10 ** (self.digits + 2):

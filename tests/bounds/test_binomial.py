@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bounds import _binomial
-from bounds._binomial import _tail, fewest_trials, fewest_trials_of
+from bounds._binomial import _tail, fewest_trials, fewest_trials_of, trials_bracket
 
 PROBABILITY = st.fractions(min_value=Fraction(1, 1000), max_value=1, max_denominator=1000)
 CHANCE = st.fractions(min_value=Fraction(1, 1000), max_value=Fraction(999, 1000), max_denominator=1000)
@@ -163,3 +163,13 @@ def test_quantiles_far_out_are_the_smallest_by_exact_sums():
         assert failure * states * 20 == pytest.approx(1, rel=0.9)
         assert mpmath.gammainc(201, mean + 1, regularized=True) * states * 20 < 1
         assert mpmath.gammainc(201, mean - 1, regularized=True) * states * 20 > 1
+
+
+@pytest.mark.parametrize("digits", [3, 20, 60])
+def test_brackets_of_long_quantiles_hold_them_and_are_as_narrow_as_asked(digits):
+    """L < N <= U and U - L <= L/10^digits, for N of 40 and of 500 digits, found with fewer digits of probability."""
+    for k, exponent in ((0, 40), (30, 40), (5000, 40), (30, 500)):
+        p, q = Fraction(1, 10**exponent), Fraction(1, 20 * 10 ** (exponent // 2))
+        low, high = trials_bracket(k, p, q, digits)
+        assert high - low <= max(1, low // 10**digits)
+        assert low < fewest_trials(k, p, q) <= high
