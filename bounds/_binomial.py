@@ -6,7 +6,7 @@ circle gives exactly
 
     (1/M) Σ_l G(z_l) / ((1-z_l) z_l^k) = c_k + Σ_{j>=1} c_{k+jM} r^{jM} + Σ_{1<=j<=k/M} c_{k-jM} r^{-jM}.
 
-The first error is at most r^M/(1-r^M) since c <= 1; the second is bounded by Chernoff. |G(z)/(1-z)| falls
+Chernoff bounds both errors, the first with c <= 1 beyond the mean. |G(z)/(1-z)| falls
 as the angle grows from 0 to π, so the sum may stop early and the last term taken bounds the omitted ones.
 Some thirty points give twenty digits whatever n is, where summing the tail itself takes about √n terms. Far out, where
 the terms of the sum fall like a geometric series and the circle would need a point for every bit of 1/c_k, the sum is
@@ -46,17 +46,21 @@ def _tail(mp: Any, n: int, k: int, p: Fraction, bits: int) -> _Tail:
     if exponent > 2 * bits:  # far out; under uneven laws most tails are
         return _Tail(mp.mpf(0), 2 * mp.exp(-exponent))
     if exponent > _FAR:
-        digits = max(_FIRST_BITS, bits - int(exponent / mp.ln2))
+        bits = max(_FIRST_BITS, bits - int(exponent / mp.ln2))  # of the tail itself, which is at most exp(-exponent)
         gap = 1 - k * rest / ((n - k + 1) * prob)
-        if digits < gap * _MOST_TERMS:
-            return _far_tail(mp, n, k, p, digits, gap)
+        if bits < gap * _MOST_TERMS:
+            return _far_tail(mp, n, k, p, bits, gap)
     goal = bits * mp.ln2
     level = k + mp.mpf(1) / 2  # not zero for k = 0
     spread = mp.sqrt(level * (1 - level / (n + 1)))
     # Radius e^-t: the saddle point of G(z)/z^k, then further in, where fewer points do. Any t > 0 is valid.
-    t = mp.log(max(1, (n - level) * prob / (level * rest))) + mp.sqrt(goal) / (2 * spread)
-    reach = t * spread
-    points = 2 + int(mp.ceil(max(goal / t, spread * (reach + mp.sqrt(reach**2 + 2 * goal)))))
+    saddle, further = mp.log(max(1, (n - level) * prob / (level * rest))), mp.sqrt(goal) / (2 * spread)
+    t = saddle + further
+    if exponent > _FAR:
+        reach, points_beyond = further * spread, goal / further
+    else:
+        reach, points_beyond = t * spread, goal / t
+    points = 2 + int(mp.ceil(max(points_beyond, spread * (reach + mp.sqrt(reach**2 + 2 * goal)))))
 
     # Guard bits: exponents of this size lose its bits, 1 - z those of 1/t; 64 more cover the products.
     magnitude = n * (1 - mp.log(rest + prob * mp.exp(-t))) + (k + 1) * t + 1 / t
@@ -77,8 +81,7 @@ def _tail(mp: Any, n: int, k: int, p: Fraction, bits: int) -> _Tail:
         z *= root
     rounding = mp.ldexp(first * used / points, -bits - 8)
     omitted = last * (points - used) / points
-    outer = mp.exp(-points * t)
-    aliased = outer / (1 - outer)
+    aliased = _outer_alias(mp, n, k, points, t, prob, rest)
     if points <= k:
         aliased += _inner_alias(mp, n, k, points, t, prob, rest)
     return _Tail(total / points, 2 * (omitted + aliased) + rounding)
@@ -107,6 +110,15 @@ def _divergence(mp: Any, n: int, k: int, prob: Any, rest: Any) -> Any:
     """Return n KL(k/n || p), Chernoff's exponent: Pr(X <= k) <= exp(-it) for k <= np."""
     share = mp.mpf(k) / n
     return (n - k) * mp.log((1 - share) / rest) + (k * mp.log(share / prob) if k else 0)
+
+
+def _outer_alias(mp: Any, n: int, k: int, points: int, t: Any, prob: Any, rest: Any) -> Any:
+    """Bound Σ_{j>=1} c_{k+jM} e^{-jMt} by c_l <= exp(-n KL(l/n || p)) for l < np and by 1 beyond, log-concave in l."""
+    level = k + points
+    here = _divergence(mp, n, k, prob, rest)
+    there = _divergence(mp, n, level, prob, rest) if level < n * prob else mp.mpf(0)
+    ratio = mp.exp(here - there - points * t)  # from k to k+M; the next ones are no larger
+    return mp.exp(-here) * ratio / (1 - ratio) if ratio < 1 else mp.inf
 
 
 def _inner_alias(mp: Any, n: int, k: int, points: int, t: Any, prob: Any, rest: Any) -> Any:
