@@ -62,6 +62,8 @@ class Program:
             if e.base == 2:
                 return self._emit(e, np.exp2, (self._add(e.exp),))
             return self._emit(e, np.power, (self._add(e.base), self._add(e.exp)))
+        if e.is_Add and e.args[0] == 1 and len(e.args) == 2 and isinstance(-e.args[1], sp.exp):
+            return self._emit(e, lambda x: -np.expm1(x), (self._add((-e.args[1]).args[0]),))  # 1 - e^x at small x
         args = tuple(self._add(a) for a in e.args)
         folded = {sp.Add: np.add, sp.Mul: np.multiply, sp.Max: np.maximum, sp.Min: np.minimum}
         for kind, join in folded.items():

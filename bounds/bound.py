@@ -161,7 +161,10 @@ class Bound:
             low, high = walker.ends(ratio)
             if high - low > max(abs(low), Fraction(1, 10**6)) / 10**16:
                 raise Undecided("logarithm")
-            return float((low + high) / 2)
+            try:
+                return float((low + high) / 2)
+            except OverflowError:
+                raise OverflowError(f"the logarithm of {self.name} is itself outside the range of floats") from None
 
         return float(self._solve(values, 17, logarithm))
 

@@ -1,4 +1,4 @@
-"""Random points at which every bound of the catalogue applies."""
+"""Random points at which the bounds of the catalogue apply."""
 
 import math
 import random
@@ -20,8 +20,8 @@ def weights(rng, names):
     return {name: Fraction(part, sum(parts)) for name, part in zip(names, parts, strict=True)}
 
 
-def point(rng, bound, huge=False):
-    """Values for what the bound needs; with `huge` the numbers of states and successors are astronomic."""
+def base(rng, huge=False):
+    """Values for all symbols; with `huge` the numbers of states, successors and levels are astronomic."""
     v = {
         "n_states": rng.choice(HUGE) if huge else rng.randint(1, 10**6),
         "n_actions": rng.randint(1, 50),
@@ -70,24 +70,31 @@ def point(rng, bound, huge=False):
         "inner_branching": rng.randint(1, 4),
         "window": 600 if huge else rng.randint(1, 6),
     }
-    # Where statements apply: D1 below, X5 above the border; X3 with q < 1; X1 with γλ < 1 - e^-λ.
-    g = v["discount"]
-    expansive = any("is not above 1" in text for _, text in bound.conditions)
-    v["l_state"] = fraction(rng, 1.01, 3) if expansive else fraction(rng, 0, 0.99) / g
-    if "D1" in bound.label and "inner_actions" in bound.symbols:
-        v["inner_discount"] = Fraction(0) if bound.conditions else v["inner_discount"]
-    if bound.label.startswith("X5") and bound.name.startswith("Hölder"):
-        v["l_state"] = fraction(rng, 1.01, 3) / g
-    v["safe_value"] = fraction(rng, 0.05, 0.95) * g * v["r_max"] / (1 - g) / (2 - g)
-    v["rate"] = fraction(rng, 0.05, 0.95) * 2 * (1 - g)
-    v |= weights(rng, [w for w in WEIGHTS if w in bound.weights or w in bound.symbols])
-    needed = (*bound.symbols, *bound.weights)
-    return {name: value for name, value in v.items() if name in needed}
+    v["safe_value"] = fraction(rng, 0.05, 0.95) * v["discount"] * v["r_max"] / (1 - v["discount"]) / (2 - v["discount"])
+    v["rate"] = fraction(rng, 0.05, 0.95) * 2 * (1 - v["discount"])  # X1: γλ < 1 - e^-λ
+    v["l_state"] = fraction(rng, 0, 0.99)
+    return v | {name: rng.randint(1, 400) for name in WEIGHTS}
 
 
-def points(bound, count, seed=0):
-    """Yield (huge or not, point), a tenth of them huge."""
+def fit(values, bounds):
+    """Return what the bounds take of the values of `base`, moved to where the bounds apply."""
+    names = {name for b in bounds for name in (*b.symbols, *b.parameters, *b.weights)}
+    found = {name: value for name, value in values.items() if name in names}
+    words = " ".join(text for b in bounds for _, text in b.conditions)
+    if "l_state" in names:
+        if "discount·l_state is not below 1" in words:  # D1
+            found["l_state"] /= found["discount"]
+        elif "discount·l_state is not above 1" in words:  # the Hölder exponent
+            found["l_state"] = (Fraction(101, 100) + found["l_state"]) / found["discount"]
+        else:  # X5
+            found["l_state"] = 1 + (found["l_state"] or 1)
+    shared = [w for w in WEIGHTS if any(w in b.weights for b in bounds)]
+    total = sum(values[w] for w in shared)
+    found |= {w: Fraction(values[w], total) for w in shared}
+    return found | {w: Fraction(values[w], 401) for w in WEIGHTS if w in names and w not in shared}
+
+
+def bases(count, seed=0, huge=10):
+    """Return `count` values of `base`, one in `huge` of them astronomic."""
     rng = random.Random(seed)
-    for i in range(count):
-        huge = i % 10 == 9
-        yield huge, point(rng, bound, huge)
+    return [base(rng, i % huge == huge - 1) for i in range(count)]
