@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -92,13 +93,38 @@ def optimise(bound: Bound, *, plan: Number = Fraction(1, 100), **values: Number)
         rate /= 2
     equal_point = dict.fromkeys((*planned, *free), every)
     equal = bound.log10(**{**values, **equal_point, **({"rate": rate} if rated else {})})
-    best = tuple(Fraction(round(rest / len(free) * _GRAIN), _GRAIN) for _ in free[1:])
-    best = (rest - sum(best, Fraction(0)), *best) if free else ()
+    even = [rest / len(free) for _ in free]
+    scales = {
+        "w_hor": Fraction(1, 10),
+        "w_sim": Fraction(1),
+        "w_esc": Fraction(1, 2),
+    }  # near the best of T1's leading order
+    whole = sum((scales.get(w, Fraction(1)) for w in free), Fraction(0))
+    value = math.inf
+    for start in (even, [rest * scales.get(w, Fraction(1)) / whole for w in free]):
+        found = _descend(at, start, rate, rated, rest)
+        if found[0] < value:
+            value, best, rate = found
+    if equal <= value:
+        return Choice(equal_point | ({"rate": rate} if rated else {}), equal, equal)
+    return Choice({**planned, **dict(zip(free, best, strict=True)), **({"rate": rate} if rated else {})}, value, equal)
+
+
+def _descend(
+    at: Callable[[tuple[Fraction, ...], Fraction], float],
+    start: list[Fraction],
+    rate: Fraction,
+    rated: bool,
+    rest: Fraction,
+) -> tuple[float, tuple[Fraction, ...], Fraction]:
+    """Return the value, the shares and the rate at which a compass search from `start` ends."""
+    best = tuple(Fraction(round(share * _GRAIN), _GRAIN) for share in start[1:])
+    best = (rest - sum(best, Fraction(0)), *best) if start else ()
     value = at(best, rate)
     step = Fraction(1, 8)
     while step * _GRAIN >= 1:
         moves = []
-        for i, j in itertools.permutations(range(len(free)), 2):
+        for i, j in itertools.permutations(range(len(best)), 2):
             moved = list(best)
             moved[i], moved[j] = moved[i] + step, moved[j] - step
             if moved[j] > 0:
@@ -110,6 +136,4 @@ def optimise(bound: Bound, *, plan: Number = Fraction(1, 100), **values: Number)
             value, (best, rate) = found
         else:
             step /= 2
-    if equal <= value:
-        return Choice(equal_point | ({"rate": rate} if rated else {}), equal, equal)
-    return Choice({**planned, **dict(zip(free, best, strict=True)), **({"rate": rate} if rated else {})}, value, equal)
+    return value, best, rate

@@ -81,17 +81,20 @@ def test_bound_of_any_size_and_optimised():
     for theorem in found["theorems"].values():
         assert theorem["steps"]["log10"] > 500
         assert theorem["steps"]["value"] is None
-        assert theorem["optimisation_gain"] >= 1
+        if theorem["label"] != "T1 with X4":  # which has nothing to choose but planning
+            assert theorem["optimisation_gain"] >= 1
+            assert theorem["default_gain"] >= 1
 
 
 def test_formulas_are_latex_with_balanced_braces():
     """One display per number, each with its braces closed."""
     lines = rfos(*ABSTRACT, "--latex").stdout.splitlines()
     formulas = [line for line in lines if line.startswith(r"\[")]
-    assert len(formulas) == 6
+    assert len(formulas) == 8
     for formula in formulas:
         assert formula.endswith(r"\]")
-        assert formula.count("{") == formula.count("}")
+        bare = formula.replace(r"\{", "").replace(r"\}", "")
+        assert bare.count("{") == bare.count("}")
         assert r"\varepsilon" in formula
         assert "n_states" not in formula
 

@@ -105,7 +105,7 @@ def on_grid(bound, points, wanted):
         assert bound.expression.has(FewestTrials) or bound.expression.has(Compositions)
         return
     exact = np.array([float(x) for _, x in pairs])
-    fits = np.isfinite(found) & np.isfinite(exact) & (exact > 1e-250)
+    fits = np.isfinite(found) & np.isfinite(exact) & (exact > 1e-50)  # e^-x loses digits as x grows
     off = np.abs(found[fits] - exact[fits]) > 1e-12 * exact[fits]
     assert off.mean() <= 0.01, (bound.name, off.mean())
 
