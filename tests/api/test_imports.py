@@ -20,7 +20,7 @@ BOUNDS = Path(bounds.__file__).parent
 LAYERS = (
     {"_kernels", "_memory", "_files", "_threads", "_options"},
     {"games", "stochastic_games", "windows", "randomness", "opponents", "learners", "grids", "mdp"},
-    {"metagames", "policy_tables", "policy_metagames", "iteration"},
+    {"metagames", "policy_tables", "policy_metagames", "iteration", "interop"},
     {"planning", "rmax"},
     {"pac", "shaping", "discretisation"},
     {"sweeps"},
