@@ -5,16 +5,19 @@ are enough, `aliasing` how much a window hides, `convergence` when a learning cu
 frozen dataclasses whose `row()` is a dictionary of plain numbers and words.
 """
 
+from rfos.pac._aliasing import Aliasing, aliasing
 from rfos.pac._convergence import convergence
 from rfos.pac._covering import theory_m
 from rfos.pac._least import Comparison, LeastM, SequentialTest, least_sufficient_m
 from rfos.pac._ledger import Ledger, ledger
 
 __all__ = [
+    "Aliasing",
     "Comparison",
     "LeastM",
     "Ledger",
     "SequentialTest",
+    "aliasing",
     "convergence",
     "least_sufficient_m",
     "ledger",

@@ -1,0 +1,131 @@
+"""X6's kappa of hidden learners: attained, exact where the histories can be listed, and counted by hand."""
+
+import itertools
+import json
+import math
+
+import naive
+import numpy as np
+import pytest
+
+from rfos.games import NormalFormGame, matching_pennies, prisoners_dilemma, three_player_matching_pennies
+from rfos.metagames import WindowMetaGame
+from rfos.opponents import QLearner, WindowQLearner
+from rfos.pac import aliasing
+
+PENNIES = matching_pennies()
+
+
+@pytest.mark.parametrize("window", [1, 2, 3, 4])
+def test_the_papers_opponent_hides_nearly_everything_at_every_window(window):
+    """κ = .9 and A_κ = 4.89 of 5; both actions can be the better one in Σ_k C(h,k) 2^max(k,h-k) windows.
+
+    With rewards 0 and 1 and a learning rate above ½ the larger value belongs to the lexicographically larger string of
+    rewards, most recent first. A window fixes the first k rewards of one action and h-k of the other:
+    the order is open where one string begins with the other, that is in 2^max(k,h-k) windows for each choice of the k
+    steps: 12, 40 and 120 windows for h = 2, 3, 4.
+    """
+    found = aliasing(WindowMetaGame(PENNIES, QLearner(), window, 0.8))
+    assert found.kappa == pytest.approx((0.9, 0.9), abs=1e-12)
+    assert found.is_exact
+    assert found.loss == pytest.approx((0.9 / (0.2 * 0.92),) * 2, rel=1e-9)
+    assert found.is_vacuous
+    assert found.windows == sum(math.comb(window, k) * 2 ** max(k, window - k) for k in range(window + 1))
+    assert 0 < found.typical[1] < found.typical[0] < found.typical[2] < 0.3  # far less on average
+
+
+def brute_force(meta_game, steps):
+    """Largest distance of laws over all histories of `steps` joint actions at most, by the slow learners."""
+    laws = {}
+    learners = naive.hidden_learners(meta_game)
+    n_actions = meta_game.game.n_actions
+    joint = list(itertools.product(*map(range, n_actions)))
+    for start in naive.all_windows(n_actions, meta_game.window).values():
+        for length in range(steps + 1):
+            for history in itertools.product(joint, repeat=length):
+                naive.restart(learners)
+                for played in history:
+                    for i, learner in enumerate(learners, start=1):
+                        learner.learn(played[i], float(meta_game.game.payoffs[(i, *played)]))
+                own = [naive.epsilon_greedy(learner.values, learner.exploration) for learner in learners]
+                law = [math.prod(p) for p in itertools.product(*own)]
+                window = [*start, *history][-meta_game.window :]
+                laws.setdefault(naive.encode(n_actions, window), []).append(law)
+    return max(
+        sum(abs(p - q) for p, q in zip(x, y, strict=True)) / 2
+        for found in laws.values()
+        for x, y in itertools.combinations(np.unique(np.round(found, 13), axis=0).tolist(), 2)
+    )
+
+
+@pytest.mark.parametrize(
+    ("game", "window", "horizon"),
+    [(PENNIES, 1, 2), (PENNIES, 2, 2), (PENNIES, 2, 4), (prisoners_dilemma(), 1, 3), (prisoners_dilemma(), 2, 3)],
+)
+def test_kappa_is_exact_for_learners_that_are_reset(game, window, horizon):
+    """All histories of an episode, the windows before its start arbitrary."""
+    meta_game = WindowMetaGame(game, QLearner(0.5, 0.3, reset=True), window, 0.8, horizon)
+    found = aliasing(meta_game)
+    assert found.is_exact
+    assert found.kappa[0] == pytest.approx(brute_force(meta_game, horizon - 1), abs=1e-12)
+
+
+def test_kappa_is_exact_for_two_learners():
+    """Joint laws are products; one of the two explores more."""
+    learners = [QLearner(0.5, 0.3, reset=True), QLearner(0.75, 0.6, reset=True)]
+    meta_game = WindowMetaGame(three_player_matching_pennies(), learners, 1, 0.8, 3)
+    found = aliasing(meta_game)
+    assert found.is_exact
+    assert found.kappa[0] == pytest.approx(brute_force(meta_game, 2), abs=1e-12)
+
+
+def test_a_learner_that_remembers_one_reward_of_each_action_has_finitely_many_states():
+    """Learning rate 1: the values are the last rewards, and the list of hidden states ends."""
+    found = aliasing(WindowMetaGame(PENNIES, QLearner(learning_rate=1.0), 2, 0.8))
+    assert found.is_exact
+    assert found.histories < 200
+    assert found.kappa[0] == pytest.approx(0.45, abs=1e-12)  # a tie of the last rewards is ½ : ½, never reversed
+
+
+def test_nothing_is_hidden_by_an_opponent_that_does_not_learn_or_is_seen():
+    """κ = 0 for learning rate 0, for pure exploration, and for functions of the window."""
+    for opponent in (QLearner(learning_rate=0.0), QLearner(exploration=1.0), WindowQLearner()):
+        found = aliasing(WindowMetaGame(PENNIES, opponent, 2, 0.8))
+        assert found.kappa == found.loss == (0.0, 0.0)
+        assert found.is_exact
+        assert not found.is_vacuous
+        assert found.windows == 0
+
+
+def test_what_is_hidden_on_average_is_that_of_a_slow_simulation():
+    """Mean distance of the law in force from the mean law of its window, shaper at random."""
+    meta_game = WindowMetaGame(PENNIES, QLearner(), 1, 0.8)
+    rng = np.random.default_rng(90)
+    world = naive.WindowWorld(meta_game)
+    state, visits = world.start(0), []
+    for _ in range(40_000):
+        law = naive.epsilon_greedy(world.learners[0].values, 0.1)
+        visits.append((world.number(state), law[0]))
+        action = int(rng.integers(2))
+        _, state = world.outcome(state, action, world.respond(state, action, rng))
+    windows, first = map(np.array, zip(*visits, strict=True))
+    means = np.array([first[windows == w].mean() for w in range(4)])
+    typical = abs(first - means[windows]).mean()
+    found = aliasing(meta_game)
+    assert abs(found.typical[0] - typical) < 0.01
+    assert found.typical[2] - found.typical[1] < 0.01
+
+
+def test_rows_are_plain_and_seeds_reproduce_them():
+    """The same seed brings the same row; another one another simulation."""
+    meta_game = WindowMetaGame(PENNIES, QLearner(), 1, 0.8, 10)
+    row = aliasing(meta_game).row()
+    assert json.loads(json.dumps(row)) == row == aliasing(meta_game, rng=0).row()
+    assert row["typical"] != aliasing(meta_game, rng=1).row()["typical"]
+
+
+def test_too_many_laws_are_refused():
+    """2^12 - 1 choices of best actions."""
+    game = NormalFormGame(np.zeros((2, 2, 12)))
+    with pytest.raises(ValueError, match="4095 laws of the opponents are too many"):
+        aliasing(WindowMetaGame(game, QLearner(), 1, 0.8))
