@@ -255,11 +255,19 @@ def rate(older, old, new):
     return product / square if square > 0 else 0.0
 
 
+def seen(old, new, least, most, largest):
+    """Extremes of new - old and of |old| with one more state; NaN makes the last infinite."""
+    if math.isnan(new - old):
+        return least, most, math.inf
+    return min(least, new - old), max(most, new - old), max(largest, abs(old))
+
+
 def change(values, new_values):
-    differences = [new - old for old, new in zip(values, new_values, strict=True)]
-    if any(math.isnan(x) for x in differences):
-        return None
-    return min(differences), max(differences), max(map(abs, values))
+    """Extremes over all states."""
+    extremes = math.inf, -math.inf, 0.0
+    for old, new in zip(values, new_values, strict=True):
+        extremes = seen(old, new, *extremes)
+    return extremes
 
 
 # Planning in the learned model -------------------------------------------------------------------------------------

@@ -204,10 +204,10 @@ def seen(old, new, least, most, largest):
     if difference > most:
         most = difference
     size = abs(old)
-    if size > largest:
-        largest = size
-    elif difference != difference:
+    if difference != difference:
         largest = np.inf
+    elif size > largest:
+        largest = size
     return least, most, largest
 
 

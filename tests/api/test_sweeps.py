@@ -221,7 +221,8 @@ def test_the_fingerprint_covers_all_that_a_cell_imports():
         name = waiting.pop()
         path = root.joinpath(*name.split("."))
         path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-        if path in seen or not path.exists():
+        # Installed, the package has other libraries beside it: those count by their versions.
+        if path in seen or not path.exists() or name.partition(".")[0] not in ("rfos", "bounds"):
             continue
         seen.add(path)
         for node in ast.walk(ast.parse(path.read_text())):
