@@ -120,6 +120,7 @@ def regret(game, strategies):
     return most
 
 
+@pytest.mark.jit  # QuantEcon's own kernels fail interpreted
 @pytest.mark.parametrize("package", ["nashpy", "quantecon"])
 @pytest.mark.parametrize("name", NAMED_GAMES)
 def test_equilibria_of_the_named_games_are_equilibria(monkeypatch, package, name):
@@ -137,6 +138,7 @@ def test_equilibria_of_the_named_games_are_equilibria(monkeypatch, package, name
         assert regret(game, strategies) <= 1e-3
 
 
+@pytest.mark.jit
 def test_equilibria_of_a_game_without_symmetry_are_found_whole():
     """Two actions against three, three players of different sizes: regrets stay within what is stated."""
     pytest.importorskip("quantecon")
@@ -158,6 +160,7 @@ def test_chicken_and_the_battle_of_tastes_mix_as_books_say():
     assert (own @ p)[0] == pytest.approx((own @ p)[1])
 
 
+@pytest.mark.jit
 def test_free_riding_is_the_only_equilibrium_of_public_goods():
     """Keeping is dominant for each of three players; Jordan's game has none in pure actions."""
     pytest.importorskip("quantecon")
