@@ -175,35 +175,40 @@ class Iteration:
             return values, spare
         chain = self.chain(policy)
         target = min(SETTLED, 1 / self.mdp.n_actions) * span
-        self.limit = min(2 * self.limit, MOST_SWEEPS) if span <= 2 * self.left else SWEEPS
+        # A backup over all actions costs as much as some A sweeps: where A is large, evaluate for longer before it.
+        fewest, most = (max(sweeps, self.mdp.n_actions // 4) for sweeps in (SWEEPS, MOST_SWEEPS))
+        self.limit = min(2 * self.limit, most) if span <= 2 * self.left else fewest
         begun = span
         older, old, new = np.empty_like(values), spare, values  # the last three values, the newest last
+        change = None
         for sweep in range(1, self.limit + 1):
             if not span > target:
                 break
             change = self.evaluate(chain, new, older)
-            self.lift(older, change)
             older, old, new = old, new, older
             span = change.span
             if sweep % EXTRAPOLATE == 0:
-                older, old, new, span = self._extrapolate(chain, older, old, new, span)
+                older, old, new, change = self._extrapolate(chain, older, old, new, change)
+                span = change.span
+        # Constants do not change spans, so only the last values are lifted.
+        if change is not None:
+            self.lift(new, change)
         self.left = span
         self.patience = 2 * self.patience if span > SLOW * begun else 1
         self.pause = self.patience - 1
         return new, old
 
     def _extrapolate(
-        self, chain: Chain, older: Float, old: Float, new: Float, span: float
-    ) -> tuple[Float, Float, Float, float]:
+        self, chain: Chain, older: Float, old: Float, new: Float, change: Change
+    ) -> tuple[Float, Float, Float, Change]:
         """Take the slowest mode of the changes to its limit and keep that if the changes then span less."""
         factor = dp.rate(older, old, new)
         if not 0 < factor < 1:
-            return older, old, new, span
+            return older, old, new, change
         np.subtract(new, old, out=older)
         older *= factor / (1 - factor)
         older += new
-        change = self.evaluate(chain, older, old)
-        if not change.span < span:
-            return older, old, new, span
-        self.lift(old, change)
-        return new, older, old, change.span
+        extrapolated = self.evaluate(chain, older, old)
+        if not extrapolated.span < change.span:
+            return older, old, new, change
+        return new, older, old, extrapolated
