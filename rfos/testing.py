@@ -1,4 +1,4 @@
-"""Hypothesis strategies for games, opponents, meta-games and MDPs, small enough to check by brute force.
+"""Hypothesis strategies for games, opponents, meta-games and MDPs, small enough to check by brute force; `check_rmax`.
 
 They are what the tests of this package are written with, and are shipped so that other packages can state their
 theorems the same way. Numbers are binary fractions unless asked otherwise, so that sums and ties are exact. Needs the
@@ -14,6 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from rfos._rmax_check import Finding, RmaxAgent, RmaxCheck, RmaxFactory, check_rmax
 from rfos.games import NormalFormGame
 from rfos.mdp import ShiftRegister, TabularMDP
 from rfos.metagames import WindowMetaGame
@@ -24,6 +25,27 @@ try:
     from hypothesis import strategies as st
 except ImportError as error:  # pragma: no cover
     raise ImportError("rfos.testing needs Hypothesis: pip install 'rfos[test]'") from error
+
+__all__ = [
+    "DISCOUNTS",
+    "EIGHTHS",
+    "RATES",
+    "STORAGES",
+    "Finding",
+    "RmaxAgent",
+    "RmaxCheck",
+    "RmaxFactory",
+    "StorageName",
+    "check_rmax",
+    "distributions",
+    "hidden_learners",
+    "mdps",
+    "memory_one_opponents",
+    "normal_form_games",
+    "policies",
+    "window_meta_games",
+    "window_opponents",
+]
 
 Float = NDArray[np.float64]
 StorageName = Literal["dense", "sparse", "deterministic", "shift"]
