@@ -1,7 +1,7 @@
 """Whether an agent is R-max: what `rfos.testing.check_rmax` plays and asks.
 
 Bounds alone do not show every fault: an agent that counts to m/10, learns a step late or goes on learning usually does
-well, for the bounds are loose. So some instances ask for what R-max does with certainty instead (theory.md section 5):
+well, for the bounds are loose. So some instances ask for what R-max does with certainty instead:
 it takes a pair m times, no more where nothing unknown could pay for it, and what it knows does not change.
 """
 
@@ -218,22 +218,25 @@ def _play(factory: RmaxFactory, instance: _Instance, rng: np.random.Generator) -
     bad, state, is_bad = 0, 0, False
     asks_values = instance.most_bad is not None
     for _ in range(instance.steps):
-        action = agent.act(state)
-        if not (isinstance(action, int | np.integer) and 0 <= action < n_actions):
-            return [
-                Finding(name, "against the protocol", f"act({state}) is {action!r}: actions are 0 to {n_actions - 1}")
-            ]
+        # Every state is asked where the whole policy is judged, the own one twice.
+        asked = (state, *range(n_states), state) if asks_values else (state,)
+        answers = [agent.act(s) for s in asked]
+        for s, answer in zip(asked, answers, strict=True):
+            if not (isinstance(answer, int | np.integer) and 0 <= answer < n_actions):
+                detail = f"act({s}) is {answer!r}: actions are 0 to {n_actions - 1}"
+                return [Finding(name, "against the protocol", detail)]
+        action = int(answers[0])
         if asks_values:
-            policy = tuple(int(agent.act(s)) for s in range(n_states))
-            if policy[state] != action or agent.act(state) != action:
+            policy = tuple(int(answer) for answer in answers[1:-1])
+            if policy[state] != action or answers[-1] != action:
                 return [Finding(name, "against the protocol", f"act({state}) changes without a new observation")]
             if policy not in judged:
                 judged[policy] = evaluate_policy(mdp, np.array(policy)).upper < best
             is_bad = bool(judged[policy][state])
             bad += is_bad
         visits[state, action] += 1
-        reward, following = instance.step(state, int(action), int(visits[state, action]), rng)
-        agent.observe(state, int(action), reward, following)
+        reward, following = instance.step(state, action, int(visits[state, action]), rng)
+        agent.observe(state, action, reward, following)
         state = following
     findings = []
     if instance.most_bad is not None and bad > instance.most_bad:
@@ -254,10 +257,10 @@ def _play(factory: RmaxFactory, instance: _Instance, rng: np.random.Generator) -
 def check_rmax(agent: RmaxFactory, *, rng: Seed = 0) -> RmaxCheck:
     """Report what an agent does that R-max does not do, on a small family of MDPs.
 
-    The agent must be the canonical R-max of theory.md section 5: a pair is known once it has been observed m times, and
-    its mean reward and its law are frozen then; unknown pairs are worth V_max = r_max/(1-discount); it plays greedily
-    for that model, unknown actions first among equals, planned to within a tenth of epsilon = V_max/10; `observe`
-    comes before the next `act`, which only answers.
+    The agent must be the canonical R-max (Brafman & Tennenholtz 2002; Kakade 2003): a pair is known once it has been
+    observed m times, and its mean reward and its law are frozen then; unknown pairs are worth V_max =
+    r_max/(1-discount); it plays greedily for that model, unknown actions first among equals, planned to within a tenth
+    of epsilon = V_max/10; `observe` comes before the next `act`, which only answers.
 
     What is looked at, and what it finds for certain:
 

@@ -17,6 +17,7 @@ class PlainRmax:
         self.count = np.zeros(self.shape, int)
         self.reward = np.zeros(self.shape)
         self.next = np.zeros((*self.shape, n_states))
+        self.values = np.full(n_states, self.optimism())
         self.plan()
 
     def needed(self):
@@ -37,7 +38,7 @@ class PlainRmax:
     def plan(self):
         top, known = self.optimism(), self.known()
         visits = np.maximum(self.count, 1)
-        values = np.full(self.shape[0], top)
+        values = self.values
         while True:
             model = self.reward / visits + self.discount * (self.next / visits[:, :, None]) @ values
             q = np.where(known, model, top)
@@ -45,6 +46,7 @@ class PlainRmax:
             if abs(new - values).max() < 1e-6:
                 break
             values = new
+        self.values = new
         best = q >= new[:, None] - 1e-12
         self.policy = np.where((best & ~known).any(axis=1), (best & ~known).argmax(axis=1), best.argmax(axis=1))
 
@@ -122,9 +124,6 @@ class OffByOneReward(PlainRmax):
 
     last = 0.0
 
-    def credited(self, reward):
-        return reward
-
     def observe(self, state, action, reward, next_state):
         before, self.last = self.last, reward
         super().observe(state, action, before, next_state)
@@ -164,10 +163,10 @@ class Wavering(PlainRmax):
 
 
 class OutOfRange(PlainRmax):
-    """Numbers its actions from 1."""
+    """Numbers its actions from 1, backwards."""
 
     def act(self, state):
-        return super().act(state) + 1
+        return self.shape[1] - super().act(state)
 
 
 FAULTS = {
