@@ -235,8 +235,8 @@ def solve(
     )
     found = cli_solve.answer(request, lambda text: typer.echo(text, err=True))
     if out is not None:
-        drawn = cli_solve.draw(found, out)
-        typer.echo(f"written to {out}: trajectory (.png, .svg)" if drawn else "no roll-out to draw", err=True)
+        cli_solve.draw(found, out)
+        typer.echo(f"written to {out}: trajectory (.png, .svg)", err=True)
     if as_json:
         typer.echo(cli_solve.as_json(found))
     else:

@@ -5,27 +5,37 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rfos import plots
 from rfos._files import atomic
+from rfos.continuous import random_starts, roll_out, trajectory
 from rfos.discretisation import DiscretisationError, discretisation_error
 from rfos.grids import LevelGrid, SimplexGrid
 from rfos.learners import named_learner
 from rfos.planning import solve
 from rfos.policy_metagames import SECONDS_PER_PAIR, PolicyMetaGame, even_grid, inner_game
-from rfos.shaping import Earned, earned, random_starts, roll_out, trajectory, yardsticks
+from rfos.shaping import Earned, earned, equilibria, in_numbers, yardsticks
 from rfos.stochastic_games import StochasticGame
+
+Float = NDArray[np.float64]
 
 LONGEST = 600.0
 """Seconds of evaluating pairs one by one above which a request is refused."""
 
+LONGEST_ROLL_OUT = 60.0
+"""Seconds that looking ahead without a kernel may take; fewer starts are played where all would take longer."""
+
 FROZEN = 0.05
 """Share of frozen moves above which a warning is due."""
+
+INVENTED = 0.1
+"""Share of the range of rewards by which the grid may promise more than is earned, before a warning is due."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What `rfos solve` found; values are rewards per inner step, (1-discount) V."""
+    """What `rfos solve` found; values are rewards per inner step, (1-discount) V.
+
+    `policies` (T, S, A_i) of each opponent and `rewards` (T, n_players) are the first roll-out's.
+    """
 
     request: Request
     n_states: int
@@ -63,7 +76,11 @@ class Answer:
     yardsticks: tuple[Earned, ...]
     moves: tuple[str, ...]
     discretisation: DiscretisationError
-    path: tuple[tuple[tuple[float, ...], ...], tuple[tuple[float, ...], ...]] | None
+    n_starts: int
+    notes: tuple[str, ...]
+    policies: tuple[Float, ...]
+    rewards: Float
+    reward_span: float
     seconds: float
 
 
@@ -100,6 +117,7 @@ def answer(request: Request, say: Callable[[str], None]) -> Answer:
         game, [learner] * (game.n_players - 1), grids, request.discount, request.rounding, request.joint
     )
     size = meta_game.size_estimate()
+    error = discretisation_error(meta_game, 1e-3)
     _refuse(meta_game, request)
     say(f"{size.n_states:,} meta-states, {size.n_actions:,} meta-actions, {size.needed / 2**20:,.1f} MiB")
     mdp = meta_game.to_mdp()
@@ -108,37 +126,38 @@ def answer(request: Request, say: Callable[[str], None]) -> Answer:
     solution = solve(mdp, tol=tol)
     say(f"solved in {solution.iterations} iterations")
     per_step = 1 - request.discount
-    low, high = per_step * solution.lower, per_step * solution.upper
-    fair = [np.full((game.n_states, n), 1 / n) for n in game.n_actions[1:]]
-    start = 0 if request.joint else meta_game.nearest(fair)
-    dynamics = meta_game.dynamics
+    lower, upper, ahead = solution.lower, solution.upper, solution.value
+    policy = solution.policy
+    if request.joint:
+        # The same game lumped (G2): its values are one backup away, and they are what is played with.
+        meta_game = replace(meta_game, joint=False)
+        rewards = np.asarray(meta_game.to_mdp().rewards, np.float64)
+        shape = rewards.shape
+        lower, upper, ahead = ((rewards + request.discount * v.reshape(shape)) for v in (lower, upper, ahead))
+        policy = ahead.argmax(axis=1)
+        lower, upper, ahead = (q.max(axis=1) for q in (lower, upper, ahead))
+    low, high = per_step * lower, per_step * upper
+    start = meta_game.nearest([np.full((game.n_states, n), 1 / n) for n in game.n_actions[1:]])
+    count = affordable_starts(meta_game, request)
+    notes: list[str] = []
     continuous: list[Earned] = []
-    beside: list[Earned] = []
-    moves: list[str] = []
-    path = None
-    if dynamics is not None and not request.joint:
-        starts = random_starts(game, request.starts, request.seed)
-        values = solution.value
-        ahead, chosen = roll_out(
-            dynamics, starts, values=values, policy=None, discount=request.discount, steps=request.steps
-        )
-        projected, _ = roll_out(
-            dynamics, starts, values=None, policy=solution.policy, discount=request.discount, steps=request.steps
-        )
-        continuous = [earned("one-step look-ahead", ahead), earned("policy of the nearest grid point", projected)]
-        beside = yardsticks(
-            game,
-            learner,
-            dynamics,
-            starts,
-            lambda: grids[0].policy(np.arange(grids[0].n_points))[:, :, 0].copy(),
-            steps=request.steps,
-            rng=request.seed + 1,
-        )
-        moves = [_in_words(game, grids[0], chosen[n]) for n in range(min(3, len(starts)))]
-        played = [grids[0].policy(int(action)) for action in chosen[0]]
-        policies, rewards = trajectory(game, learner, starts[0], played)
-        path = (tuple(map(tuple, policies.tolist())), tuple(map(tuple, rewards.tolist())))
+    starts = random_starts(game, count or request.starts, request.seed)
+    steps = request.steps
+    projected, chosen = roll_out(meta_game, starts, policy=policy, steps=steps)
+    say("rolled out at grid points")
+    if count:
+        seen, chosen = roll_out(meta_game, starts, values=ahead, steps=steps)
+        continuous.append(earned("one-step look-ahead", seen))
+        say("rolled out with look-ahead")
+    else:
+        notes.append("one-step look-ahead is left out: no kernel evaluates this game, and it would take too long")
+    continuous.append(earned("policy of the nearest grid point", projected))
+    if equilibria(game) is None:
+        notes.append("no row for Nash equilibria: they need nashpy or quantecon, pip install 'rfos[interop]'")
+    beside = yardsticks(meta_game, starts, steps=steps, rng=request.seed + 1)
+    moves = [_in_words(grids[0], chosen[n]) for n in range(min(3, len(chosen)))]
+    played = [grids[0].policy(int(action)) for action in chosen[0]]
+    policies, paid = trajectory(meta_game, [each[0] for each in starts], played)
     return Answer(
         request=request,
         n_states=size.n_states,
@@ -154,10 +173,24 @@ def answer(request: Request, say: Callable[[str], None]) -> Answer:
         continuous=tuple(continuous),
         yardsticks=tuple(beside),
         moves=tuple(moves),
-        discretisation=discretisation_error(meta_game, tol),
-        path=path,
+        discretisation=error,
+        n_starts=len(starts[0]),
+        notes=tuple(notes),
+        policies=tuple(policies),
+        rewards=paid,
+        reward_span=float(np.ptp(game.reward_range(0))),
         seconds=time.perf_counter() - began,
     )
+
+
+def affordable_starts(meta_game: PolicyMetaGame, request: Request) -> int:
+    """Return from how many starts looking ahead is affordable; 0 where not from two, which an interval needs."""
+    if meta_game.dynamics is not None:
+        return request.starts
+    opponents = meta_game.game.n_players - 1
+    seconds = meta_game.n_actions * request.steps * SECONDS_PER_PAIR * opponents
+    count = min(request.starts, int(LONGEST_ROLL_OUT / seconds))
+    return count if count >= 2 else 0
 
 
 def _refuse(meta_game: PolicyMetaGame, request: Request) -> None:
@@ -172,7 +205,7 @@ def _refuse(meta_game: PolicyMetaGame, request: Request) -> None:
             )
 
 
-def _in_words(game: StochasticGame, grid: LevelGrid | SimplexGrid, chosen: np.ndarray[Any, Any]) -> str:
+def _in_words(grid: LevelGrid | SimplexGrid, chosen: np.ndarray[Any, Any]) -> str:
     """Return the first different moves of a roll-out, with how often each is repeated."""
     parts: list[str] = []
     i = 0
@@ -180,8 +213,7 @@ def _in_words(game: StochasticGame, grid: LevelGrid | SimplexGrid, chosen: np.nd
         run = 1
         while i + run < len(chosen) and chosen[i + run] == chosen[i]:
             run += 1
-        policy = grid.policy(int(chosen[i]))[:, 0]
-        parts.append(f"{run} x ({', '.join(f'{p:.2g}' for p in policy)})")
+        parts.append(f"{run} x {in_numbers(grid.policy(int(chosen[i])))}")
         i += run
     return ", then ".join(parts)
 
@@ -202,8 +234,6 @@ def show(found: Answer, echo: Callable[[str], None]) -> None:
     echo("on the grid")
     echo(f"  from fair opponents        {found.start_value[0]:9.4f} to {found.start_value[1]:.4f}")
     echo(f"  mean over grid points      {found.mean_value[0]:9.4f} to {found.mean_value[1]:.4f}")
-    if not found.continuous:
-        echo("in the continuous game: no kernel rolls out this game and opponent")
     error = found.discretisation
     if error.statement is None:
         echo(f"discretisation error: does not apply, because {error.reason}")
@@ -214,7 +244,7 @@ def show(found: Answer, echo: Callable[[str], None]) -> None:
         echo(f"  of the value on the grid; {listed}" + (f" ({error.reason})" if error.reason else ""))
         echo(f"  its policy, played at the nearest grid point, loses at most {loss:.3g} a step there (D3)")
     for title, rows in (
-        (f"in the continuous game, {r.steps} steps from {r.starts} random starts", found.continuous),
+        (f"in the continuous game, {r.steps} steps from {found.n_starts} random starts", found.continuous),
         ("yardsticks, the opponent learning against each", found.yardsticks),
     ):
         if rows:
@@ -222,31 +252,42 @@ def show(found: Answer, echo: Callable[[str], None]) -> None:
         for row in rows:
             own, other = ("{:.3f} ({:.3f} to {:.3f})".format(*x) for x in (row.shaper, row.opponent))
             echo(f"  {row.name:44} {own:>27} {other:>27}")
+    for note in found.notes:
+        echo(note)
     if found.continuous and found.yardsticks:
         worth = found.continuous[0].shaper[0] - max(row.shaper[0] for row in found.yardsticks)
         promise = found.start_value[0] - found.continuous[0].shaper[0]
         echo(f"\nshaping is worth {worth:+.3f} a step over the best yardstick; the grid promises {promise:+.3f} more")
+        if promise > INVENTED * found.reward_span:
+            echo("WARNING: that is an artefact of the grid or lies beyond these steps: believe the continuous game")
     for n, words in enumerate(found.moves):
         echo(f"first moves from start {n}: {words}")
     echo(f"\n{found.seconds:.1f} s")
 
 
-def draw(found: Answer, out: Path) -> bool:
-    """Write the figure of the first roll-out to a folder; return whether there was one to draw."""
-    if found.path is None:
-        return False
-    policies, rewards = (np.array(part) for part in found.path)
+def draw(found: Answer, out: Path) -> None:
+    """Write the figure of the first roll-out to a folder."""
     game = inner_game(found.request.game, found.request.inner_discount)
-    states = ["start", "CC", "CD", "DC", "DD"] if game.n_states == 5 else [str(s) for s in range(game.n_states)]
     assert game.views is not None
-    figure = plots.shaping_trajectory(policies[:, game.views[1]], rewards, states)
+    if game.n_actions == (2, 2):
+        paths = found.policies[0][:, game.views[1], 0]
+        names = ["start", "CC", "CD", "DC", "DD"] if game.n_states == 5 else ["probability"]
+        title, what = "inner state, own side", "opponent's probability\nof action 0"
+    else:
+        # Of many inner states the first one, which an iterated game starts from.
+        paths = np.concatenate([policy[:, 0, :-1] for policy in found.policies], axis=1)
+        names = [f"{i}: {a}" for i, n in enumerate(game.n_actions[1:], start=1) for a in range(n - 1)]
+        title, what = "player: action, in the first inner state", "opponents' probabilities"
+    figure = plots.shaping_trajectory(paths, found.rewards, names, title, what)
     out.mkdir(parents=True, exist_ok=True)
     for suffix in (".png", ".svg"):
         with atomic(out / f"trajectory{suffix}") as path:
             figure.savefig(path, dpi=160)
-    return True
 
 
 def as_json(found: Answer) -> str:
     """Return an answer as one JSON object."""
-    return json.dumps(asdict(found))
+    plain = asdict(found)
+    plain["policies"] = [policy.tolist() for policy in found.policies]
+    plain["rewards"] = found.rewards.tolist()
+    return json.dumps(plain)

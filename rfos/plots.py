@@ -208,17 +208,25 @@ def sweep_curves(bands: pd.DataFrame) -> Figure:
     return figure
 
 
-def shaping_trajectory(policies: Float, rewards: Float, states: Sequence[str]) -> Figure:
-    """Draw the opponent's policy and both rewards along a roll-out of the continuous meta-game.
+def shaping_trajectory(
+    probabilities: Float,
+    rewards: Float,
+    names: Sequence[str],
+    title: str = "inner state, own side",
+    what: str = "opponent's probability\nof action 0",
+) -> Figure:
+    """Draw the opponents' policies and everybody's rewards along a roll-out of the continuous meta-game.
 
     Parameters
     ----------
-    policies : ndarray, shape (T, S)
-        The opponent's probability of action 0 in each inner state.
-    rewards : ndarray, shape (T, 2)
+    probabilities : ndarray, shape (T, K)
+        What is drawn of the policies, such as the probability of action 0 in each inner state.
+    rewards : ndarray, shape (T, n_players)
         Rewards per inner step, the shaper's first.
-    states : sequence of str
-        Names of the inner states.
+    names : sequence of str
+        Names of the K lines.
+    title, what : str
+        What the names are, and what is drawn.
 
     Returns
     -------
@@ -226,24 +234,26 @@ def shaping_trajectory(policies: Float, rewards: Float, states: Sequence[str]) -
     """
     figure = Figure(figsize=(7.2, 5.2), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True)
-    for s, name in enumerate(states):
-        upper.plot(policies[:, s], color=SHADES[s % len(SHADES)], linestyle=DASHES[s % len(DASHES)], label=name)
-    upper.set_ylabel("opponent's probability\nof action 0")
+    for s, name in enumerate(names):
+        upper.plot(probabilities[:, s], color=SHADES[s % len(SHADES)], linestyle=DASHES[s % len(DASHES)], label=name)
+    upper.set_ylabel(what)
     upper.set_ylim(-0.03, 1.03)
     upper.legend(
         fontsize=8,
         frameon=False,
-        ncols=len(states),
+        ncols=min(len(names), 6),
         loc="lower center",
         bbox_to_anchor=(0.5, 1.0),
-        title="inner state, own side",
+        title=title,
         title_fontsize=8,
     )
-    for i, name in enumerate(("shaper", "opponent")):
-        lower.plot(rewards[:, i], color=SHADES[i], linestyle=DASHES[i], label=name)
+    n_players = rewards.shape[1]
+    players = ["shaper", *(["opponent"] if n_players == 2 else [f"player {i}" for i in range(1, n_players)])]
+    for i, name in enumerate(players):
+        lower.plot(rewards[:, i], color=SHADES[i % len(SHADES)], linestyle=DASHES[i % len(DASHES)], label=name)
     lower.set_ylabel("reward per inner step")
     lower.set_xlabel("meta-step")
-    lower.legend(fontsize=8, frameon=False)
+    lower.legend(fontsize=8, frameon=False, ncols=len(players), loc="lower right", bbox_to_anchor=(1.0, 0.98))
     for axes in (upper, lower):
         _tidy(axes)
     return figure

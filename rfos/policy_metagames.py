@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -233,7 +233,7 @@ class PolicyMetaGame:
         for x, a in itertools.product(range(n_opponents), range(n_actions)):
             played = [own[a], *self.policies(x)]
             rewards[x, a] = self.game.returns(played)[0]
-            following = [o.update(self.game, i, played) for i, o in enumerate(self.opponents, start=1)]
+            following = self.following(played)
             corners[x, a], weights[x, a] = self._round(following)
             moved = any(np.abs(p - q).max() > 1e-12 for p, q in zip(following, played[1:], strict=True))
             frozen[x, a] = moved and self.nearest(following) == x
@@ -251,7 +251,21 @@ class PolicyMetaGame:
                 f"without it a sweep takes about {size.seconds / 3600:.1g} hours: choose at most "
                 f"{_root(most, entries)} levels"
             )
-        require_memory(size.needed, f"the meta-game of {size.pairs:,} pairs", "choose fewer levels")
+        if size.needed > size.limit:
+            require_memory(size.needed, f"the meta-game of {size.pairs:,} pairs", self._mend())
+
+    def _mend(self) -> str:
+        """Return what to choose instead of a table that does not fit."""
+        most = 1
+        while True:
+            grids = [even_grid(self.game, player, most + 1) for player in range(self.game.n_players)]
+            size = replace(self, grids=grids).size_estimate()
+            if size.needed > size.limit:
+                break
+            most += 1
+        if most > 1:
+            return f"choose at most {most} levels"
+        return "not even 2 levels fit, choose a game with fewer inner states, such as the one played once"
 
     @cached_property
     def _table(self) -> tuple[NDArray[np.float32], PolicyTable]:
@@ -265,7 +279,11 @@ class PolicyMetaGame:
             index = index * grid.n_points + int(grid.nearest(policy))
         return index
 
-    def _corners(self, following: Sequence[Float]) -> tuple[Int, Float]:
+    def following(self, played: Sequence[Float]) -> list[Float]:
+        """Return the opponents' next policies, unrounded, given everybody's policies just played, shapes (S, A_i)."""
+        return [learner.update(self.game, i, played) for i, learner in enumerate(self.opponents, start=1)]
+
+    def corners(self, following: Sequence[Float]) -> tuple[Int, Float]:
         """Return the corners (C,) of the opponents' cells and their weights (C,); opponents are independent."""
         indices, weights = np.zeros(1, np.int64), np.ones(1)
         for grid, policy in zip(self.grids[1:], following, strict=True):
@@ -278,7 +296,7 @@ class PolicyMetaGame:
         """Return the successors (C,) and their probabilities (C,)."""
         if self.rounding == "nearest":
             return np.array([self.nearest(following)]), np.ones(1)
-        return self._corners(following)
+        return self.corners(following)
 
     def interpolated(self, coarser: PolicyMetaGame, values: Float) -> Float:
         """Return the values of another meta-game of the same players at this one's lumped meta-states, shape (X,).
@@ -293,7 +311,7 @@ class PolicyMetaGame:
         """
         found = np.empty(self.n_opponent_policies)
         for x in range(len(found)):
-            corners, weights = coarser._corners(self.policies(x))
+            corners, weights = coarser.corners(self.policies(x))
             found[x] = weights @ values[corners]
         return found
 

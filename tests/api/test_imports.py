@@ -22,7 +22,7 @@ LAYERS = (
     {"games", "stochastic_games", "windows", "randomness", "opponents", "learners", "grids", "mdp"},
     {"metagames", "policy_tables", "policy_metagames", "iteration", "interop"},
     {"planning", "rmax"},
-    {"pac", "shaping", "discretisation", "_rmax_check"},
+    {"pac", "continuous", "shaping", "discretisation", "_rmax_check"},
     {"sweeps"},
     {"verification", "reproduction", "plots"},
     {"cli", "cli_bound", "cli_solve", "cli_sweep", "cli_verify"},

@@ -4,18 +4,19 @@ import json
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from rfos import cli_solve, shaping
+from rfos.continuous import hold, mutual_learning, random_starts, roll_out, trajectory
 from rfos.games import matching_pennies, rock_paper_scissors, standard_prisoners_dilemma, three_player_matching_pennies
 from rfos.grids import LevelGrid, SimplexGrid
 from rfos.learners import LOLA, FictitiousPlay, NaiveLearner, QLearning, SmoothedBestResponse, named_learner
 from rfos.planning import solve
-from rfos.policy_metagames import PolicyMetaGame
-from rfos.shaping import random_starts, roll_out
+from rfos.policy_metagames import PolicyMetaGame, even_grid, inner_game
 from rfos.stochastic_games import StochasticGame, iterated, one_shot
 
 IPD = iterated(standard_prisoners_dilemma(), 0.96)
@@ -181,9 +182,9 @@ def test_roll_outs_are_the_definition_played_step_by_step() -> None:
     solution = solve(meta_game.to_mdp())
     starts = random_starts(IPD, 3, rng=0)
     assert meta_game.dynamics is not None
-    returns, moves = roll_out(meta_game.dynamics, starts, values=None, policy=solution.policy, discount=0.9, steps=7)
-    for n, start in enumerate(starts):
-        other, total = np.stack([start, 1 - start], axis=1), np.zeros(2)
+    returns, moves = roll_out(meta_game, starts, policy=solution.policy, steps=7)
+    for n, other in enumerate(starts[0]):
+        total = np.zeros(2)
         for step in range(7):
             action = solution.policy[int(grid.nearest(other))]
             assert action == moves[n, step]
@@ -191,6 +192,148 @@ def test_roll_outs_are_the_definition_played_step_by_step() -> None:
             total += IPD.returns(played) / 7
             other = learner.update(IPD, 1, played)
         assert np.allclose(returns[n], total, atol=1e-9)
+
+
+def without_kernels(meta_game):
+    """The same meta-game, played by the definition."""
+    plain = replace(meta_game)
+    plain.__dict__["dynamics"] = None
+    return plain
+
+
+@pytest.mark.parametrize("learner", [NaiveLearner(0.5), LOLA(1.0, 0.5), FictitiousPlay(0.5)])
+def test_kernels_play_what_the_definition_plays(learner) -> None:
+    """Look-ahead, projection and held policies, to 1e-9; the moves are the same."""
+    grid = LevelGrid(5, (0.1, 0.6))
+    meta_game = PolicyMetaGame(IPD, [learner], [grid, grid], 0.9)
+    solution = solve(meta_game.to_mdp())
+    starts = random_starts(IPD, 2, rng=1)
+    plain = without_kernels(meta_game)
+    for shaper in ({"values": solution.value}, {"policy": solution.policy}):
+        fast, slow = (roll_out(game, starts, **shaper, steps=4) for game in (meta_game, plain))
+        assert np.allclose(fast[0], slow[0], atol=1e-9)
+        assert (fast[1] == slow[1]).all()
+    policies = np.array([grid.policy(a) for a in (0, 13)])
+    assert np.allclose(*(hold(game, policies, starts, 4) for game in (meta_game, plain)), atol=1e-9)
+
+
+def three_players():
+    """Three-player Matching Pennies once, three levels, naive opponents with different steps."""
+    game = one_shot(three_player_matching_pennies())
+    return PolicyMetaGame(game, [NaiveLearner(0.5), NaiveLearner(1.0)], [SimplexGrid(1, 2, 2)] * 3, 0.9)
+
+
+def test_three_players_are_played_by_the_definition() -> None:
+    """The look-ahead takes the best of all meta-actions by one backup; rewards are those of the policies played."""
+    meta_game = three_players()
+    assert meta_game.dynamics is None
+    values = solve(meta_game.to_mdp()).value
+    starts = random_starts(meta_game.game, 2, rng=3)
+    returns, moves = roll_out(meta_game, starts, values=values, steps=3)
+    for n in range(2):
+        others, total = [start[n] for start in starts], np.zeros(3)
+        for step in range(3):
+            worth = []
+            for a in range(3):
+                played = [meta_game.grids[0].policy(a), *others]
+                after = [o.update(meta_game.game, i, played) for i, o in enumerate(meta_game.opponents, 1)]
+                ahead = 0.0
+                for x in range(9):
+                    # Hat functions of the two levels beside a probability, 1/2 apart.
+                    hats = [
+                        max(0.0, 1 - 2 * abs(p[0, 0] - q[0, 0]))
+                        for p, q in zip(after, meta_game.policies(x), strict=True)
+                    ]
+                    ahead += hats[0] * hats[1] * values[x]
+                worth.append(meta_game.game.returns(played)[0] + 0.9 * ahead)
+            assert worth[moves[n, step]] >= max(worth) - 1e-12
+            played = [meta_game.grids[0].policy(int(moves[n, step])), *others]
+            total += meta_game.game.returns(played) / 3
+            others = [o.update(meta_game.game, i, played) for i, o in enumerate(meta_game.opponents, 1)]
+        assert np.allclose(returns[n], total, atol=1e-12)
+    policies, rewards = trajectory(
+        meta_game, [start[1] for start in starts], [meta_game.grids[0].policy(int(move)) for move in moves[1]]
+    )
+    assert np.allclose(rewards.mean(axis=0), returns[1], atol=1e-12)
+    assert [path.shape for path in policies] == [(3, 1, 2)] * 2
+
+
+def test_all_learn_at_once_from_their_policies_of_the_same_step() -> None:
+    """Two steps of mutual learning, the shaper's first policy from its own stream."""
+    meta_game = three_players()
+    starts = random_starts(meta_game.game, 1, rng=3)
+    found = mutual_learning(meta_game, NaiveLearner(0.25), starts, steps=2, rng=9)
+    z = np.random.default_rng(np.random.SeedSequence(9)).standard_normal()
+    first = np.array([[1 / (1 + np.exp(-z)), 1 / (1 + np.exp(z))]])
+    played = [first, *(start[0] for start in starts)]
+    learners = (NaiveLearner(0.25), *meta_game.opponents)
+    second = [learner.update(meta_game.game, i, played) for i, learner in enumerate(learners)]
+    assert np.allclose(found[0], (meta_game.game.returns(played) + meta_game.game.returns(second)) / 2, atol=1e-12)
+
+
+def test_a_table_that_does_not_fit_is_refused_with_what_fits() -> None:
+    """Three players, iterated: nothing does; once: the largest number of levels fits and one more does not."""
+
+    def meta_game(discount: float, count: int) -> PolicyMetaGame:
+        game = inner_game("three-player-matching-pennies", discount)
+        return PolicyMetaGame(game, [NaiveLearner()] * 2, [even_grid(game, i, count) for i in range(3)], 0.9)
+
+    with pytest.raises(MemoryError, match="not even 2 levels fit"):
+        meta_game(0.9, 2).require_fit()
+    with pytest.raises(MemoryError, match="choose at most") as caught:
+        meta_game(0.0, 10_000).require_fit()
+    most = int(str(caught.value).rsplit("at most ", 1)[1].split()[0])
+    meta_game(0.0, most).require_fit()
+    with pytest.raises(MemoryError):
+        meta_game(0.0, most + 1).require_fit()
+
+
+def test_the_joint_state_has_the_lumped_values() -> None:
+    """What `rfos solve --joint` prints of the meta-game is what it prints without, to the certified accuracy (G2)."""
+    found = [
+        cli_solve.answer(
+            cli_solve.Request("matching-pennies", levels="3", inner_discount=0.0, joint=joint, starts=4, steps=5),
+            lambda text: None,
+        )
+        for joint in (False, True)
+    ]
+    assert np.allclose(found[0].start_value, found[1].start_value, atol=1e-3)
+    assert np.allclose(found[0].mean_value, found[1].mean_value, atol=1e-3)
+    assert [row.shaper for row in found[0].continuous] == [row.shaper for row in found[1].continuous]
+    assert found[1].n_states == found[0].n_states * found[0].n_actions
+
+
+def test_look_ahead_is_left_out_where_it_would_take_too_long() -> None:
+    """The answer says so, and that equilibria need a solver."""
+    request = cli_solve.Request("rock-paper-scissors", levels="3", inner_discount=0.0, starts=64, steps=10**6)
+    game = inner_game("rock-paper-scissors", 0.0)
+    meta_game = PolicyMetaGame(game, [NaiveLearner()], [even_grid(game, i, 3) for i in range(2)], 0.9)
+    assert cli_solve.affordable_starts(meta_game, request) == 0
+    assert cli_solve.affordable_starts(meta_game, replace(request, steps=10)) == 64
+
+
+@pytest.mark.parametrize(
+    ("game", "inner"), [("rock-paper-scissors", 0.0), ("three-player-matching-pennies", 0.0), ("chicken", 0.5)]
+)
+def test_an_answer_is_printed_drawn_and_written_as_json(tmp_path: Path, monkeypatch, game: str, inner: float) -> None:
+    """Every kind of game: yardsticks, moves, a figure; a note where no solver of equilibria is installed."""
+    monkeypatch.setattr(shaping, "nash_equilibria", no_solver)
+    request = cli_solve.Request(game, levels="2", inner_discount=inner, starts=3, steps=4)
+    found = cli_solve.answer(request, lambda text: None)
+    lines: list[str] = []
+    cli_solve.show(found, lines.append)
+    text = "\n".join(lines)
+    for part in ("best constant policy (", "mutual naive learning", "first moves from start 2", "rfos[interop]"):
+        assert part in text
+    cli_solve.draw(found, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"trajectory.png", "trajectory.svg"}
+    plain = json.loads(cli_solve.as_json(found))
+    assert np.array(plain["rewards"]).shape == (4, len(found.policies) + 1)
+
+
+def no_solver(game):
+    """As without nashpy and quantecon."""
+    raise ImportError("none")
 
 
 @pytest.mark.jit

@@ -1,0 +1,243 @@
+"""The continuous meta-game: the opponents move as they really do, unrounded.
+
+What a solution on the grid is worth shows here. Two players with two actions each are played by kernels where there is
+one for the learner; every other game by the definition, pair by pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rfos._kernels import policies as kernels
+from rfos._threads import in_ranges
+from rfos.learners import Learner
+from rfos.policy_metagames import PolicyMetaGame
+from rfos.randomness import Seed, seed_sequence
+from rfos.stochastic_games import StochasticGame
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+
+def random_policies(n: int, n_states: int, n_actions: int, rng: np.random.Generator) -> Float:
+    """Return policies whose logits are standard normal, the last action's 0, shape (n, S, A)."""
+    logits = np.zeros((n, n_states, n_actions))
+    logits[:, :, :-1] = rng.standard_normal((n, n_states, n_actions - 1))
+    weights = np.exp(logits - logits.max(axis=2, keepdims=True))
+    policies: Float = weights / weights.sum(axis=2, keepdims=True)
+    return policies
+
+
+def random_starts(game: StochasticGame, n: int, rng: Seed = None) -> list[Float]:
+    """Return first policies of the opponents with standard normal logits, for each an array of shape (n, S, A_i).
+
+    Examples
+    --------
+    >>> from rfos.games import matching_pennies
+    >>> from rfos.stochastic_games import one_shot
+    >>> [starts.shape for starts in random_starts(one_shot(matching_pennies()), 3, rng=0)]
+    [(3, 1, 2)]
+    """
+    stream = np.random.default_rng(seed_sequence(rng))
+    return [random_policies(n, game.n_states, n_actions, stream) for n_actions in game.n_actions[1:]]
+
+
+def roll_out(
+    meta_game: PolicyMetaGame,
+    starts: Sequence[Float],
+    *,
+    values: Float | None = None,
+    policy: Int | None = None,
+    steps: int = 100,
+) -> tuple[Float, Int]:
+    """Play the continuous meta-game with the shaper that a solution on the grid defines.
+
+    Parameters
+    ----------
+    meta_game : PolicyMetaGame
+        Its lumped meta-states are what `values` and `policy` are about.
+    starts : sequence of ndarray, shapes (N, S, A_i)
+        The opponents' first policies.
+    values : ndarray, shape (X,), optional
+        Look one step ahead with these values on the grid, interpolated barycentrically.
+    policy : ndarray of int64, shape (X,), optional
+        Play that of the nearest grid point. One of `values` and `policy` is given.
+    steps : int
+        Meta-steps.
+
+    Returns
+    -------
+    rewards : ndarray, shape (N, n_players)
+        Mean rewards per inner step.
+    moves : ndarray of int64, shape (N, T)
+        The shaper's meta-actions.
+
+    Raises
+    ------
+    ValueError
+        If not exactly one of `values` and `policy` is given.
+
+    Examples
+    --------
+    Matching Pennies once, against a learner that jumps to its better action: who matches what it plays always wins.
+
+    >>> from rfos.games import matching_pennies
+    >>> from rfos.grids import SimplexGrid
+    >>> from rfos.learners import NaiveLearner
+    >>> from rfos.planning import solve
+    >>> from rfos.stochastic_games import one_shot
+    >>> pure = SimplexGrid(1, 2, 1)
+    >>> meta_game = PolicyMetaGame(one_shot(matching_pennies()), [NaiveLearner(2.0, "simplex")], [pure, pure], 0.5)
+    >>> heads = [np.array([[[1.0, 0.0]]])]
+    >>> rewards, moves = roll_out(meta_game, heads, values=solve(meta_game.to_mdp()).value, steps=4)
+    >>> rewards.tolist(), [pure.policy(move)[0].tolist() for move in moves[0]]
+    ([[1.0, 0.0]], [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]])
+    """
+    if (values is None) == (policy is None):
+        raise ValueError("give values to look ahead with, or a policy to project on, not both")
+    n = len(starts[0])
+    returns = np.zeros((n, meta_game.game.n_players))
+    moves = np.empty((n, steps), np.int64)
+    d = meta_game.dynamics
+    if d is None:
+        _roll_out(meta_game, starts, values, policy, returns, moves)
+        return returns, moves
+    ahead = np.zeros(0) if values is None else np.array(values)
+    projected = np.zeros(0, np.int64) if policy is None else np.array(policy)
+    first_actions = np.ascontiguousarray(starts[0][:, :, 0])
+
+    def work(first: int, last: int) -> None:
+        kernels.roll_out(
+            d.game,
+            d.rule,
+            d.iterated,
+            d.own_levels,
+            d.levels,
+            d.strides,
+            meta_game.discount,
+            ahead,
+            projected,
+            first_actions,
+            returns,
+            moves,
+            first,
+            last,
+        )
+
+    in_ranges(work, n)
+    return returns, moves
+
+
+def _roll_out(
+    meta_game: PolicyMetaGame,
+    starts: Sequence[Float],
+    values: Float | None,
+    policy: Int | None,
+    returns: Float,
+    moves: Int,
+) -> None:
+    """Fill `returns` (N, n) and `moves` (N, T) by the definition."""
+    own = [meta_game.grids[0].policy(a) for a in range(meta_game.n_actions)]
+    steps = moves.shape[1]
+
+    def worth(a: int, others: Sequence[Float]) -> float:
+        assert values is not None
+        played = [own[a], *others]
+        corners, weights = meta_game.corners(meta_game.following(played))
+        return float(meta_game.game.returns(played)[0] + meta_game.discount * weights @ values[corners])
+
+    for n in range(len(returns)):
+        others = [start[n] for start in starts]
+        for step in range(steps):
+            if policy is not None:
+                moves[n, step] = policy[meta_game.nearest(others)]
+            else:
+                moves[n, step] = np.argmax([worth(a, others) for a in range(len(own))])
+            played = [own[moves[n, step]], *others]
+            returns[n] += meta_game.game.returns(played) / steps
+            others = meta_game.following(played)
+
+
+def hold(meta_game: PolicyMetaGame, policies: Float, starts: Sequence[Float], steps: int = 100) -> Float:
+    """Return what a shaper earns that holds each of several policies while the opponents learn against it.
+
+    Parameters
+    ----------
+    meta_game : PolicyMetaGame
+    policies : ndarray, shape (M, S, A_0)
+    starts : sequence of ndarray, shapes (N, S, A_i)
+        The opponents' first policies.
+    steps : int
+        Meta-steps.
+
+    Returns
+    -------
+    ndarray, shape (M, N, n_players)
+        Mean rewards per inner step.
+    """
+    n = len(starts[0])
+    returns = np.zeros((len(policies), n, meta_game.game.n_players))
+    d = meta_game.dynamics
+    if d is None:
+        for m in range(len(policies)):
+            for i in range(n):
+                _, rewards = trajectory(meta_game, [start[i] for start in starts], [policies[m]] * steps)
+                returns[m, i] = rewards.mean(axis=0)
+        return returns
+    own, others = (np.ascontiguousarray(array[:, :, 0]) for array in (policies, starts[0]))
+
+    def work(first: int, last: int) -> None:
+        kernels.hold(d.game, d.rule, d.iterated, own, others, steps, returns, first, last)
+
+    in_ranges(work, len(policies))
+    return returns
+
+
+def trajectory(
+    meta_game: PolicyMetaGame, start: Sequence[Float], own_policies: Sequence[Float]
+) -> tuple[list[Float], Float]:
+    """Play given policies of the shaper, the definition step by step.
+
+    Parameters
+    ----------
+    meta_game : PolicyMetaGame
+    start : sequence of ndarray, shapes (S, A_i)
+        The opponents' first policies.
+    own_policies : sequence of ndarray, each of shape (S, A_0)
+
+    Returns
+    -------
+    policies : list of ndarray, shapes (T, S, A_i)
+        The opponents' policies as they are played.
+    rewards : ndarray, shape (T, n_players)
+        Rewards per inner step.
+    """
+    others = list(start)
+    policies: list[list[Float]] = [[] for _ in others]
+    rewards = []
+    for own in own_policies:
+        for path, other in zip(policies, others, strict=True):
+            path.append(other)
+        played = [own, *others]
+        rewards.append(meta_game.game.returns(played))
+        others = meta_game.following(played)
+    return [np.array(path) for path in policies], np.array(rewards)
+
+
+def mutual_learning(
+    meta_game: PolicyMetaGame, own: Learner, starts: Sequence[Float], steps: int = 100, rng: Seed = None
+) -> Float:
+    """Return mean rewards per inner step (N, n_players) when all learn at once, the shaper from random logits too."""
+    game = meta_game.game
+    stream = np.random.default_rng(seed_sequence(rng))
+    first = random_policies(len(starts[0]), game.n_states, game.n_actions[0], stream)
+    returns = np.zeros((len(first), game.n_players))
+    for n in range(len(first)):
+        played = [first[n], *(start[n] for start in starts)]
+        for _ in range(steps):
+            returns[n] += game.returns(played) / steps
+            played = [own.update(game, 0, played), *meta_game.following(played)]
+    return returns
