@@ -129,7 +129,7 @@ def answer(request: Request, say: Callable[[str], None]) -> Answer:
     lower, upper, ahead = solution.lower, solution.upper, solution.value
     policy = solution.policy
     if request.joint:
-        # The same game lumped (G2): its values are one backup away, and they are what is played with.
+        # Where the opponents' policies are known, values are one backup away, and they are what is played with (G2).
         meta_game = replace(meta_game, joint=False)
         rewards = np.asarray(meta_game.to_mdp().rewards, np.float64)
         shape = rewards.shape

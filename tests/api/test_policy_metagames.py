@@ -292,7 +292,9 @@ def test_the_joint_state_has_the_lumped_values() -> None:
     """What `rfos solve --joint` prints of the meta-game is what it prints without, to the certified accuracy (G2)."""
     found = [
         cli_solve.answer(
-            cli_solve.Request("matching-pennies", levels="3", inner_discount=0.0, joint=joint, starts=4, steps=5),
+            cli_solve.Request(
+                "matching-pennies", "naive", "3", "nearest", inner_discount=0.0, joint=joint, starts=4, steps=5
+            ),
             lambda text: None,
         )
         for joint in (False, True)
