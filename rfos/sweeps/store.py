@@ -7,6 +7,7 @@ result has one spelling (canonical JSON), so that "the same result" means the sa
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -102,7 +103,7 @@ class Store:
             self._take_lock()
         try:
             with _explained(path):
-                mode = "ro" if read_only else "rwc"
+                mode = f"ro{self._immutable()}" if read_only else "rwc"
                 # Transactions are begun and ended here, not by the module.
                 self._connection = sqlite3.connect(
                     f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None
@@ -127,6 +128,13 @@ class Store:
             raise OSError(f"cannot open the store {self.path}: {reason}; choose another --store") from error
         if header and header != _HEADER:
             raise ValueError(f"{self.path} is no store of rfos and was left as it is: choose another --store")
+
+    def _immutable(self) -> str:
+        """Return what lets SQLite read a store in a folder where it cannot put its shared memory."""
+        log = self.path.with_name(self.path.name + "-wal")
+        # With a log the file alone would be an older state: SQLite then says that it cannot read it.
+        finished = not log.exists() or log.stat().st_size == 0
+        return "&immutable=1" if finished and not os.access(self.path.parent, os.W_OK) else ""
 
     def _take_lock(self) -> None:
         """Hold a lock file beside the store; the system frees it when the driver ends, however it ends."""

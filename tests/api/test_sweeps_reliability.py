@@ -1,5 +1,6 @@
-"""What a sweep survives: kill -9, a full disk, an interrupt, lost workers."""
+"""What a sweep survives: kill -9, a full disk, an interrupt, lost workers, files that cannot be used."""
 
+import ctypes
 import json
 import os
 import resource
@@ -209,6 +210,89 @@ def test_a_full_disk_is_reported_and_nothing_acknowledged_is_lost(tmp_path):
     assert (summary["found"], summary["measured"]) == (len(kept), 600 - len(kept))
     sweep(parse_spec(spec_text(seeds=300, steps=300)), tmp_path / "undisturbed.db", InProcess())
     assert rows(tmp_path / "store.db") == rows(tmp_path / "undisturbed.db")
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line of a command that ended with exit status 2 and printed nothing else."""
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    (line,) = done.stderr.strip().splitlines()
+    return line
+
+
+def test_a_store_that_another_driver_writes_is_refused_and_the_other_goes_on(tmp_path):
+    """Two commands on one store: the second says so at once; the first is killed, and the third may go on."""
+    (tmp_path / "spec.toml").write_text(spec_text(seeds=2, steps=1_000_000_000))
+    first = subprocess.Popen(command(tmp_path, "--jobs", "1"), cwd=tmp_path, stderr=subprocess.DEVNULL, text=True)
+    try:
+        end = time.monotonic() + 60
+        while not (tmp_path / "store.db.lock").exists() and time.monotonic() < end:
+            time.sleep(0.02)
+        second = subprocess.run(command(tmp_path, "--jobs", "1"), cwd=tmp_path, capture_output=True, text=True)
+        line = refused(second)
+        assert "the store store.db is in use by another sweep: wait until it has ended" in line
+        assert first.poll() is None
+    finally:
+        first.kill()
+        first.wait()
+    (tmp_path / "spec.toml").write_text(spec_text(seeds=2, steps=300))
+    third = subprocess.run(command(tmp_path, "--jobs", "1"), cwd=tmp_path, capture_output=True, text=True)
+    assert third.returncode == 0, third.stderr
+    assert len(rows(tmp_path / "store.db")) == 4
+
+
+def without_root() -> None:
+    """Take from the super-user the right to write where nobody may; for others there is nothing to take."""
+    drop, override = 24, 1  # PR_CAPBSET_DROP, CAP_DAC_OVERRIDE
+    ctypes.CDLL(None).prctl(drop, override, 0, 0, 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the super-user's rights are taken by a call of Linux")
+def test_a_read_only_folder_is_refused_to_a_sweep_and_read_by_a_report(tmp_path):
+    """One line, and nothing is written; a finished store there is reported all the same."""
+    small = parse_spec(spec_text(seeds=2, steps=300))
+    (tmp_path / "spec.toml").write_text(spec_text(seeds=2, steps=300))
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    sweep(small, folder / "store.db", InProcess())
+    (folder / "store.db.lock").unlink()
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    folder.chmod(0o555)
+    options = {"cwd": tmp_path, "capture_output": True, "text": True, "preexec_fn": without_root}
+    program = [sys.executable, "-m", "rfos"]
+    try:
+        for name in ("store.db", "new.db"):
+            arguments = ["sweep", "spec.toml", "--store", f"folder/{name}", "--jobs", "1"]
+            line = refused(subprocess.run([*program, *arguments], **options))
+            assert f"cannot write beside the store folder/{name}: permission denied; choose another --store" in line
+        line = refused(
+            subprocess.run([*program, "report", "--store", "folder/store.db", "--out", "folder/o"], **options)
+        )
+        assert "folder/o" in line
+        done = subprocess.run([*program, "report", "--store", "folder/store.db", "--out", "out", "--json"], **options)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["cells"] == 4
+    finally:
+        folder.chmod(0o755)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_truncated_or_foreign_store_is_refused_by_both_commands(tmp_path):
+    """One line; the file is left as it is, byte for byte."""
+    text = spec_text(seeds=30, steps=300)
+    (tmp_path / "spec.toml").write_text(text)
+    sweep(parse_spec(text), tmp_path / "store.db", InProcess())
+    whole = (tmp_path / "store.db").read_bytes()
+    truncated = whole[: len(whole) // 2]
+    for content, word in ((truncated, "is damaged"), (b"a picture of a cat" * 9, "is no store of rfos")):
+        (tmp_path / "store.db").write_bytes(content)
+        for arguments in (("sweep", "spec.toml", "--jobs", "1"), ("report", "--out", "out")):
+            program = [sys.executable, "-m", "rfos", *arguments, "--store", "store.db"]
+            line = refused(subprocess.run(program, cwd=tmp_path, capture_output=True, text=True))
+            assert "store.db" in line
+            assert word in line
+            assert (tmp_path / "store.db").read_bytes() == content
+    assert not (tmp_path / "out").exists()
 
 
 # A dask cluster ----------------------------------------------------------------------------------------------------
