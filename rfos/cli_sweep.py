@@ -28,7 +28,7 @@ AS_JSON = typer.Option("--json", help="Print one JSON object.")
 
 
 def sweep(
-    spec: Annotated[Path, typer.Argument(help="A TOML file of grids.")],
+    spec: Annotated[Path, typer.Argument(help="A TOML file of grids, or a spec that is shipped: states, scaling.")],
     store: Annotated[Path, STORE],
     jobs: Annotated[
         int | None, typer.Option(parser=whole, metavar="N", help="Processes; default one per processor.")

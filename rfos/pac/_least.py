@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -292,7 +293,7 @@ def least_sufficient_m(
         options: dict[str, Any] = {"horizon": horizon, "starts": starts, "bins": 1, "watcher": watcher}
         stream = seed_sequence(root, (m, i))
         policy = run(played, agent, steps=min(longest, CONTINUING - 1), rng=stream, **options).policy
-        key = policy.tobytes()
+        key = hashlib.sha256(policy.tobytes()).digest()  # a policy is long, and there may be as many as runs
         if key not in judged:
             judged[key] = largest_loss(mdp, best, policy, FINE * epsilon)[1] <= epsilon
         return judged[key], not watcher.final, watcher.final and watcher.unknown

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -24,7 +25,7 @@ from rfos import opponents
 from rfos.games import NormalFormGame, named_game, public_goods
 from rfos.learners import named_learner
 from rfos.metagames import WindowMetaGame
-from rfos.pac import convergence
+from rfos.pac import convergence, least_sufficient_m, ledger, theory_m
 from rfos.policy_metagames import PolicyMetaGame, even_grid, inner_game
 from rfos.rmax import Agent, PaperRmax, Played, Rmax, derived_m, run
 
@@ -35,7 +36,13 @@ FINAL_SHARE = 0.25
 """Share of the bins, at the end of a run, that sets its final reward."""
 
 LONGEST_RUN = 10**11
-"""Most steps of one run: about half an hour."""
+"""Most effort of one cell, in steps of a run: about half an hour."""
+
+LEAST_ERROR = 0.05
+"""Chance that the interval of a least-m cell is wrong."""
+
+LEAST_RUNS = 300
+"""Runs at one m after which a least-m cell leaves it undecided: the shares of good runs are known to a few percent."""
 
 OPPONENTS: Mapping[str, Callable[[], opponents.QLearner | opponents.WindowOpponent]] = MappingProxyType(
     {
@@ -54,10 +61,11 @@ AGENTS: Mapping[str, Callable[[int | None, float, float], Agent]] = MappingProxy
         "rmax": lambda m, epsilon, delta: Rmax(m, epsilon, delta),
         "rmax-episode": lambda m, epsilon, delta: Rmax(m, epsilon, delta, planning="episode"),
         "rmax-pooled": lambda m, epsilon, delta: Rmax(m, epsilon, delta, pooled=True),
+        "rmax-paper-m": lambda m, epsilon, delta: Rmax(m, epsilon, delta),
         "paper": lambda m, epsilon, delta: PaperRmax(epsilon, delta, m=m),
     }
 )
-"""Agents by name, given m (None: derived), epsilon and delta."""
+"""Agents by name, given m (None: derived), epsilon and delta; "rmax-paper-m" is R-max, m of the paper's schedule."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +98,7 @@ class Cell:
     m : int or None
         Visits that make a pair known; None: derived from epsilon and delta.
     steps, budget : int or None
-        Length of the run, in steps or in multiples of m times the rows that are counted.
+        Length of the run, in steps or in multiples of m times the rows that are counted; none for "least-m".
 
     Examples
     --------
@@ -219,7 +227,10 @@ def process(cell: Cell) -> Played:
 
 def agent(cell: Cell) -> Agent:
     """Return the agent of a cell."""
-    return AGENTS[cell.agent](cell.m, cell.epsilon, cell.delta)
+    m = cell.m
+    if cell.agent == "rmax-paper-m" and m is None:
+        m = theory_m(process(cell), Rmax(epsilon=cell.epsilon, delta=cell.delta), horizon=cell.horizon)["paper"]
+    return AGENTS[cell.agent](m, cell.epsilon, cell.delta)
 
 
 def rows(cell: Cell) -> int:
@@ -231,6 +242,14 @@ def rows(cell: Cell) -> int:
 def run_length(cell: Cell) -> int:
     """Return the steps of a cell's run, whole episodes where there are any."""
     return _run_length(cell.point)
+
+
+def effort(cell: Cell) -> int:
+    """Return about how long a cell takes, in steps of a run (some 20 ns each)."""
+    if cell.measure != "least-m":
+        return run_length(cell)
+    # Each run plans once per row, over all states, and takes a millisecond or more.
+    return LEAST_RUNS * (rows(cell) * meta_game(cell).n_states + 100_000)
 
 
 @functools.lru_cache(maxsize=10_000)
@@ -256,7 +275,9 @@ def _peak_bytes(cell: Cell) -> int:
     window = pairs * game.branching * (48 + 16) + pairs * 40 + game.n_states * (game.branching * 24 + 40)
     table = 0 if isinstance(game, WindowMetaGame) else game.size_estimate().needed
     stages = (cell.horizon or 1) if cell.agent == "rmax-episode" else 1
-    return window + table + stages * game.n_states * 8
+    # The MDP beside the world, its branches with what is alive of them, and the values that are kept.
+    watched = 0 if cell.measure == "run" else pairs * (game.branching * 80 + 64) + game.n_states * (stages * 16 + 160)
+    return window + table + watched + stages * game.n_states * 8
 
 
 def _measure_run(cell: Cell) -> dict[str, Any]:
@@ -309,7 +330,54 @@ def _point(played: Played) -> dict[str, Any]:
     }
 
 
-MEASURES: Mapping[str, Callable[[Cell], dict[str, Any]]] = MappingProxyType({"run": _measure_run})
+def _measure_ledger(cell: Cell) -> dict[str, Any]:
+    """Return how many steps were not epsilon-optimal, the sum of e_t, and what the theorem promises of both."""
+    played = process(cell)
+    length = run_length(cell)
+    episodes = None if cell.horizon is None else length // cell.horizon
+    found = ledger(
+        played,
+        agent(cell),
+        epsilon=cell.epsilon,
+        delta=cell.delta,
+        steps=length if episodes is None else None,
+        episodes=episodes,
+        horizon=cell.horizon,
+        bins=1,
+        rng=np.random.SeedSequence(cell.root, spawn_key=cell.words),
+    )
+    row = found.row()
+    row["steps_all_known"] = row.pop("all_known_at")
+    assert found.count is not None
+    assert found.undecided is not None
+    kept = {name: value for name, value in row.items() if name not in ("epsilon", "delta", "definition")}
+    return {**_point(played), **kept, "count_most": found.count + found.undecided}
+
+
+def _measure_least(cell: Cell) -> dict[str, Any]:
+    """Return where the least sufficient m lies, and the m that the theory asks for."""
+    played = process(cell)
+    found = least_sufficient_m(
+        played,
+        cell.epsilon,
+        cell.delta,
+        error=LEAST_ERROR,
+        horizon=cell.horizon,
+        pooled=cell.agent == "rmax-pooled",
+        max_runs=LEAST_RUNS,
+        jobs=1,
+        rng=np.random.SeedSequence(cell.root, spawn_key=cell.words),
+    )
+    row = found.row()
+    low, high = found.interval
+    kept = {name: value for name, value in row.items() if name not in ("epsilon", "delta", "assumption")}
+    # The middle on a log scale, for fits.
+    return {**_point(played), **kept, "m_middle": None if high is None else math.sqrt(low * high)}
+
+
+MEASURES: Mapping[str, Callable[[Cell], dict[str, Any]]] = MappingProxyType(
+    {"run": _measure_run, "ledger": _measure_ledger, "least-m": _measure_least}
+)
 """What can be measured in a cell; each returns plain JSON values without NaN."""
 
 

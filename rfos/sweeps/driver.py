@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rfos.sweeps.cells import Cell, Outcome, peak_bytes, run_length
+from rfos.sweeps.cells import Cell, Outcome, effort, peak_bytes
 from rfos.sweeps.executors import Chunk, Executor
 from rfos.sweeps.fingerprint import fingerprint
 from rfos.sweeps.spec import Spec
@@ -59,15 +59,15 @@ class Summary:
 def chunked(cells: Sequence[Cell]) -> Iterator[Chunk]:
     """Yield cells in chunks for workers, the longest runs first so that the workers end together."""
     # Cells of one point stay together: they share what is computed for it.
-    order = sorted(cells, key=lambda cell: (-run_length(cell), cell.point.name, cell.seed))
+    order = sorted(cells, key=lambda cell: (-effort(cell), cell.point.name, cell.seed))
     chunk: list[Cell] = []
     steps = 0
     for cell in order:
-        if chunk and (steps + run_length(cell) > CHUNK_STEPS or len(chunk) == CHUNK_CELLS):
+        if chunk and (steps + effort(cell) > CHUNK_STEPS or len(chunk) == CHUNK_CELLS):
             yield tuple(chunk)
             chunk, steps = [], 0
         chunk.append(cell)
-        steps += run_length(cell)
+        steps += effort(cell)
     if chunk:
         yield tuple(chunk)
 

@@ -18,7 +18,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+import bounds.exploration
 import bounds.rmax
+import bounds.sharp
+from bounds import symbols
+from bounds._substitute import substituted
 from bounds.bound import Bound
 from rfos.rmax import PLANNING_SHARE
 from rfos.sweeps.cells import Cell
@@ -79,6 +83,11 @@ VARIABLES: Mapping[str, Variable] = {
 
 QUANTITIES: Mapping[str, Mapping[str, str]] = {
     "run": {"steps_all_known": "steps until all pairs are known"},
+    "ledger": {
+        "count_most": "steps that are not epsilon-optimal",
+        "exploration_high": "sum of e_t",
+    },
+    "least-m": {"m_middle": "least sufficient m"},
 }
 """What is fitted, by measurement: the number in the result, and what it is called."""
 
@@ -97,36 +106,75 @@ def bound_of(quantity: str, cell: Cell, sizes: Values) -> tuple[Bound, dict[str,
         One of `QUANTITIES`.
     cell : Cell
     sizes : mapping
-        The result's n_states, n_actions, branching and r_max.
+        The result's n_states, n_actions, branching and r_max, and for what a ledger counts its theorem.
     """
-    assert quantity == "steps_all_known"
-    if cell.horizon is None:  # X4 is about random restarts
-        return None
     values = {**sizes, "horizon": cell.horizon, "epsilon": cell.epsilon, "delta": cell.delta, "discount": cell.discount}
-    softmax, pooled = cell.agent == "paper", cell.agent == "rmax-pooled"
-    if pooled:  # a row is a meta-state, as if there were one action
-        values["n_actions"] = 1
-    if cell.m is not None:
-        bound = bounds.rmax.x4(softmax).steps
-        values["m"] = cell.m
-    elif cell.agent == "paper":
-        bound = _scheduled("paper", False)
-    elif cell.agent == "rmax-episode":
-        bound = _scheduled("T1-ep", False)
-        values |= bounds.rmax.default_weights("episodic")
-    else:
-        bound = _scheduled("T1", pooled)
-        values |= {"w_plan": PLANNING_SHARE, "w_sim": 1 - PLANNING_SHARE}
-    return bound, {name: value for name, value in values.items() if name in bound.symbols}
+    pooled = cell.agent == "rmax-pooled"
+    found: Bound | None
+    if quantity == "m_middle":
+        found = None if cell.levels is not None else bounds.rmax.t1(pooled=pooled).m
+    elif quantity == "count_most":
+        found = _count(cell, sizes["theorem"])
+    elif quantity == "exploration_high":  # X1 holds for every m, without restarts
+        found = _x1(_schedule(cell)) if cell.horizon is None and cell.agent != "paper" else None
+    else:  # X4 is about random restarts
+        found = _x4(_schedule(cell), cell.agent == "paper") if cell.horizon is not None else None
+    if found is None:
+        return None
+    values["m"] = 1 if cell.m is None else cell.m
+    values |= _shares(cell)
+    if pooled:
+        values["n_actions"] = 1  # a row is a meta-state, as if there were one action
+    return found, {name: value for name, value in values.items() if name in found.symbols}
+
+
+def _shares(cell: Cell) -> dict[str, Any]:
+    """Return the shares of epsilon that the agent's schedule takes."""
+    if cell.agent == "rmax-episode":
+        return bounds.rmax.default_weights("episodic")
+    if cell.horizon is None:
+        return bounds.rmax.default_weights("continuing")
+    return {"w_plan": PLANNING_SHARE, "w_sim": 1 - PLANNING_SHARE}
+
+
+def _schedule(cell: Cell) -> Bound | None:
+    """Return the agent's schedule of m, or None where m is given, or 1 since a visit reveals a pair's law."""
+    if cell.m is not None or cell.levels is not None:
+        return None
+    if cell.agent in ("paper", "rmax-paper-m"):
+        return bounds.rmax.paper_m()
+    if cell.agent == "rmax-episode":
+        return bounds.rmax.t1_episodic().m
+    return bounds.rmax.t1(pooled=cell.agent == "rmax-pooled").m
+
+
+def _count(cell: Cell, theorem: str | None) -> Bound | None:
+    """Return the bound of the steps that are not epsilon-optimal by the theorem that covers the run."""
+    if theorem == "X4":
+        return _x4(_schedule(cell), False)
+    if theorem == "T1'":
+        return bounds.sharp.t1_deterministic().steps
+    if theorem == "T1' with X1":
+        return bounds.sharp.t1_observed().steps
+    if cell.m is not None or theorem is None:
+        return None
+    if theorem == "T1-ep":
+        return bounds.rmax.t1_episodic().episodes
+    return bounds.rmax.t1(pooled=cell.agent == "rmax-pooled").steps
 
 
 @functools.cache
-def _scheduled(schedule: str, pooled: bool) -> Bound:
-    if schedule == "paper":
-        return bounds.rmax.x4_scheduled(bounds.rmax.paper_m(), softmax=True)
-    if schedule == "T1-ep":
-        return bounds.rmax.x4_scheduled(bounds.rmax.t1_episodic().m)
-    return bounds.rmax.x4_scheduled(bounds.rmax.t1(pooled=pooled).m)
+def _x4(visits: Bound | None, softmax: bool) -> Bound:
+    return bounds.rmax.x4(softmax).steps if visits is None else bounds.rmax.x4_scheduled(visits, softmax)
+
+
+@functools.cache
+def _x1(visits: Bound | None) -> Bound:
+    """Return X1 with all the visits that make pairs known."""
+    m = symbols.m if visits is None else visits.expression
+    label = "X1" if visits is None else f"X1, m of {visits.label}"
+    k0 = symbols.n_states * symbols.n_actions * m
+    return substituted(bounds.exploration.x1(), {symbols.explorations: k0}, name="sum of e_t", label=label)
 
 
 class Slope(NamedTuple):
@@ -250,7 +298,11 @@ def all_fits(rows: Iterable[Row]) -> Fits:
         cell = cell_of(row)
         if cell.measure in QUANTITIES:
             records.append((cell, json.loads(row.result) if row.result is not None else None))
-    sizes = {cell.point: {name: result[name] for name in SIZES} for cell, result in records if result is not None}
+    sizes = {
+        cell.point: {name: result.get(name) for name in (*SIZES, "theorem")}
+        for cell, result in records
+        if result is not None
+    }
     lines: list[dict[str, Any]] = []
     points: list[dict[str, Any]] = []
     for measure, quantities in QUANTITIES.items():

@@ -21,10 +21,10 @@ from rfos.sweeps.cells import (
     OPPONENTS,
     Cell,
     agent,
+    effort,
     meta_game,
     peak_bytes,
     process,
-    run_length,
 )
 
 MOST_CELLS = 1_000_000
@@ -107,19 +107,28 @@ VARIABLES: Mapping[str, Callable[[str, object], object]] = {
 }
 """The variables of a grid with their checks; each is a list in the file."""
 
+SPECS = Path(__file__).parent / "specs"
+"""Specs that come with the package."""
+
 REQUIRED = ("measure", "game", "opponent", "agent", "epsilon", "delta", "discount")
 
 
+def shipped() -> dict[str, Path]:
+    """Return the specs that come with the package, by name."""
+    return {path.stem: path for path in sorted(SPECS.glob("*.toml"))}
+
+
 def read_spec(path: Path) -> Spec:
-    """Read and check a spec.
+    """Read and check a spec, from a file or by the name of one that comes with the package (`shipped`).
 
     Parameters
     ----------
     path : Path
         A TOML file: ``title``, ``seed`` (root of all random streams), and one or more ``[[grid]]``. A grid has a list
         for each of measure, game, opponent, agent, epsilon, delta and discount; for window (Case II) or levels and
-        inner_discount (Case I); for the length of the runs, steps or budget (multiples of m times the rows counted);
-        optionally for horizon and m; and the number of repetitions, seeds. The sweep is the union of all products.
+        inner_discount (Case I); for the length of the runs, steps or budget (multiples of m times the rows counted),
+        unless the measure is least-m, whose runs end by themselves; optionally for horizon and m; and the number of
+        repetitions, seeds. The sweep is the union of all products.
 
     Raises
     ------
@@ -128,11 +137,14 @@ def read_spec(path: Path) -> Spec:
     OSError
         If the file cannot be read.
     """
+    if not path.exists() and str(path) in shipped():
+        path = shipped()[str(path)]
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise OSError(f"cannot read the spec {path}: {reason}") from error
+        names = ", ".join(shipped())
+        raise OSError(f"cannot read the spec {path}: {reason}; give a file, or one that is shipped: {names}") from error
     except UnicodeDecodeError:
         raise ValueError(f"{path}: it is no text in UTF-8: give a TOML file") from None
     return parse_spec(text, str(path))
@@ -203,11 +215,22 @@ def _present(given: Mapping[str, object], names: tuple[str, ...], where: str) ->
         raise ValueError(f"{where} has no {', '.join(missing)}: add it")
 
 
+def _without(grid: Mapping[str, object], names: tuple[str, ...], why: str) -> None:
+    for name in names:
+        if name in grid:
+            raise ValueError(f"{why}: leave out {name}")
+
+
 def _cells(grid: dict[str, Any], root: int, room: int) -> list[Cell]:
     """Return the cells of one grid, every distinct point checked."""
     _known(grid, (*VARIABLES, "seeds"), " in a grid")
     _present(grid, (*REQUIRED, "seeds"), "a grid")
-    for one, other, what in (("window", "levels", "the meta-state"), ("steps", "budget", "the length of the runs")):
+    once = [("window", "levels", "the meta-state")]
+    if grid["measure"] == ["least-m"]:
+        _without(grid, ("m", "steps", "budget"), "least-m looks for m, and its runs end by themselves")
+    else:
+        once.append(("steps", "budget", "the length of the runs"))
+    for one, other, what in once:
         if (one in grid) == (other in grid):
             raise ValueError(f"give {what} once, as {one} or as {other}")
     if ("inner_discount" in grid) != ("levels" in grid):
@@ -226,6 +249,8 @@ def _cells(grid: dict[str, Any], root: int, room: int) -> list[Cell]:
         twice = [value for i, value in enumerate(lists[name]) if value in lists[name][:i]]
         if twice:
             raise ValueError(f"{name} has {_show(twice[0])} twice: give each value once")
+    if "least-m" in lists["measure"] and len(lists["measure"]) > 1:
+        raise ValueError("measure has least-m beside others: give it a grid of its own, since its runs have no length")
     count = math.prod(len(values) for values in lists.values()) * seeds
     if count > room:
         raise ValueError(f"the sweep has more than {MOST_CELLS:,} cells ({count:,} in a grid): give fewer values")
@@ -249,6 +274,10 @@ def _check_point(cell: Cell) -> None:
     game = meta_game(cell)
     if isinstance(game, WindowMetaGame) and game.is_markov:
         WindowMetaGame(game.game, game.opponent, 1, 0.0).opponents_play  # noqa: B018  fits the game, or says why not
+    if cell.measure != "run" and cell.opponent == "q-learner" and cell.window is not None:
+        raise ValueError(f"measure {cell.measure} needs an MDP, and q-learner hides its state: choose another opponent")
+    if cell.measure == "least-m" and cell.agent not in ("rmax", "rmax-pooled"):
+        raise ValueError(f"agent is {cell.agent!r}: least-m looks for the m of rmax or rmax-pooled")
     agent(cell)
     require_memory(peak_bytes(cell), f"{cell.game} with {_point(cell)}", "choose a smaller window or fewer levels")
     if isinstance(game, PolicyMetaGame) and game.size_estimate().seconds > LONGEST_TABLE:
@@ -262,11 +291,12 @@ def _check_point(cell: Cell) -> None:
     if cell.agent == "rmax-pooled" and cell.window is None:
         raise ValueError("agent rmax-pooled counts per window: give window instead of levels")
     process(cell)
-    length = run_length(cell)
-    if length > LONGEST_RUN:
+    size = effort(cell)
+    if size > LONGEST_RUN:
+        mend = "a smaller window" if cell.measure == "least-m" else "a smaller m, budget or steps, or a larger epsilon"
         raise ValueError(
-            f"a run of {cell.game} with {_point(cell)} has 10^{math.log10(length):.1f} steps, above the limit of "
-            f"{LONGEST_RUN:.0e}: give a smaller m, budget or steps, or a larger epsilon"
+            f"measure {cell.measure} of {cell.game} with {_point(cell)} takes as long as 10^{math.log10(size):.1f} "
+            f"steps, above the limit of {LONGEST_RUN:.0e}: give {mend}"
         )
 
 

@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 
 import rfos
+from rfos.pac import least_sufficient_m, ledger
 from rfos.rmax import Rmax, run
 from rfos.sweeps import cells, driver, executors, fingerprint
 from rfos.sweeps.cells import Cell, Outcome, measure
 from rfos.sweeps.driver import chunked, require_room, sweep
 from rfos.sweeps.executors import InProcess, Processes
-from rfos.sweeps.spec import parse_spec
+from rfos.sweeps.spec import parse_spec, read_spec
 from rfos.sweeps.store import NondeterminismError, Store
 
 SMALL = """
@@ -561,3 +562,110 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path):
     for place in (tmp_path / "missing" / "store.db", Path("/proc/store.db")):
         with pytest.raises(OSError, match="choose another --store"):
             Store(place)
+
+
+# What is measured besides runs -------------------------------------------------------------------------------------
+
+LEDGER = replace(CELL, measure="ledger", m=None, steps=None, budget=3, horizon=10)
+LEAST = replace(CELL, measure="least-m", m=None, steps=None, horizon=10, window=2)
+
+
+def test_a_ledger_cell_is_the_ledger_of_the_same_run():
+    """Count, bound, sum of e_t and theorem are those of rfos.pac.ledger with the cell's stream."""
+    result = json.loads(measure(LEDGER).result)
+    seeds = np.random.SeedSequence(7, spawn_key=LEDGER.words)
+    episodes = cells.run_length(LEDGER) // 10
+    agent = Rmax(epsilon=0.8, delta=0.2)
+    found = ledger(cells.process(LEDGER), agent, episodes=episodes, horizon=10, bins=1, rng=seeds)
+    assert result["theorem"] == found.theorem == "X4"
+    assert (result["count"], result["undecided"], result["bound"]) == (found.count, found.undecided, found.bound)
+    assert result["count_most"] == found.count + found.undecided
+    assert 0 < result["ratio"] == found.ratio < 1
+    assert (result["exploration_low"], result["exploration_high"]) == found.exploration
+    assert result["final_is_optimal"] is True
+    assert result["steps_all_known"] == found.trace.all_known_at
+    assert result["m"] == 11496
+
+
+def test_a_least_m_cell_has_its_interval_beside_the_theorys_m():
+    """The same search with the cell's stream; the paper's, T1's and T1+'s m stand beside it."""
+    result = json.loads(measure(LEAST).result)
+    seeds = np.random.SeedSequence(7, spawn_key=LEAST.words)
+    options = {"error": cells.LEAST_ERROR, "max_runs": cells.LEAST_RUNS, "rng": seeds}
+    found = least_sufficient_m(cells.process(LEAST), 0.8, 0.2, horizon=10, jobs=2, **options)
+    assert (result["m_low"], result["m_high"]) == found.interval
+    assert result["m_middle"] == np.sqrt(np.prod(found.interval))
+    assert result["runs"] == found.runs
+    assert (result["m_paper"], result["m_T1"], result["m_T1+"]) == (1005, 14258, 30506)
+
+
+def test_the_papers_schedule_is_one_of_the_agents():
+    """R-max with m = 1005 at window 2, epsilon 0.8, delta and discount as in the experiment."""
+    assert cells.agent(replace(LEDGER, agent="rmax-paper-m", window=2)) == Rmax(m=1005, epsilon=0.8, delta=0.2)
+    assert cells.agent(replace(LEDGER, agent="rmax-paper-m", m=7)) == Rmax(m=7, epsilon=0.8, delta=0.2)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        replace(LEDGER, m=1, window=7, budget=None, steps=2000),
+        replace(LEDGER, m=1, window=7, budget=None, steps=2000, agent="paper"),
+        replace(LEDGER, m=1, window=7, budget=None, steps=2000, agent="rmax-episode"),
+        replace(LEAST, window=4, epsilon=2.0),
+    ],
+    ids=lambda cell: f"{cell.measure} {cell.agent}",
+)
+def test_the_estimate_of_memory_covers_the_ledger_and_the_search(cell):
+    """The peak of all allocations while a cell is measured, and not ten times as much."""
+    measure(cell)  # what is imported and compiled stays
+    cells._meta_game.cache_clear()
+    tracemalloc.start()
+    outcome = measure(cell)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert outcome.error is None
+    assert peak <= cells.peak_bytes(cell) <= 10 * peak
+
+
+def grid_of(**changed):
+    """A spec of one grid, such as the cell above, with changed lists; None leaves one out."""
+    lists = {
+        name: [value] for name, value in asdict(LEDGER).items() if value is not None and name not in ("root", "seed")
+    }
+    lists |= {name: value for name, value in changed.items() if value is not None}
+    lines = [f"{name} = {json.dumps(value)}" for name, value in lists.items() if changed.get(name, 0) is not None]
+    return "\n".join(['title = "x"', "seed = 1", "[[grid]]", *lines, "seeds = 1"])
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"measure": ["least-m"]}, "least-m looks for m, and its runs end by themselves: leave out budget"),
+        ({"measure": ["least-m"], "budget": None, "m": [3]}, "leave out m"),
+        ({"measure": ["ledger", "least-m"]}, "give it a grid of its own"),
+        ({"measure": ["least-m"], "budget": None, "agent": ["paper"]}, "looks for the m of rmax or rmax-pooled"),
+        ({"measure": ["least-m"], "budget": None, "window": [7]}, r"takes as long as 10\^\d+\.\d steps"),
+        ({"measure": ["least-m"], "budget": None, "opponent": ["q-learner"]}, "q-learner hides its state"),
+        ({"opponent": ["q-learner"]}, "measure ledger needs an MDP, and q-learner hides its state"),
+        ({"budget": None}, "give the length of the runs once"),
+    ],
+)
+def test_what_a_measure_cannot_do_is_refused(changed, message):
+    """In one line that says why; without the fault the grid is good."""
+    assert len(parse_spec(grid_of()).cells) == 1
+    assert len(parse_spec(grid_of(measure=["least-m"], budget=None)).cells) == 1
+    with pytest.raises(ValueError, match=message) as caught:
+        parse_spec(grid_of(**changed))
+    assert "\n" not in str(caught.value)
+
+
+def test_the_shipped_specs_are_good_and_found_by_name(tmp_path, monkeypatch):
+    """By their names where no such file is in the way; an unknown name is answered with theirs."""
+    monkeypatch.chdir(tmp_path)
+    states, scaling = read_spec(Path("states")), read_spec(Path("scaling"))
+    assert {cell.measure for cell in states.cells} == {cell.measure for cell in scaling.cells} == {"ledger", "least-m"}
+    assert {cell.window for cell in states.cells} == {1, 2, 3, 4, 5, 6}
+    with pytest.raises(OSError, match="one that is shipped: scaling, states"):
+        read_spec(Path("stats"))
+    Path("states").write_text(SMALL)
+    assert read_spec(Path("states")).title == "small cells"

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import bounds.exploration
 import bounds.rmax
 from rfos.rmax import derived_m
 from rfos.sweeps import cells
@@ -229,3 +230,59 @@ def test_curves_are_kept_bin_by_bin_and_averaged_over_seeds():
     assert list(bands["mean"]) == [0.5, 1.0, 0.5, 0.5]
     assert list(bands["low"][:2]) == [0.0, 1.0]
     assert list(labels([CELL]).values()) == [""]
+
+
+def other(cell, theorem, **numbers):
+    """A row of another measurement."""
+    return Row(cell.key("code"), "code", cell.name, canonical({**sizes(cell), "theorem": theorem, **numbers}), None)
+
+
+def test_the_least_m_and_the_ledger_are_fitted_beside_their_theorems():
+    """m is T1's, whose exponent in 1/epsilon is 2 and in |S| a logarithm's; a count is X4's with m of the schedule."""
+    least = [
+        replace(CELL, measure="least-m", budget=None, window=w, seed=seed) for w in (1, 2, 3, 4) for seed in (0, 1)
+    ]
+    counted = [replace(CELL, measure="ledger", window=w, seed=seed) for w in (1, 2, 3, 4) for seed in (0, 1)]
+    found = [other(cell, None, m_middle=float(cell.window)) for cell in least]
+    found += [other(cell, "X4", count_most=4**cell.window, exploration_high=1.0) for cell in counted]
+    fits = all_fits(found).fits.set_index("quantity")
+    assert (fits.loc["m_middle", "bound"], fits.loc["count_most", "bound"]) == ("T1", "X4, m of T1")
+    assert 0.1 < fits.loc["m_middle", "exponent_low"] < fits.loc["m_middle", "exponent_high"] < 0.25
+    assert fits.loc["count_most", "slope"] == pytest.approx(1)
+    assert 1.1 < fits.loc["count_most", "exponent_low"] < 1.3
+    assert fits.loc["exploration_high", "bound"] is None  # X1 is about runs without restarts
+    cell = replace(CELL, measure="least-m", budget=None)
+    bound, values = bound_of("m_middle", cell, sizes(cell))
+    assert bound.evaluate(**values) == derived_m(cells.meta_game(cell), cells.agent(cell), horizon=10)
+    assert bound.elasticity("epsilon", **values) == pytest.approx(-2)
+
+
+@pytest.mark.parametrize(
+    ("change", "theorem", "label"),
+    [
+        ({}, "X4", "X4, m of T1"),
+        ({}, None, None),
+        ({"m": 5}, None, None),
+        ({"m": 10**6}, "X4", "X4"),
+        ({"horizon": None}, "T1 with X1", "T1"),
+        ({"horizon": None, "m": 10**6}, "T1", None),
+        ({"agent": "rmax-paper-m"}, "X4", "X4, m of paper"),
+        ({"agent": "rmax-episode"}, "T1-ep", "T1-ep"),
+    ],
+)
+def test_a_count_has_the_bound_of_the_theorem_that_covers_its_run(change, theorem, label):
+    """None where none does, or where its bound at a given m is not stated."""
+    cell = replace(CELL, measure="ledger", **change)
+    found = bound_of("count_most", cell, {**sizes(cell), "theorem": theorem})
+    assert (found and found[0].label) == label
+
+
+def test_the_sum_of_e_t_has_x1_for_every_m_without_restarts():
+    """With k0 = |S||A|m, m given or of the schedule."""
+    for m in (7, None):
+        cell = replace(CELL, measure="ledger", horizon=None, m=m)
+        bound, values = bound_of("exploration_high", cell, sizes(cell))
+        used = derived_m(cells.meta_game(cell), cells.agent(cell))
+        expected = bounds.exploration.x1().evaluate(explorations=32 * used, discount=0.8, delta=0.2)
+        assert bound.evaluate(**values) == pytest.approx(expected)
+    assert bound_of("exploration_high", CELL, sizes(CELL)) is None
