@@ -50,8 +50,11 @@ LARGEST = float(np.finfo(np.float64).max)
 HUGE = 1e300
 POLICY_SUM_TOL = 1e-9
 
-DENSE_STATES = 500
-"""Up to this size linear equations are solved as a dense matrix, and "auto" is policy iteration."""
+DENSE_STATES = 64
+"""Up to this size linear equations are solved as a dense matrix, and "auto" is policy iteration.
+
+Larger dense systems are slower than sweeps, and far slower where the threads of the BLAS wait for a busy processor.
+"""
 
 
 class Accuracy(enum.Enum):
@@ -461,7 +464,7 @@ def solve(
     value_iteration
         Backups alone (Bellman 1957), stopped by the span of their changes.
     policy_iteration
-        Each greedy policy's equations are solved (Howard 1960), dense up to 500 states, else by sparse LU.
+        Each greedy policy's equations are solved (Howard 1960), dense up to 64 states, else by sparse LU.
     modified_policy_iteration
         Each greedy policy is evaluated roughly (Puterman & Shin 1978), until the span of the changes is a thirtieth or
         it stops paying. After every sweep the values are raised by discount/(1-discount) times the least change: that
