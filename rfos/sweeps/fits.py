@@ -328,7 +328,7 @@ def _lines(variable: str, sizes: Mapping[Cell, Values], cells: Sequence[Cell]) -
     for cell in cells:
         if getattr(cell, variable, 0) is None:
             continue
-        family = cell.game.rstrip("0123456789")
+        family = cell.game.rstrip("-0123456789")
         shared = (*((family if name == "game" else getattr(cell, name)) for name in fixed), family)
         groups.setdefault((*shared, *(sizes[cell][name] for name in others)), []).append(cell)
     names = [*fixed, "game", *others]
@@ -391,7 +391,7 @@ def _fit(
         **fit._asdict(),
         "exponent_low": min(exponents, default=math.nan),
         "exponent_high": max(exponents, default=math.nan),
-        "bound": ", ".join(dict.fromkeys(labels)) or None,
+        "bound": ", ".join(dict.fromkeys(labels)),
         "verdict": judged,
         "reason": reason,
     }

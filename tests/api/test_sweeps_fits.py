@@ -5,7 +5,6 @@ import math
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import bounds.exploration
@@ -251,7 +250,7 @@ def test_the_least_m_and_the_ledger_are_fitted_beside_their_theorems():
     assert 0.1 < fits.loc["m_middle", "exponent_low"] < fits.loc["m_middle", "exponent_high"] < 0.25
     assert fits.loc["count_most", "slope"] == pytest.approx(1)
     assert 1.1 < fits.loc["count_most", "exponent_low"] < 1.3
-    assert pd.isna(fits.loc["exploration_high", "bound"])  # X1 is about runs without restarts
+    assert fits.loc["exploration_high", "bound"] == ""  # X1 is about runs without restarts
     cell = replace(CELL, measure="least-m", budget=None)
     bound, values = bound_of("m_middle", cell, sizes(cell))
     assert bound.evaluate(**values) == derived_m(cells.meta_game(cell), cells.agent(cell), horizon=10)
