@@ -11,8 +11,11 @@ import rfos.verification
 from bounds.exploration import x1, x3
 from rfos.verification import FALSE_ALARM, STATEMENTS, Sides, rate_sides, slow_tries, suboptimal_steps, verify
 from rfos.verification._models import value_of
+from rfos.verification._runs import _GAMBLES, World, _exceeds
 
-CHEAP = [name for name, s in STATEMENTS.items() if s.holds and not s.probabilistic and name != "T1'"]
+CHEAP = [
+    name for name, s in STATEMENTS.items() if s.holds and not s.probabilistic and name not in ("T1'", "X4, lower end")
+]
 DEAR = [name for name, s in STATEMENTS.items() if s.holds and name not in CHEAP]
 TIGHT = {
     "G1",
@@ -178,6 +181,31 @@ def test_x1_is_tight_in_the_slow_family(above, most):
     assert bound / np.median(tries) <= most
     least = x3().evaluate(**sizes, discount=g, r_max=1, safe_value=v)
     assert (tries >= float(least)).all()
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize("horizon", [None, 1])
+def test_theorems_are_checked_by_the_exact_count_of_the_run_without_end(horizon):
+    """One state, the second action pays: m = 5 tries of the first are bad, steps or episodes of one step; no more."""
+    world = World(np.ones((1, 2, 1)), np.array([[0.0, 1.0]]), 0.5, 0.1, 0, "")
+    assert _exceeds(4, world, 5, horizon)
+    assert not _exceeds(5, world, 5, horizon)
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize("horizon", [None, 4])
+def test_a_plan_that_stays_bad_exceeds_any_count(horizon):
+    """The gamble at m = 1: in about half of the runs the draw is bad, and the sure thing is taken for ever."""
+    exceeding = [_exceeds(100_000, world, 1, horizon) for world in _GAMBLES.worlds]
+    assert 10 <= sum(exceeding) <= 30
+    assert not any(_exceeds(100_000, world, 60, horizon) for world in _GAMBLES.worlds[:5])
+
+
+@pytest.mark.jit
+def test_x4_needs_its_fewest_episodes_where_no_step_is_wasted():
+    """One state, two actions, m = 20, 5 steps an episode: known after 8 episodes exactly."""
+    [least] = STATEMENTS["X4, lower end"].extremal
+    assert STATEMENTS["X4, lower end"].sides(least, False) == Sides(8, 8)
 
 
 @pytest.mark.jit
