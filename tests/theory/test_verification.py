@@ -199,6 +199,8 @@ def test_a_plan_that_stays_bad_exceeds_any_count(horizon):
     exceeding = [_exceeds(100_000, world, 1, horizon) for world in _GAMBLES.worlds]
     assert 10 <= sum(exceeding) <= 30
     assert not any(_exceeds(100_000, world, 60, horizon) for world in _GAMBLES.worlds[:5])
+    connected = STATEMENTS["T1"].instance(0, 1).worlds  # here all pairs are known in the end
+    assert 3 <= sum(_exceeds(10_000, world, 1, horizon) for world in connected) < len(connected)
 
 
 @pytest.mark.jit
