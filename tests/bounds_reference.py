@@ -62,10 +62,37 @@ def tail(n, k, p):
             return front * f if flip else 1 - front * f
 
 
+def saddle_tail(n, k, p):
+    """Pr(Bin(n, p) <= k) by Lugannani and Rice's formula for lattices, off by 1/k^1.5 of itself at most.
+
+    Against `tail` at k of 10^3 to 10^6, p of 0.3 and 0.01 and tails of 0.49 to 10^-60 by 0.22/k^1.5 at most.
+    """
+    own = mpmath.mp.clone()
+    own.dps = 60 + 2 * int(mp.log10(n) + 1)
+    n, x, p = own.mpf(n), own.mpf(k) + 1, own.mpf(p)
+    tilt = own.log(x * (1 - p) / ((n - x) * p))
+    root = own.sign(tilt) * own.sqrt(2 * (x * own.log(x / (n * p)) + (n - x) * own.log((n - x) / (n * (1 - p)))))
+    if abs(root) > 1000:  # where 45 digits of N are many standard deviations
+        return mp.mpf(root > 0)
+    slope = (1 - own.exp(-tilt)) * own.sqrt(x * (n - x) / n)
+    return mp.mpf(own.ncdf(root) + own.npdf(root) * (1 / root - 1 / slope))
+
+
+def poisson_tail(mean, k):
+    """Pr(Poisson(mean) <= k), mean >= k, summed from k down."""
+    term = total = mp.mpf(1)
+    for j in range(int(k), 0, -1):
+        term *= j / mean
+        total += term
+        if term < BLUR * total:
+            break
+    return total * mp.exp(k * mp.log(mean) - mean - mp.loggamma(k + 1))
+
+
 class Quantile:
     """factor·min{N : Pr(Bin(N, p) <= k) <= q}."""
 
-    MOST = 10**7
+    MOST = 10**5
 
     def __init__(self, k, p, q, factor=1):
         self.k, self.p, self.q, self.factor = k, p, q, factor
@@ -74,18 +101,21 @@ class Quantile:
         return Quantile(self.k, self.p, self.q, factor * self.factor)
 
     def agrees(self, low, high):
-        """Whether [low, high] fits: to the trial where k is not too large, else to the bracket of the median and P5."""
+        """Whether [low, high] holds it: to the trial where k is not too large, else as closely as saddle_tail can tell.
+
+        One part in N moves the tail by some √k parts of itself, so that N is told to 10/k² of it; and to 45 digits at
+        most, as the interval is not much narrower.
+        """
         k, p, q = self.k, self.p, self.q
         low, high = low / self.factor, high / self.factor
-        ell = -mp.log(q)
         if p >= 1:
             return low == high == k + 1
-        if not high <= (k + ell + mp.sqrt(ell**2 + 2 * ell * k)) / p * (1 + NEAR) + 1:
-            return False
-        if not (q > 0.5 or low >= k / p * (1 - NEAR)):
-            return False
-        if k > self.MOST or k / p > 10**40:
-            return True
+        if k > self.MOST:
+            blur = 10 / k**2 + NEAR
+            return saddle_tail(high * (1 + blur), k, p) <= q < saddle_tail((low - 1) * (1 - blur), k, p)
+        if k / p > 10**40:  # the law is Poisson's
+            blur = k**2 * p + NEAR
+            return poisson_tail(high * p * (1 + blur), k) <= q < poisson_tail((low - 1) * p * (1 - blur), k)
         n = int(mp.nint(low))
         if not abs(low - n) <= NEAR * n or low != high:
             return False
