@@ -308,7 +308,7 @@ def _small_world(rng: np.random.Generator) -> World:
             P[s, a, rng.choice([s, (s + 2) % 3])] += 1 - p
     R = rng.choice([0.0, 0.1, 1.0], (3, 2), p=[0.4, 0.4, 0.2])
     R[0, 0], R[2, 1] = 0.0, 1.0
-    return World(P, R, 0.5, 0.5, _seed(rng) % 2**32, "3 states, 2 actions, 2 successors")
+    return World(P, R, 0.5, 0.25, _seed(rng) % 2**32, "")
 
 
 RUNS = 40
@@ -323,21 +323,28 @@ class Worlds:
     label: str
 
 
-def _sample_worlds(rng: np.random.Generator) -> Worlds:
-    worlds = tuple(_small_world(rng) for _ in range(RUNS))
-    return Worlds(worlds, f"{RUNS} runs in random MDPs of 3 states, discount 0.5, epsilon 0.5")
-
-
-def _gamble(seed: int) -> World:
-    """Home: a sure .05, or 1 with probability .5; after one bad draw of the gamble the sure thing looks better."""
+def _gamble(success: float, sure: float, seed: int) -> World:
+    """Home: a sure reward, or 1 with some probability; after one bad draw of the gamble the sure thing looks better."""
     P, R = np.zeros((4, 2, 4)), np.zeros((4, 2))
     P[1:, :, 0] = 1
-    P[0, 0, 3], P[0, 1, 1], P[0, 1, 2] = 1, 0.5, 0.5
-    R[1], R[3] = 1, 0.05
+    P[0, 0, 3], P[0, 1, 1], P[0, 1, 2] = 1, success, 1 - success
+    R[1], R[3] = 1, sure
     return World(P, R, 0.5, 0.25, seed, "")
 
 
-_GAMBLES = Worlds(tuple(_gamble(i) for i in range(RUNS)), f"{RUNS} runs of the gamble, discount 0.5, epsilon 0.25")
+def _sample_worlds(rng: np.random.Generator) -> Worlds:
+    if rng.random() < 0.5:
+        worlds = tuple(_small_world(rng) for _ in range(RUNS))
+        return Worlds(worlds, f"{RUNS} runs in random MDPs of 3 states, discount 0.5, epsilon 0.25")
+    success = rng.uniform(0.45, 0.9, RUNS)
+    gambles = zip(success, rng.uniform(0, success - 0.4), strict=True)  # so that 0.4/(2 - 1/2) can be lost
+    worlds = tuple(_gamble(p, c, _seed(rng) % 2**32) for p, c in gambles)
+    return Worlds(worlds, f"{RUNS} runs of random gambles, discount 0.5, epsilon 0.25")
+
+
+_GAMBLES = Worlds(
+    tuple(_gamble(0.5, 0.05, i) for i in range(RUNS)), f"{RUNS} runs of the gamble, discount 0.5, epsilon 0.25"
+)
 
 
 def _exceeds(most: int, world: World, m: int, horizon: int | None) -> bool:
@@ -349,7 +356,7 @@ def _exceeds(most: int, world: World, m: int, horizon: int | None) -> bool:
     agent = Rmax(m=m, epsilon=world.epsilon, delta=DELTA, planning="stationary" if horizon is None else "episode")
     options: dict[str, Any] = {"epsilon": world.epsilon, "delta": DELTA, "horizon": horizon}
     options |= {"starts": [0], "rng": world.seed}
-    found = ledger(world.mdp(), agent, steps=40 * m * world.R.size, **options)
+    found = ledger(world.mdp(), agent, steps=10 * m * world.R.size, **options)
     if found.trace.all_known_at is None or not found.final_is_optimal:
         found = ledger(world.mdp(), agent, steps=3 * (horizon or 1) * (most + 1), **options)
     assert found.count is not None
