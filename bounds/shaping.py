@@ -36,6 +36,7 @@ from bounds.symbols import (
 )
 
 Theorem: TypeAlias = Literal["T1", "T1+", "T1'", "X4"]
+_EPISODE = {"X4": ("horizon",)}  # X4 counts episodes of T steps
 Grid: TypeAlias = Literal["paper", "paper, B = 1", "refined"]
 
 _SOURCE = "T2; Fung, Zhang, Lu, Wan, Willi and Foerster 2024 (arXiv 2402.05782), with explicit constants"
@@ -123,7 +124,7 @@ def case_one(grid: Grid = "refined", theorem: Theorem | None = None) -> Bound:
         source=_SOURCE,
         assumptions=(*base.assumptions, *detail, _SIMULATED),
         factors=(("meta-states", states), ("meta-actions", points)),
-        grows=("players", "inner_states", "inner_actions", "discount", "r_max"),
+        grows=("players", "inner_states", "inner_actions", "discount", "r_max", *_EPISODE.get(theorem, ())),
         shrinks=("radius", "epsilon", *(("delta",) if name != "T1'" else ())),
         sketch="The theorem on R-max with the grid's cardinalities.",
     )
@@ -193,7 +194,12 @@ def case_two(
         source=_SOURCE,
         assumptions=(*base.assumptions, "the opponents' play is a function of the window", f"{support} support"),
         factors=(("meta-states", values[n_states]), *substituted(base, values).factors[1:]),
-        grows=(*(s for s in sizes if support == "exact" or s != "inner_branching"), "discount", "r_max"),
+        grows=(
+            *(s for s in sizes if support == "exact" or s != "inner_branching"),
+            "discount",
+            "r_max",
+            *_EPISODE.get(theorem, ()),
+        ),
         shrinks=("epsilon", "delta"),
         sketch="The theorem on R-max with the window's cardinalities.",
     )

@@ -113,7 +113,20 @@ def on_grid(bound, points, wanted):
     assert off.mean() <= 0.02, (bound.name, off.mean())
 
 
-AXES = ("n_states", "n_actions", "branching", "epsilon", "delta", "discount", "window", "players", "levels", "radius")
+AXES = (
+    "n_states",
+    "n_actions",
+    "branching",
+    "horizon",
+    "m",
+    "epsilon",
+    "delta",
+    "discount",
+    "window",
+    "players",
+    "levels",
+    "radius",
+)
 UNDECLARED = {  # what a bound contains of the axes without moving one way in it
     ("paper_sweeps", None): {"discount"},  # ln(1/(ε(1-γ̂)))/(1-γ̂), negative for large ε
 }
