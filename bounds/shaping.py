@@ -36,7 +36,7 @@ from bounds.symbols import (
 )
 
 Theorem: TypeAlias = Literal["T1", "T1+", "T1'", "X4"]
-_EPISODE: dict[str, tuple[str, ...]] = {"X4": ("horizon",)}  # X4 counts episodes of T steps
+_EPISODE: dict[str | None, tuple[str, ...]] = {"X4": ("horizon",)}  # X4 counts episodes of T steps
 Grid: TypeAlias = Literal["paper", "paper, B = 1", "refined"]
 
 _SOURCE = "T2; Fung, Zhang, Lu, Wan, Willi and Foerster 2024 (arXiv 2402.05782), with explicit constants"
