@@ -5,6 +5,7 @@ Lines differ in style and lightness, not in hue alone, so that they stay legible
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,6 +24,9 @@ DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
 
 LEGEND = 6
 """Most lines that a legend names."""
+
+LABEL = 44
+"""Most letters in a line of a legend."""
 
 
 def learning_curves(
@@ -159,7 +163,8 @@ def scaling(fits: pd.DataFrame, points: pd.DataFrame, variable: str, quantity: s
         line = points[points["fit"] == number].astype({"x": float})
         shade = SHADES[i % len(SHADES)]
         # More lines than fit into a legend are drawn, and told apart in the table.
-        label = f"{fit['held'] or 'measured'}: slope {fit['slope']:.2f}" if i < LEGEND else None
+        where = textwrap.fill(fit["held"] if len(fits) > 1 and fit["held"] else "measured", LABEL)
+        label = f"{where}: slope {fit['slope']:.2f}" if i < LEGEND else None
         spread = [line["mean"] - line["lowest"], line["highest"] - line["mean"]]
         axes.errorbar(line["x"], line["mean"], yerr=spread, fmt="o-", color=shade, capsize=3, markersize=4, label=label)
         if line["log10_bound"].notna().any():
