@@ -1,4 +1,4 @@
-"""What other algorithms and lower bounds need, to leading order (theory.md section 8).
+"""What other algorithms and lower bounds need, to leading order.
 
 Logarithms are left out, R_max = 1, and values are not normalised: Kakade (2003) divides them by 1/(1-γ), which
 takes three powers of 1/(1-γ) away from his bound. Mistakes are steps that are not ε-optimal; a generative model's

@@ -1,7 +1,7 @@
 """T2, the sample complexity of R-FOS: a theorem on R-max with the cardinalities of the meta-game substituted.
 
 Nothing is typed in finished: `case_one` and `case_two` take the Bounds of T1, T1+ or T1' and put |Ŝ|, |Â| and B of
-theory.md sections 2 and 3 in place of their symbols. What a discretisation costs (D1 to D3, X5) comes on top. Every
+the discretised meta-game in place of their symbols. What a discretisation costs (D1 to D3, X5) comes on top. Every
 player has the same number of actions here.
 """
 

@@ -22,7 +22,7 @@ class DiscretisationError:
     statement : str or None
         "D1" or "X5".
     upper, lower : float or None
-        E and E₋ of theory.md section 4, reward/(1-discount).
+        E and E₋, reward/(1-discount).
     loss : float or None
         What a policy that is epsilon-optimal on the grid loses in the continuous meta-game, where it is played at the
         nearest grid point (D3).
@@ -40,7 +40,7 @@ class DiscretisationError:
 
 
 def discretisation_error(meta_game: PolicyMetaGame, epsilon: float = 1e-6) -> DiscretisationError:
-    """Return the proved discretisation error of a two-player meta-game (theory.md D1, X5).
+    """Return the proved discretisation error of a two-player meta-game (D1, X5).
 
     Learners' steps are stated on the normalised return in theory: the step on the un-normalised one over 1 - discount.
     Barycentric rounding counts with the larger of the covering radius and the mean displacement.

@@ -2,7 +2,7 @@
 
 A normal-form game has players ``0, ..., n-1`` (player 0 is the shaper), ``A_i`` actions for player i, and a
 reward ``r_i(a)`` for player i at every joint action ``a = (a_0, ..., a_{n-1})``. It is a stochastic game
-with one state (theory.md, section 1). All rewards are *per step*, and larger is better; no game here is
+with one state. All rewards are *per step*, and larger is better; no game here is
 stated in costs.
 
 The theory wants meta-rewards in [0, R_max], the literature states its games in other units.

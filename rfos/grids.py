@@ -5,7 +5,7 @@ grid here numbers its policies 0 .. n_points-1 and rounds any policy to one of t
 
     d(φ, φ') = max over inner states s of ‖φ(·|s) - φ'(·|s)‖₁,
 
-and `radius` is the largest distance of a policy from the point that it is rounded to (theory.md, N1 and N2).
+and `radius` is the largest distance of a policy from the point that it is rounded to (N1 and N2).
 
 There are two roundings (N4). *Nearest* takes one grid point. *Barycentric* takes the corners of the simplex of the
 Freudenthal/Kuhn triangulation that holds the policy, at most S(A-1)+1 of them, with the weights that reproduce the

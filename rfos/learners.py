@@ -1,7 +1,7 @@
 """How opponents learn between meta-steps: maps from the joint policy to the learner's next policy (Case I).
 
 Every learner here is deterministic and without memory: its next policy is a function of the policies just played,
-which is what makes the lumping of theory.md G2 exact. Steps are taken on the *un-normalised* return, the sum of
+which is what makes the lumping of G2 exact. Steps are taken on the *un-normalised* return, the sum of
 discount^t r_t, as in M-FOS; that is 1/(1-discount) times the normalised return.
 """
 
@@ -170,7 +170,7 @@ class LOLA:
 class SmoothedBestResponse:
     """A mixture of the old policy and a softmax reply: (1-mixing) ψ + mixing softmax(Q/temperature).
 
-    Contracting with modulus 1 - mixing in a one-shot game, so that theory.md D1 always applies there.
+    Contracting with modulus 1 - mixing in a one-shot game, so that D1 always applies there.
 
     Parameters
     ----------

@@ -524,7 +524,7 @@ class TabularMDP:
     discount : float in [0, 1)
     observed : bool
         Whether one visit to a pair reveals its row, as in a policy meta-game, where the opponents' next policies are
-        seen and how they are rounded is known (theory.md N4, T1'). It changes what an agent can learn, not the values.
+        seen and how they are rounded is known (N4, T1'). It changes what an agent can learn, not the values.
 
     Attributes
     ----------

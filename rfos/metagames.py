@@ -1,6 +1,6 @@
 """Meta-games: a game, the opponents that the shaper meets, and what the shaper observes.
 
-`WindowMetaGame` is Case II of theory.md section 2: one inner step per meta-step, simultaneous moves, the meta-state is
+`WindowMetaGame` is Case II: one inner step per meta-step, simultaneous moves, the meta-state is
 the window of the last h joint actions.
 """
 

@@ -1,6 +1,6 @@
 """How the other agents play: learners with a hidden state, and opponents that are functions of the window.
 
-Against functions of the window a Case II meta-game is exactly an MDP (theory.md section 2); against a hidden
+Against functions of the window a Case II meta-game is exactly an MDP; against a hidden
 learner it is an aliased view of one.
 """
 
@@ -49,7 +49,7 @@ class QLearner:
 
     With probability `exploration` a uniform action, else one of the largest value (ties at random); after each step
     Q(own action) <- (1 - learning_rate) Q + learning_rate * own reward. The defaults are the opponent of the R-FOS
-    experiment (Fung et al. 2024; theory.md section 6).
+    experiment (Fung et al. 2024).
 
     Parameters
     ----------

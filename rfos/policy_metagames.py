@@ -1,7 +1,7 @@
 """Case I meta-games: the meta-state is the opponents' inner policies on a grid, the meta-action the shaper's.
 
 One meta-step: the shaper picks its inner policy a, the opponents play ψ, the shaper earns its normalised return
-J_0(a, ψ), and the opponents move to the grid's rounding of L(a, ψ) (theory.md section 2). The *lumped* meta-state is ψ,
+J_0(a, ψ), and the opponents move to the grid's rounding of L(a, ψ). The *lumped* meta-state is ψ,
 the policies about to be played; the *joint* one of the papers is the joint policy last played.
 """
 
@@ -115,7 +115,7 @@ class PolicyMetaGame:
         Meta discount.
     rounding : {"barycentric", "nearest"}
         Where the opponents' next policies fall between grid points: on random corners with the right mean, or on the
-        nearest point (which freezes learners whose steps are short; theory.md N4).
+        nearest point (which freezes learners whose steps are short; N4).
     joint : bool
         Use the papers' meta-state, the joint policy last played, instead of the lumped one.
 

@@ -1,4 +1,4 @@
-"""The experiment of the R-FOS paper and a verdict on each of its claims (theory.md section 6).
+"""The experiment of the R-FOS paper and a verdict on each of its claims.
 
 The published claims: episodes to convergence grow as about 12 |S|^2 in Matching Pennies with windows of the last
 h = 2, 3, 4 joint actions. Here the experiment runs as published, next to what the schedule of visits m alone implies.

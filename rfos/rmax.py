@@ -1,8 +1,8 @@
 """R-max in tabular meta-games: the canonical algorithm and the one of the R-FOS experiment.
 
 Both count visits of (meta-state, meta-action) pairs; a pair is known once it has m visits, its estimates are frozen
-then, and the agent plans anew only when a pair becomes known (Brafman & Tennenholtz 2002; Kakade 2003; theory.md
-section 5). Rewards here are known functions of a pair and its successor, so only transitions are estimated.
+then, and the agent plans anew only when a pair becomes known (Brafman & Tennenholtz 2002; Kakade 2003). Rewards
+here are known functions of a pair and its successor, so only transitions are estimated.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _check_schedule(m: int | None, epsilon: float | None, delta: float | None) -
 
 @dataclass(frozen=True)
 class Rmax:
-    """The canonical R-max of theory.md section 5.
+    """The canonical R-max.
 
     It plays greedily for the optimistic model, in which a known pair has its empirical law (its true one in an MDP
     that is `observed`) and an unknown pair is worth V_max = (largest reward)/(1-discount); ties go to unknown pairs
@@ -98,7 +98,7 @@ class Rmax:
 
 @dataclass(frozen=True)
 class PaperRmax:
-    """The agent of the R-FOS experiment, preset `paper` (theory.md section 6), departures included.
+    """The agent of the R-FOS experiment, preset `paper`, departures included.
 
     Departures from R-max:
 

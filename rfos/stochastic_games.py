@@ -1,7 +1,7 @@
 """Stochastic inner games: exact returns of stationary policies and their exact gradients.
 
 The main use is the iterated normal-form game with memory-one policies: its states are "start" and each joint action.
-Returns are normalised, J_i = (1-discount) E[sum of discount^t r_i], so they are rewards per step (theory.md section 1).
+Returns are normalised, J_i = (1-discount) E[sum of discount^t r_i], so they are rewards per step.
 """
 
 from __future__ import annotations

@@ -656,7 +656,7 @@ def run_paper(
     delta=0.2,
     temperature=0.25,
 ):
-    """The agent of the paper's experiment, theory.md section 6."""
+    """The agent of the paper's experiment."""
     discount = process.discount
     gap = Fraction(repr(epsilon)) * (1 - Fraction(repr(discount)))
     if m is None:
@@ -704,7 +704,7 @@ def run_rmax(
     planning="stationary",
     pooled=False,
 ):
-    """R-max, theory.md section 5: greedy for the optimistic model, which is planned anew when a row becomes known.
+    """R-max: greedy for the optimistic model, which is planned anew when a row becomes known.
 
     An unknown pair is worth the largest value there is, rounded up. Planning loses at most 1 % of epsilon (0.01 where
     none is given): value iteration that stops at a change tau loses at most 2 discount tau / (1 - discount); for

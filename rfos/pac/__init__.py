@@ -1,4 +1,4 @@
-"""What is measured on runs, beside what the theorems promise (theory.md sections 5 and 7).
+"""What is measured on runs, beside what the theorems promise.
 
 `ledger` counts the steps of a run that are not epsilon-optimal, `least_sufficient_m` finds how many visits of a pair
 are enough, `aliasing` how much a window hides, `convergence` when a learning curve has reached its level. Results are

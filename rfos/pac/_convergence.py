@@ -1,4 +1,4 @@
-"""When a learning curve has converged (theory.md section 7)."""
+"""When a learning curve has converged."""
 
 from __future__ import annotations
 

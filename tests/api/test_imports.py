@@ -16,7 +16,7 @@ import rfos
 ROOT = Path(rfos.__file__).parent
 BOUNDS = Path(bounds.__file__).parent
 
-# design.md, section 2: imports point down this list only; modules on one line may use each other.
+# Imports point down this list only; modules on one line may use each other.
 LAYERS = (
     {"_kernels", "_memory", "_files", "_threads", "_options"},
     {"games", "stochastic_games", "windows", "randomness", "opponents", "learners", "grids", "mdp"},
@@ -75,7 +75,7 @@ RFOS_MODULES = [(path, name) for path, name in modules(ROOT) if name != "rfos"]
 
 def layer_of(name):
     part = name.split(".")[1]
-    assert part in LEVEL, f"rfos.{part} has no place in LAYERS: design.md section 2 says where it belongs"
+    assert part in LEVEL, f"rfos.{part} has no place in LAYERS: add it to the lowest line that may import what it needs"
     return part
 
 

@@ -327,7 +327,7 @@ def test_the_derived_m_falls_with_epsilon_delta_pooling_and_restarts():
 
 
 def test_shifted_rewards_need_the_same_m():
-    """Only the range of rewards counts: theory.md shifts them to [0, R_max]."""
+    """Only the range of rewards counts: the theory shifts them to [0, R_max]."""
     shifted = TabularMDP(np.full((2, 2, 2), 0.5), [[-3.0, -3.0], [-2.0, -3.0]], 0.5)
     assert derived_m(shifted, Rmax(epsilon=0.5)) == derived_m(COINS, Rmax(epsilon=0.5))
 

@@ -235,7 +235,7 @@ def test_x5_modulus_holds_for_a_doubling_chain(places):
 
 
 def test_learner_constants_by_hand():
-    """theory.md section 4 at points worked by hand."""
+    """Points worked by hand."""
     point = {"step_size": 1, "inner_actions": 3, "inner_span": 3}
     assert projected_gradient().evaluate(**point) == {"state": 1, "action": 4}  # κ_3 = 2/3
     value = projected_gradient(stochastic=True).evaluate(**point, inner_discount=0.5)
