@@ -6,15 +6,17 @@ writes anything.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import multiprocessing
 import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import resource_tracker
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -87,6 +89,20 @@ class InProcess:
             yield measure_all(chunk)
 
 
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back: processes that are started meanwhile never see it, this one does afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):  # not on every system
+        yield
+        return
+    resource_tracker.ensure_running()  # changes the mask itself when it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _begin_worker() -> None:
     """Leave Ctrl-C to the driver, and end when the driver has ended, even if it was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -149,7 +165,8 @@ class Processes:
             self._pool = ProcessPoolExecutor(
                 self.workers, mp_context=multiprocessing.get_context("spawn"), initializer=_begin_worker
             )
-        return self._pool.submit(measure_all, chunk)
+        with _interrupts_held():  # a submission may start a worker
+            return self._pool.submit(measure_all, chunk)
 
     def _drop_pool(self) -> None:
         if self._pool is not None:

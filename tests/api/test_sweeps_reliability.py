@@ -170,6 +170,25 @@ def test_a_pool_ends_with_its_driver_and_the_run_is_resumed(tmp_path, how):
     assert set(before) <= set(after)
 
 
+def test_workers_that_are_starting_are_interrupted_in_silence(tmp_path):
+    """Ctrl-C as soon as both workers are there, long before they measure: status 130 and one line, no traceback."""
+    (tmp_path / "spec.toml").write_text(spec_text(seeds=40, steps=3_000_000))
+    process = subprocess.Popen(
+        command(tmp_path, "--jobs", "2"), cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    end = time.monotonic() + 60
+    # The workers, and the process that tracks their resources.
+    while len(psutil.Process(process.pid).children(recursive=True)) < 3:
+        assert process.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    _, messages = process.communicate(timeout=60)
+    assert process.returncode == 130, messages
+    assert "Traceback" not in messages
+    assert "interrupted" in messages
+
+
 def test_a_worker_of_the_pool_that_is_killed_costs_no_cell(tmp_path):
     """Its cells are measured again: the same bytes."""
     small = parse_spec(spec_text(seeds=10, steps=2_000_000))
