@@ -17,7 +17,7 @@ from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import resource_tracker
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, Protocol
 
 from rfos._memory import available_bytes
@@ -96,11 +96,21 @@ def _interrupts_held() -> Iterator[None]:
         yield
         return
     resource_tracker.ensure_running()  # changes the mask itself when it starts
+    held: list[tuple[int, FrameType | None]] = []
+    handler = signal.getsignal(signal.SIGINT) if threading.current_thread() is threading.main_thread() else None
+    # The mask is for the new processes, which inherit it. It does not protect this one: another of its threads may
+    # receive the signal, and the main thread then handles it.
+    if callable(handler):
+        signal.signal(signal.SIGINT, lambda number, frame: held.append((number, frame)))
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if callable(handler):
+            signal.signal(signal.SIGINT, handler)
+    if held and callable(handler):
+        handler(*held[0])
 
 
 def _begin_worker() -> None:
@@ -154,7 +164,8 @@ class Processes:
         if self._pool is None:
             return
         if kind is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+            # The pool is then broken and ends by itself; it is waited for, as an interpreter that ends beside it may
+            # write to a pipe that it has just closed.
             for child in set(multiprocessing.active_children()) - self._strangers:
                 child.terminate()
                 child.join()

@@ -8,12 +8,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 
+from rfos.sweeps import executors
 from rfos.sweeps.driver import sweep
 from rfos.sweeps.executors import Dask, InProcess, Processes
 from rfos.sweeps.spec import parse_spec
@@ -187,6 +189,24 @@ def test_workers_that_are_starting_are_interrupted_in_silence(tmp_path):
     assert process.returncode == 130, messages
     assert "Traceback" not in messages
     assert "interrupted" in messages
+
+
+def test_an_interrupt_is_held_back_whichever_thread_receives_it():
+    """What starts a worker is finished first; another thread, which does not block the signal, may be the one to get it."""
+    stop = threading.Event()
+    other = threading.Thread(target=stop.wait)
+    other.start()
+    steps = []
+    try:
+        with pytest.raises(KeyboardInterrupt), executors._interrupts_held():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.2)
+            steps.append("finished")
+    finally:
+        stop.set()
+        other.join()
+    assert steps == ["finished"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_worker_of_the_pool_that_is_killed_costs_no_cell(tmp_path):
