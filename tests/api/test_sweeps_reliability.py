@@ -192,16 +192,21 @@ def test_workers_that_are_starting_are_interrupted_in_silence(tmp_path):
 
 
 def test_an_interrupt_is_held_back_whichever_thread_receives_it():
-    """What starts a worker is finished first; another thread, which does not block the signal, may be the one to get it."""
+    """What starts a worker is finished first; another thread, which does not block the signal, may be the receiver."""
     stop = threading.Event()
     other = threading.Thread(target=stop.wait)
-    other.start()
     steps = []
-    try:
-        with pytest.raises(KeyboardInterrupt), executors._interrupts_held():
+
+    def start() -> None:
+        with executors._interrupts_held():
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(0.2)
             steps.append("finished")
+
+    other.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            start()
     finally:
         stop.set()
         other.join()
