@@ -111,11 +111,7 @@ def roll_out(
 
     def work(first: int, last: int) -> None:
         kernels.roll_out(
-            d.game,
-            d.rule,
-            d.iterated,
-            d.own_levels,
-            d.levels,
+            *d.parts(),
             d.strides,
             meta_game.discount,
             ahead,

@@ -24,7 +24,7 @@ from rfos.games import named_game, standard_prisoners_dilemma
 from rfos.grids import BarycentricGrid, LevelGrid, SimplexGrid
 from rfos.learners import Learner
 from rfos.mdp import TabularMDP, check_discount
-from rfos.policy_tables import MAX_CELLS, Dynamics, OnTheFly, PolicyTable, fill, frozen_share, reward_bounds
+from rfos.policy_tables import Dynamics, OnTheFly, PolicyTable, fill, frozen_share, pair_bytes, reward_bounds
 from rfos.stochastic_games import StochasticGame, iterated, one_shot
 
 Float = NDArray[np.float64]
@@ -206,11 +206,15 @@ class PolicyMetaGame:
         needed, seconds = pairs * (2 * (16 * self.branching + 8) + 8), pairs * SECONDS_PER_PAIR
         if not self.joint and self.dynamics is not None:
             seconds = pairs * KERNEL_SECONDS_PER_PAIR / processors()
-            needed, found = pairs * (4 + 2 * self.game.n_states), "table"
-            if len(self.dynamics.levels) > MAX_CELLS + 1 or needed > limit // 2:
+            needed, found = pairs * self._pair_bytes, "table"
+            if needed > limit // 2:
                 # A chain and its predecessor, and a few numbers a state.
                 needed, found = self.n_states * (24 * self.branching + 100), "on-the-fly"
         return SizeEstimate(self.n_states, self.n_actions, pairs, found, needed, limit, seconds)
+
+    @property
+    def _pair_bytes(self) -> int:
+        return pair_bytes(self.n_states, self.game.n_states, self.rounding == "nearest")
 
     def policies(self, state: int) -> list[Float]:
         """Return the opponents' policies of a lumped state, player 1 as the highest digit, shapes (S, A_i)."""
@@ -245,7 +249,7 @@ class PolicyMetaGame:
         if size.storage == "on-the-fly" and size.seconds > LONGEST_SWEEP:
             entries = 2 * self.game.n_states
             most = int(LONGEST_SWEEP * processors() / KERNEL_SECONDS_PER_PAIR)
-            table = size.pairs * (4 + entries)
+            table = size.pairs * self._pair_bytes
             raise MemoryError(
                 f"a table of {size.pairs:,} pairs needs {table:,} bytes, above the limit of {size.limit:,} here, and "
                 f"without it a sweep takes about {size.seconds / 3600:.1g} hours: choose at most "

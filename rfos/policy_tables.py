@@ -1,13 +1,14 @@
-"""Storages of two-player, two-action meta-games: a table of 4 + 2 S bytes a pair, or pairs evaluated on the fly.
+"""Storages of two-player, two-action meta-games: a table of `pair_bytes` a pair, or pairs evaluated on the fly.
 
-A pair keeps its reward as float32 (relative error at most 2^-24) and the opponent's next policy as one 16-bit number
-per inner state: the cell of the level grid and the place in it in 8192ths, rounded to the nearest (at most 1/16384 of
-a cell). Barycentric weights are then exact multiples of 1/8192, and rows sum to 1 exactly. The table *is* the MDP that
-is solved; its brackets hold for it.
+A pair keeps its reward as float32 (relative error at most 2^-24) and the opponent's next policy as the lowest corner
+of its cell and one number per inner state, sorted: the place in the cell in 8192ths, rounded to the nearest (at most
+1/16384 of a cell). Barycentric weights are then exact multiples of 1/8192, and rows sum to 1 exactly. The table *is*
+the MDP that is solved; its brackets hold for it.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfos._kernels import policies as kernels
+from rfos._kernels.grids import SHIFT, corners
 from rfos._threads import in_ranges
 from rfos.grids import LevelGrid, SimplexGrid
 from rfos.learners import LOLA, FictitiousPlay, Fixed, NaiveLearner, QLearning, SmoothedBestResponse
@@ -25,15 +27,34 @@ Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
 Int = NDArray[np.int64]
 
-MAX_CELLS = 65535 // kernels.UNIT
-"""Most cells of a level grid whose places fit 16 bits."""
+
+def _kinds(n_states: int, n_entries: int) -> tuple[np.dtype[Any], np.dtype[Any]]:
+    """Return types that hold a corner and a step, of 16 bits where that is enough."""
+    largest = n_states - 1, (n_entries + 1 << SHIFT) - 1
+    corner, step = (np.promote_types(np.uint16, np.min_scalar_type(number)) for number in largest)
+    return corner, step
+
+
+def pair_bytes(n_states: int, n_entries: int, nearest: bool) -> int:
+    """Return the bytes of one pair in a table: reward, corner, and steps unless places are rounded to the nearest.
+
+    Examples
+    --------
+    Memory-one policies on 7 levels: 4 for the reward, 2 for the corner, 2 for each inner state.
+
+    >>> pair_bytes(7**5, 5, nearest=False), pair_bytes(7**5, 5, nearest=True)
+    (16, 6)
+    """
+    corner, step = _kinds(n_states, n_entries)
+    return 4 + corner.itemsize + (0 if nearest else n_entries * step.itemsize)
 
 
 @dataclass(frozen=True)
 class Dynamics:
     """A game, an opponent and level grids, as kernels take them; `of` says None where kernels do not apply.
 
-    `iterated` says that the short form for iterated games plays this rule.
+    `iterated` says that the short form for iterated games plays this rule. `strides` (S+1,) say what one level up in
+    each inner state adds to a meta-state's index; the last one is 0 (see `_kernels.grids`).
     """
 
     game: kernels.Game
@@ -56,8 +77,22 @@ class Dynamics:
         probability = np.take_along_axis(game.transitions, successor, axis=2)
         parts = (successor, np.array(probability), np.array(game.rewards), np.array(game.initial))
         short = is_iterated(game) and rule.kind < kernels.LOLA
-        strides = len(levels[1]) ** np.arange(game.n_states - 1, -1, -1, dtype=np.int64)
+        strides = np.append(len(levels[1]) ** np.arange(game.n_states - 1, -1, -1, dtype=np.int64), 0)
         return cls(kernels.Game(*parts, game.discount), rule, short, levels[0], levels[1], strides)
+
+    @property
+    def n_entries(self) -> int:
+        """Number of inner states, S."""
+        return len(self.strides) - 1
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of meta-states and of meta-actions, (X, A)."""
+        return len(self.levels) ** self.n_entries, len(self.own_levels) ** self.n_entries
+
+    def parts(self) -> tuple[kernels.Game, kernels.Rule, bool, Float, Float]:
+        """Return the leading arguments of the kernels that evaluate pairs."""
+        return self.game, self.rule, self.iterated, self.own_levels, self.levels
 
 
 def _levels(grid: object) -> Float | None:
@@ -95,40 +130,41 @@ def is_iterated(game: StochasticGame) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class PolicyTable:
-    """Transitions of a policy meta-game as places on the opponent's grid; a storage of `TabularMDP`.
+    """Transitions of a policy meta-game as walks around the opponent's next policy; a storage of `TabularMDP`.
 
     Parameters
     ----------
-    places : ndarray of uint16 (int64 for more than 7 cells), shape (X, A, S)
-    strides : ndarray of int64, shape (S,)
-        What one level up in each inner state adds to a meta-state's index.
-    nearest : bool
-        Whether every place is a grid point, so that a pair has one successor.
+    corner : ndarray of unsigned integers, shape (X, A)
+        The lowest corner.
+    steps : ndarray of unsigned integers, shape (X, A, S), or (X, A, 0) where every next policy is a grid point
+        The way from there to the highest corner, as `_kernels.grids.walk` writes it.
+    strides : ndarray of int64, shape (S+1,)
+        What one level up in each inner state adds to a meta-state's index; the last one is 0.
     """
 
-    places: NDArray[Any]
+    corner: NDArray[Any]
+    steps: NDArray[Any]
     strides: Int
-    nearest: bool
 
     @property
     def n_states(self) -> int:
         """Number of meta-states, X."""
-        return int(self.places.shape[0])
+        return int(self.corner.shape[0])
 
     @property
     def n_actions(self) -> int:
         """Number of meta-actions, A."""
-        return int(self.places.shape[1])
+        return int(self.corner.shape[1])
 
     @property
     def branching(self) -> int:
         """Corners of a Kuhn simplex, S + 1; 1 after nearest rounding."""
-        return 1 if self.nearest else int(self.places.shape[2]) + 1
+        return int(self.steps.shape[2]) + 1
 
     @property
     def nbytes(self) -> int:
-        """Memory of the places, in bytes."""
-        return self.places.nbytes + self.strides.nbytes
+        """Memory of the walks, in bytes."""
+        return self.corner.nbytes + self.steps.nbytes + self.strides.nbytes
 
     def check(self) -> float:
         """Return 0: weights are integers over 8192 that sum to 1 exactly."""
@@ -150,22 +186,24 @@ class PolicyTable:
         last: int,
     ) -> None:
         """Fill `new_values` and `policy` with the maxima of Q and their actions, states `first` to `last` - 1."""
-        kernels.improve_places(
-            rewards, self.places, self.strides, discount, values, new_values, policy, table, first, last
+        kernels.improve_table(
+            rewards, self.corner, self.steps, self.strides, discount, values, new_values, policy, table, first, last
         )
 
     def backup(self, rewards: Float, discount: float, values: Float, q: Float) -> None:
         """Fill `q` (X, A) with rewards + discount * the barycentric means of values."""
-        kernels.backup_places(rewards, self.places, self.strides, discount, values, q)
+        kernels.backup_table(rewards, self.corner, self.steps, self.strides, discount, values, q)
 
     def chain(self, rewards: Float, policy: Int, states: Int | None = None) -> Chain:
         """Return transitions and expected rewards of the pairs (states[i], policy[i])."""
         states = np.arange(self.n_states) if states is None else states
-        return _chain(self.places[states, policy], self.strides, self.nearest, rewards[states, policy])
+        walks = self.corner[states, policy], self.steps[states, policy]
+        return _chain(*walks, self.strides, rewards[states, policy])
 
     def branches(self, rewards: Float) -> tuple[Int, Float, Float]:
         """Return successors, probabilities and rewards of all branches, each (X*A, B)."""
-        successor, probability = _rows(self.places.reshape(-1, self.places.shape[2]), self.strides, self.nearest)
+        corner = self.corner.ravel()
+        successor, probability = _rows(corner, self.steps.reshape(len(corner), -1), self.strides, np.int64)
         repeated = np.repeat(np.asarray(rewards, np.float64).reshape(-1, 1), self.branching, axis=1)
         return successor, probability, repeated
 
@@ -188,17 +226,17 @@ class OnTheFly:
     @property
     def n_states(self) -> int:
         """Number of meta-states, X."""
-        return int(len(self.dynamics.levels) ** len(self.dynamics.strides))
+        return self.dynamics.shape[0]
 
     @property
     def n_actions(self) -> int:
         """Number of meta-actions, A."""
-        return int(len(self.dynamics.own_levels) ** len(self.dynamics.strides))
+        return self.dynamics.shape[1]
 
     @property
     def branching(self) -> int:
         """Corners of a Kuhn simplex, S + 1; 1 after nearest rounding."""
-        return 1 if self.nearest else len(self.dynamics.strides) + 1
+        return 1 if self.nearest else self.dynamics.n_entries + 1
 
     @property
     def nbytes(self) -> int:
@@ -227,49 +265,31 @@ class OnTheFly:
         """Fill `new_values` and `policy` with the maxima of Q and their actions, states `first` to `last` - 1."""
         d = self.dynamics
         kernels.improve_on_the_fly(
-            d.game, d.rule, d.iterated, d.own_levels, d.levels, self.nearest, d.strides, discount, values, new_values,
-            policy, table, first, last,
-        )  # fmt: skip
-
-    def _table(self) -> tuple[NDArray[Any], PolicyTable]:
-        """Return the table, in places of 64 bits, which hold any number of cells."""
-        return fill(self.dynamics, self.nearest, np.int64)
+            *d.parts(), self.nearest, d.strides, discount, values, new_values, policy, table, first, last
+        )
 
     def backup(self, rewards: Float, discount: float, values: Float, q: Float) -> None:
         """Fill `q` (X, A) with rewards + discount * the barycentric means of values."""
-        found, table = self._table()
+        found, table = fill(self.dynamics, self.nearest)
         table.backup(found, discount, values, q)
 
     def chain(self, rewards: Float, policy: Int, states: Int | None = None) -> Chain:
         """Return transitions and expected rewards of the pairs (states[i], policy[i])."""
         d = self.dynamics
         chosen = np.asarray(policy, np.int64)
-        pairs = np.arange(self.n_states) if states is None else states
-        found = np.empty(len(pairs), np.float32)
-        places = np.empty((len(pairs), len(d.strides)), np.int64)
-
-        def work(first: int, last: int) -> None:
-            kernels.fill_pairs(
-                d.game,
-                d.rule,
-                d.iterated,
-                d.own_levels,
-                d.levels,
-                self.nearest,
-                pairs,
-                chosen,
-                found,
-                places,
-                first,
-                last,
-            )
-
-        in_ranges(work, len(pairs))
-        return _chain(places, d.strides, self.nearest, found)
+        states = np.arange(self.n_states) if states is None else states
+        found, corner, steps = _empty(d, (len(states),), self.nearest)
+        in_ranges(
+            lambda first, last: kernels.fill_pairs(
+                *d.parts(), self.nearest, d.strides, states, chosen, found, corner, steps, first, last
+            ),
+            len(states),
+        )
+        return _chain(corner, steps, d.strides, found)
 
     def branches(self, rewards: Float) -> tuple[Int, Float, Float]:
         """Return successors, probabilities and rewards of all branches, each (X*A, B)."""
-        found, table = self._table()
+        found, table = fill(self.dynamics, self.nearest)
         return table.branches(found)
 
 
@@ -280,41 +300,39 @@ def reward_bounds(game: StochasticGame) -> Float:
     return np.array([low - slack, high + slack], np.float64)
 
 
-def _rows(places: NDArray[Any], strides: Int, nearest: bool) -> tuple[Int, Float]:
-    """Return successors and probabilities of places (n, S), each (n, B)."""
-    if nearest:
-        successor = (places >> kernels.SHIFT).astype(np.int64) @ strides
-        return successor[:, None], np.ones((len(places), 1))
-    shape = (len(places), places.shape[1] + 1)
-    successor, probability = np.empty(shape, np.int64), np.empty(shape)
-    kernels.corners_of_places(np.ascontiguousarray(places), strides, successor, probability)
+def _rows(corner: NDArray[Any], steps: NDArray[Any], strides: Int, kind: type) -> tuple[NDArray[Any], Float]:
+    """Return successors and probabilities of walks (n,), (n, S or 0), each (n, B)."""
+    shape = (len(corner), steps.shape[1] + 1)
+    successor, probability = np.empty(shape, kind), np.empty(shape)
+    corners(strides, corner, steps, successor, probability)
     return successor, probability
 
 
-def _chain(places: NDArray[Any], strides: Int, nearest: bool, rewards: NDArray[Any]) -> Chain:
-    """Return the chain of rows with these places (X, S) and rewards (X,)."""
-    successor, probability = _rows(places, strides, nearest)
-    start = successor.shape[1] * np.arange(len(places) + 1)
-    return Chain(start, successor.ravel().astype(np.int32), probability.ravel(), rewards.astype(np.float64))
+def _chain(corner: NDArray[Any], steps: NDArray[Any], strides: Int, rewards: NDArray[Any]) -> Chain:
+    """Return the chain of rows with these walks and rewards (n,)."""
+    successor, probability = _rows(corner, steps, strides, np.int32)
+    start = successor.shape[1] * np.arange(len(corner) + 1)
+    return Chain(start, successor.ravel(), probability.ravel(), rewards.astype(np.float64))
 
 
-def fill(
-    dynamics: Dynamics, nearest: bool, kind: type[np.uint16] | type[np.int64] = np.uint16
-) -> tuple[NDArray[np.float32], PolicyTable]:
-    """Return rewards (X, A) and the table of all pairs, evaluated exactly and on all cores."""
-    n_entries = len(dynamics.strides)
-    shape = (len(dynamics.levels) ** n_entries, len(dynamics.own_levels) ** n_entries)
-    rewards = np.empty(shape, np.float32)
-    places = np.empty((*shape, n_entries), kind)
+def _empty(dynamics: Dynamics, shape: tuple[int, ...], nearest: bool) -> tuple[NDArray[Any], ...]:
+    """Return rewards, corners and steps of so many pairs, unfilled."""
+    corner, step = _kinds(dynamics.shape[0], dynamics.n_entries)
+    n_steps = 0 if nearest else dynamics.n_entries
+    return np.empty(shape, np.float32), np.empty(shape, corner), np.empty((*shape, n_steps), step)
 
-    def work(first: int, last: int) -> None:
-        d = dynamics
-        kernels.fill(d.game, d.rule, d.iterated, d.own_levels, d.levels, nearest, rewards, places, first, last)
 
-    in_ranges(work, shape[0])
-    rewards.setflags(write=False)
-    places.setflags(write=False)
-    return rewards, PolicyTable(places, dynamics.strides, nearest)
+def fill(dynamics: Dynamics, nearest: bool) -> tuple[NDArray[Any], PolicyTable]:
+    """Return float32 rewards (X, A) and the table of all pairs, evaluated exactly and on all cores."""
+    d = dynamics
+    rewards, corner, steps = _empty(d, d.shape, nearest)
+    in_ranges(
+        lambda first, last: kernels.fill(*d.parts(), nearest, d.strides, rewards, corner, steps, first, last),
+        d.shape[0],
+    )
+    for array in (rewards, corner, steps):
+        array.setflags(write=False)
+    return rewards, PolicyTable(corner, steps, d.strides)
 
 
 def frozen_share(dynamics: Dynamics) -> float:
@@ -322,10 +340,7 @@ def frozen_share(dynamics: Dynamics) -> float:
     counts = []
 
     def work(first: int, last: int) -> None:
-        d = dynamics
-        counts.append(kernels.frozen_moves(d.game, d.rule, d.iterated, d.own_levels, d.levels, d.strides, first, last))
+        counts.append(kernels.frozen_moves(*dynamics.parts(), dynamics.strides, first, last))
 
-    n_entries = len(dynamics.strides)
-    n_states = len(dynamics.levels) ** n_entries
-    in_ranges(work, n_states)
-    return float(sum(counts) / (n_states * len(dynamics.own_levels) ** n_entries))
+    in_ranges(work, dynamics.shape[0])
+    return float(sum(counts) / math.prod(dynamics.shape))

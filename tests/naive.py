@@ -139,24 +139,22 @@ def corners(n_levels, cells, fractions):
     return result
 
 
-def placed(places, n_levels):
-    """The corners of a table's places, cells and 8192ths; an entry at its cell's start never leaves it."""
+def walk(places, n_levels):
+    """Index of the lowest corner and the steps up, (coordinate, 8192ths): one at the start of its cell stays there."""
     digits, parts = zip(*(divmod(int(place), 8192) for place in places), strict=True)
-    digits, walk = list(digits), sorted(range(len(parts)), key=lambda i: (parts[i], i), reverse=True)
-    heights = [8192, *(parts[i] for i in walk), 0]
-    result = []
-    for t in range(len(parts) + 1):
-        result.append((number(digits, [n_levels] * len(digits)), (heights[t] - heights[t + 1]) / 8192))
-        if t < len(walk) and parts[walk[t]] > 0:
-            digits[walk[t]] += 1
-    return result
+    order = sorted(range(len(parts)), key=lambda i: (parts[i], i), reverse=True)
+    steps = [(i, parts[i]) if parts[i] > 0 else (len(parts), 0) for i in order]
+    return number(digits, [n_levels] * len(digits)), steps
 
 
-def interpolate(values, n_levels, cells, fractions):
-    total = 0.0
-    for index, weight in corners(n_levels, cells, fractions):
-        total += weight * values[index]
-    return total
+def walked(corner, steps, n_levels):
+    """The corners of a walk with their weights."""
+    result, left = [], 8192
+    for coordinate, fraction in steps:
+        result.append((corner, (left - fraction) / 8192))
+        corner += n_levels ** (len(steps) - 1 - coordinate) if coordinate < len(steps) else 0
+        left = fraction
+    return [*result, (corner, left / 8192)]
 
 
 # Backups ---------------------------------------------------------------------------------------------------------
@@ -166,14 +164,15 @@ def mdp_rows(mdp):
     """The branches of each pair, (probability, reward, successor), whatever the storage."""
     storage, rewards = mdp.storage, mdp.rewards
     if isinstance(storage, OnTheFly):
-        rewards, storage = fill(storage.dynamics, storage.nearest, np.int64)
+        rewards, storage = fill(storage.dynamics, storage.nearest)
     rows = {}
     for s, a in itertools.product(range(mdp.n_states), range(mdp.n_actions)):
         if isinstance(storage, Dense):
             row = [(float(p), float(rewards[s, a]), j) for j, p in enumerate(storage.transitions[s, a]) if p > 0]
         elif isinstance(storage, PolicyTable):
-            found = placed(storage.places[s, a], round(mdp.n_states ** (1 / storage.places.shape[2])))
-            row = [(weight, float(rewards[s, a]), j) for j, weight in (found[:1] if storage.nearest else found)]
+            steps = [divmod(int(step), 8192) for step in storage.steps[s, a]]
+            found = walked(int(storage.corner[s, a]), steps, round(mdp.n_states ** (1 / max(1, len(steps)))))
+            row = [(weight, float(rewards[s, a]), j) for j, weight in found]
         elif isinstance(storage, Deterministic):
             row = [(1.0, float(rewards[s, a]), int(storage.successor[s, a]))]
         elif isinstance(storage, Sparse):

@@ -1,18 +1,25 @@
-"""Barycentric interpolation on grids of two-action policies, for use inside other kernels.
+"""Places of two-action policies on level grids, and means of values at the corners around them.
 
 A policy is one probability per inner state, a point of a D-dimensional box that the levels cut into cells. Kuhn's
 (Freudenthal's) triangulation splits each cell into D! simplices: from the cell's lowest corner walk one coordinate up
 at a time, largest fraction first. That simplex holds the point, with the differences of consecutive fractions as its
-weights. Fractions are ranked by counting, which needs no branch that a processor could mispredict.
+weights. Fractions are kept in UNIT-ths of a cell, so that weights are exact and rows sum to 1.
 
-The grid index of a policy is ``sum(level * stride)``, strides as in `rfos.grids.LevelGrid.strides`.
+A *walk* is the index of the lowest corner and one *step* per coordinate, in the order in which they go up: the
+coordinate times UNIT plus its fraction. A coordinate at the start of its cell never goes up; its step is D * UNIT,
+and strides[D] is 0. The grid index of a policy is ``sum(level * stride)``.
 """
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from rfos._kernels._jit import kernel
+
+SHIFT = 13
+UNIT = 1 << SHIFT
 
 
 @kernel
@@ -31,93 +38,98 @@ def locate(levels, p):
 
 
 @kernel
-def corners(strides, cells, fractions, indices, weights):
-    """Fill the grid `indices` (D+1,) and `weights` (D+1,) of the corners around a policy, lowest corner first.
+def place(levels, nearest, p):
+    """Return the cell of a level grid that holds p, clipped to the grid, times UNIT, plus its place in the cell.
 
-    `strides`, `cells` (D,) int64 and `fractions` (D,) in [0, 1], not NaN, say where the policy is, one entry per inner
-    state. Of equal fractions the later coordinate goes up first; the corner between them has weight 0. The weights
-    are 1 - f(1), f(1) - f(2), .., f(D), for fractions in descending order.
+    With `nearest` the place is that of the nearest level, the higher one on ties.
     """
-    n = fractions.size
-    base = np.int64(0)
+    cell, fraction = locate(levels, p)
+    if nearest:
+        upper = p - levels[cell] >= levels[cell + 1] - p
+        return (cell + 1) * UNIT if upper else cell * UNIT
+    return cell * UNIT + np.int64(math.floor(fraction * UNIT + 0.5))
+
+
+@kernel
+def exchange(first, second):
+    """Return two keys, the larger first."""
+    return max(first, second), min(first, second)
+
+
+@kernel
+def walk(places, strides, steps):
+    """Return the lowest corner around `places` (D,) int64 and fill `steps` (D,); `strides` (D+1,).
+
+    Of equal fractions the later coordinate goes up first.
+    """
+    n = places.shape[0]
+    corner = np.int64(0)
+    # Sorting by minima and maxima has no branch to mispredict; the coordinate rides in the low bits.
+    if n == 5:  # memory-one policies: a network of nine exchanges, in registers
+        i0, i1, i2, i3, i4 = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
+        p0, p1, p2, p3, p4 = places[i0], places[i1], places[i2], places[i3], places[i4]
+        corner += (p0 >> SHIFT) * strides[i0] + (p1 >> SHIFT) * strides[i1] + (p2 >> SHIFT) * strides[i2]
+        corner += (p3 >> SHIFT) * strides[i3] + (p4 >> SHIFT) * strides[i4]
+        k0, k1, k2 = (p0 & (UNIT - 1)) << 8, (p1 & (UNIT - 1)) << 8 | 1, (p2 & (UNIT - 1)) << 8 | 2
+        k3, k4 = (p3 & (UNIT - 1)) << 8 | 3, (p4 & (UNIT - 1)) << 8 | 4
+        k0, k3 = exchange(k0, k3)
+        k1, k4 = exchange(k1, k4)
+        k0, k2 = exchange(k0, k2)
+        k1, k3 = exchange(k1, k3)
+        k0, k1 = exchange(k0, k1)
+        k2, k4 = exchange(k2, k4)
+        k1, k2 = exchange(k1, k2)
+        k3, k4 = exchange(k3, k4)
+        k2, k3 = exchange(k2, k3)
+        steps[i0], steps[i1], steps[i2], steps[i3], steps[i4] = k0, k1, k2, k3, k4
+    else:
+        for i in range(n):
+            corner += (places[i] >> SHIFT) * strides[i]
+            key = (places[i] & (UNIT - 1)) << 8 | i
+            for j in range(i):
+                steps[j], key = exchange(steps[j], key)
+            steps[i] = key
     for i in range(n):
         here = np.uint64(i)
-        base += cells[here] * strides[here]
-        f = fractions[here]
-        rank = np.uint64(0)
-        for j in range(i):
-            rank += np.uint64(fractions[np.uint64(j)] > f)
-        for j in range(i + 1, n):
-            rank += np.uint64(fractions[np.uint64(j)] >= f)
-        weights[rank] = f
-        indices[rank] = strides[here]
-    last = 1.0
-    for t in range(n):
-        here = np.uint64(t)
-        f = weights[here]
-        step = indices[here]
-        weights[here] = last - f
-        indices[here] = base
-        base += step
-        last = f
-    weights[np.uint64(n)] = last
-    indices[np.uint64(n)] = base
+        fraction = steps[here] >> 8
+        steps[here] = ((steps[here] & 255) << SHIFT | fraction) if fraction > 0 else n << SHIFT
+    return corner
 
 
 @kernel
-def interpolate(values, strides, cells, fractions, indices, weights):
-    """Return the barycentric mean of `values` (n_points,), finite, at the policy described by the next three.
+def mean_of_corners(values, strides, corner, steps):
+    """Return the barycentric mean of `values` on a walk, lowest corner first; `strides` (D+1,), `steps` (D,) or (0,).
 
-    The arguments after `values` are those of `corners`, which fills `indices` and `weights` (D+1,); pass the same
-    two arrays every time. The sum runs from the lowest corner to the highest.
+    No steps mean the value of the one corner.
     """
-    corners(strides, cells, fractions, indices, weights)
+    at = np.uint64(corner)
+    left = np.int64(UNIT)
     total = 0.0
-    for t in range(indices.size):
-        total += weights[np.uint64(t)] * values[np.uint64(indices[np.uint64(t)])]
-    return total
+    for i in range(steps.shape[0]):
+        step = np.int64(steps[np.uint64(i)])
+        fraction = step & (UNIT - 1)
+        total += (left - fraction) * values[at]
+        at += np.uint64(strides[np.uint64(step >> SHIFT)])
+        left = fraction
+    return (total + left * values[at]) / UNIT
 
 
 @kernel
-def exchange(first, first_step, second, second_step):
-    """Return two fractions with their steps, the larger fraction first."""
-    up = second > first
-    return (
-        second if up else first,
-        second_step if up else first_step,
-        first if up else second,
-        first_step if up else second_step,
-    )
+def corners(strides, corner, steps, successor, probability):
+    """Fill the corners `successor` (n, D+1) and weights `probability` (n, D+1) of walks `corner` (n,), `steps` (n, D).
 
-
-@kernel
-def interpolate_five(values, strides, cells, fractions):
-    """Return what `interpolate` does, for five inner states (memory-one policies), in half the time.
-
-    Fractions are sorted in registers by a network of nine exchanges. Corners between equal fractions may be others
-    than those of `corners`; their weight is 0.
+    A corner that only coordinates at the start of their cells would leave is repeated with weight 0.
     """
-    i0, i1, i2, i3, i4 = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
-    f0, f1, f2, f3, f4 = fractions[i0], fractions[i1], fractions[i2], fractions[i3], fractions[i4]
-    s0, s1, s2, s3, s4 = strides[i0], strides[i1], strides[i2], strides[i3], strides[i4]
-    base = cells[i0] * s0 + cells[i1] * s1 + cells[i2] * s2 + cells[i3] * s3 + cells[i4] * s4
-    f0, s0, f3, s3 = exchange(f0, s0, f3, s3)
-    f1, s1, f4, s4 = exchange(f1, s1, f4, s4)
-    f0, s0, f2, s2 = exchange(f0, s0, f2, s2)
-    f1, s1, f3, s3 = exchange(f1, s1, f3, s3)
-    f0, s0, f1, s1 = exchange(f0, s0, f1, s1)
-    f2, s2, f4, s4 = exchange(f2, s2, f4, s4)
-    f1, s1, f2, s2 = exchange(f1, s1, f2, s2)
-    f3, s3, f4, s4 = exchange(f3, s3, f4, s4)
-    f2, s2, f3, s3 = exchange(f2, s2, f3, s3)
-    total = (1.0 - f0) * values[np.uint64(base)]
-    base += s0
-    total += (f0 - f1) * values[np.uint64(base)]
-    base += s1
-    total += (f1 - f2) * values[np.uint64(base)]
-    base += s2
-    total += (f2 - f3) * values[np.uint64(base)]
-    base += s3
-    total += (f3 - f4) * values[np.uint64(base)]
-    base += s4
-    return total + f4 * values[np.uint64(base)]
+    n_steps = steps.shape[1]
+    for n in range(corner.shape[0]):
+        at = np.int64(corner[n])
+        left = np.int64(UNIT)
+        for i in range(n_steps):
+            step = np.int64(steps[n, i])
+            fraction = step & (UNIT - 1)
+            successor[n, i] = at
+            probability[n, i] = (left - fraction) / UNIT
+            at += strides[step >> SHIFT]
+            left = fraction
+        successor[n, n_steps] = at
+        probability[n, n_steps] = left / UNIT

@@ -1,8 +1,7 @@
 """Meta-games of policies: exact returns, exact gradients and learning steps of every pair, and backups between cells.
 
 Players have two actions; a policy is the probability of action 0 in each inner state. Policies of the grid are mixed
-radix numbers of levels, first state the highest digit. A next policy is kept as one unsigned 16-bit number per entry:
-its cell times `UNIT` plus its place in the cell in UNIT-ths, so that barycentric weights are exact multiples of 1/UNIT.
+radix numbers of levels, first state the highest digit. A next policy is kept as its walk (see `grids`).
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rfos._kernels._jit import kernel
-from rfos._kernels.grids import locate
+from rfos._kernels.grids import SHIFT, mean_of_corners, place, walk
 
 Array = Any
 
@@ -27,9 +26,6 @@ BEST_RESPONSE = 6
 ADVANTAGES = 7  # no learner: `learn` returns the advantage itself
 
 SCRATCH = 8  # rows of the scratch `vectors`
-
-SHIFT = 13
-UNIT = 1 << SHIFT
 
 
 class Game(NamedTuple):
@@ -342,68 +338,30 @@ def unpack(index, levels, policy):
 
 
 @kernel
-def place(levels, nearest, p):
-    """Return the cell of a level grid that holds p, clipped to the grid, times UNIT, plus its place in the cell.
-
-    With `nearest` the place is that of the nearest level, the higher one on ties.
-    """
-    cell, fraction = locate(levels, p)
-    if nearest:
-        upper = p - levels[cell] >= levels[cell + 1] - p
-        return (cell + 1) * UNIT if upper else cell * UNIT
-    return cell * UNIT + np.int64(math.floor(fraction * UNIT + 0.5))
+def land(levels, nearest, following, strides, places, steps):
+    """Return the lowest corner around the next policy `following` (S,) and fill `steps` (S,); `places` is scratch."""
+    for s in range(following.shape[0]):
+        places[s] = place(levels, nearest, following[s])
+    return walk(places, strides, steps)
 
 
 @kernel
-def mean_of_corners(values, strides, places, keys):
-    """Return the barycentric mean of `values` at a place: the corners of its Kuhn simplex, weights exact UNIT-ths.
-
-    `places` (S,) are cells and fractions, `keys` (S,) int64 is scratch. The corners are walked from the cell's lowest
-    one by steps along the entries in the order of their fractions, largest first (Freudenthal 1942; Kuhn 1960).
-    """
-    n_entries = places.shape[0]
-    corner = np.int64(0)
-    for i in range(n_entries):
-        packed = np.int64(places[i])
-        corner += (packed >> SHIFT) * strides[i]
-        # Insertion by minima and maxima has no branch to mispredict; the entry rides in the low bits.
-        key = (packed & (UNIT - 1)) << 8 | i
-        for j in range(i):
-            larger = max(keys[j], key)
-            key = min(keys[j], key)
-            keys[j] = larger
-        keys[i] = key
-    left = np.int64(UNIT)
-    total = 0.0
-    for i in range(n_entries):
-        fraction = keys[i] >> 8
-        if fraction == 0:
-            break
-        total += (left - fraction) * values[corner]
-        corner += strides[keys[i] & 255]
-        left = fraction
-    return (total + left * values[corner]) / UNIT
-
-
-@kernel
-def backup_places(rewards, places, strides, discount, values, q):
-    """Fill `q` (X, A) from a table of `rewards` (X, A) and `places` (X, A, S) and from `values` (X,)."""
-    keys = np.empty(strides.shape[0], np.int64)
+def backup_table(rewards, corner, steps, strides, discount, values, q):
+    """Fill `q` (X, A) from a table of `rewards` and `corner` (X, A), `steps` (X, A, S), and from `values` (X,)."""
     for x in range(rewards.shape[0]):
         for a in range(rewards.shape[1]):
-            mean = mean_of_corners(values, strides, places[x, a], keys)
+            mean = mean_of_corners(values, strides, corner[x, a], steps[x, a])
             q[x, a] = np.float64(rewards[x, a]) + discount * mean
 
 
 @kernel
-def improve_places(rewards, places, strides, discount, values, new_values, policy, table, first, last):
+def improve_table(rewards, corner, steps, strides, discount, values, new_values, policy, table, first, last):
     """Fill `new_values` and `policy` (X,), and `table` (X, A) with Q if it has rows; states `first` to `last` - 1."""
-    keys = np.empty(strides.shape[0], np.int64)
     for x in range(first, last):
         best = 0.0
         chosen = 0
         for a in range(rewards.shape[1]):
-            mean = mean_of_corners(values, strides, places[x, a], keys)
+            mean = mean_of_corners(values, strides, corner[x, a], steps[x, a])
             q = np.float64(rewards[x, a]) + discount * mean
             if table.shape[0] > 0:
                 table[x, a] = q
@@ -412,31 +370,6 @@ def improve_places(rewards, places, strides, discount, values, new_values, polic
                 chosen = a
         new_values[x] = best
         policy[x] = chosen
-
-
-@kernel
-def corners_of_places(places, strides, successor, probability):
-    """Fill the corners `successor` (n, S+1) and weights `probability` (n, S+1) of `places` (n, S)."""
-    n_entries = strides.shape[0]
-    keys = np.empty(n_entries, np.int64)
-    for n in range(places.shape[0]):
-        corner = np.int64(0)
-        for i in range(n_entries):
-            packed = np.int64(places[n, i])
-            corner += (packed >> SHIFT) * strides[i]
-            keys[i] = (packed & (UNIT - 1)) << 8 | i
-        # Descending; the same order as `mean_of_corners` walks.
-        order = np.sort(keys)[::-1]
-        left = np.int64(UNIT)
-        for i in range(n_entries):
-            fraction = order[i] >> 8
-            successor[n, i] = corner
-            probability[n, i] = (left - fraction) / UNIT
-            if fraction > 0:
-                corner += strides[order[i] & 255]
-            left = fraction
-        successor[n, n_entries] = corner
-        probability[n, n_entries] = left / UNIT
 
 
 @kernel
@@ -453,8 +386,7 @@ def roll_out(
     system = np.empty((n_states, n_states))
     vectors = np.empty((SCRATCH, n_states))
     own, following = np.empty(n_states), np.empty(n_states)
-    keys = np.empty(n_states, np.int64)
-    places = np.empty(n_states, np.int64)
+    places, steps = np.empty(n_states, np.int64), np.empty(n_states, np.int64)
     for n in range(first, last):
         other = starts[n].copy()
         returns[n, 0] = 0.0
@@ -474,9 +406,8 @@ def roll_out(
                         q = play_iterated(game, own, other, rule, following)[0]
                     else:
                         q = meet(game, rule, own, other, system, vectors, following)[0]
-                    for s in range(n_states):
-                        places[s] = place(levels, False, following[s])
-                    q += discount * mean_of_corners(values, strides, places, keys)
+                    corner = land(levels, False, following, strides, places, steps)
+                    q += discount * mean_of_corners(values, strides, corner, steps)
                     if q > best:
                         best = q
                         chosen = a
@@ -492,12 +423,13 @@ def roll_out(
 
 
 @kernel
-def fill(game, rule, iterated, own_levels, levels, nearest, rewards, places, first, last):
-    """Fill `rewards` (X, A) float32 and `places` (X, A, S) of meta-states `first` to `last` - 1."""
+def fill(game, rule, iterated, own_levels, levels, nearest, strides, rewards, corner, steps, first, last):
+    """Fill `rewards` and `corner` (X, A) and `steps` (X, A, S or 0) of meta-states `first` to `last` - 1."""
     n_states = game.initial.shape[0]
     system = np.empty((n_states, n_states))
     vectors = np.empty((SCRATCH, n_states))
     own, other, following = np.empty(n_states), np.empty(n_states), np.empty(n_states)
+    places, walked = np.empty(n_states, np.int64), np.empty(n_states, np.int64)
     for x in range(first, last):
         unpack(x, levels, other)
         for a in range(rewards.shape[1]):
@@ -506,17 +438,21 @@ def fill(game, rule, iterated, own_levels, levels, nearest, rewards, places, fir
                 rewards[x, a] = play_iterated(game, own, other, rule, following)[0]
             else:
                 rewards[x, a] = meet(game, rule, own, other, system, vectors, following)[0]
-            for s in range(n_states):
-                places[x, a, s] = place(levels, nearest, following[s])
+            corner[x, a] = land(levels, nearest, following, strides, places, walked)
+            for i in range(steps.shape[2]):
+                steps[x, a, i] = walked[i]
 
 
 @kernel
-def fill_pairs(game, rule, iterated, own_levels, levels, nearest, states, actions, rewards, places, first, last):
-    """Fill `rewards` (K,) and `places` (K, S) of the pairs (states[i], actions[i]), i from `first` to `last` - 1."""
+def fill_pairs(
+    game, rule, iterated, own_levels, levels, nearest, strides, states, actions, rewards, corner, steps, first, last
+):
+    """Fill `rewards` and `corner` (K,) and `steps` (K, S or 0) of pairs (states[i], actions[i]), a range of them."""
     n_states = game.initial.shape[0]
     system = np.empty((n_states, n_states))
     vectors = np.empty((SCRATCH, n_states))
     own, other, following = np.empty(n_states), np.empty(n_states), np.empty(n_states)
+    places, walked = np.empty(n_states, np.int64), np.empty(n_states, np.int64)
     for i in range(first, last):
         unpack(states[i], levels, other)
         unpack(actions[i], own_levels, own)
@@ -524,21 +460,22 @@ def fill_pairs(game, rule, iterated, own_levels, levels, nearest, states, action
             rewards[i] = play_iterated(game, own, other, rule, following)[0]
         else:
             rewards[i] = meet(game, rule, own, other, system, vectors, following)[0]
-        for s in range(n_states):
-            places[i, s] = place(levels, nearest, following[s])
+        corner[i] = land(levels, nearest, following, strides, places, walked)
+        for s in range(steps.shape[1]):
+            steps[i, s] = walked[s]
 
 
 @kernel
 def improve_on_the_fly(
     game, rule, iterated, own_levels, levels, nearest, strides, discount, values, new_values, policy, table, first, last
 ):
-    """Do what `improve_places` does, each pair evaluated when it is needed."""
+    """Do what `improve_table` does, each pair evaluated when it is needed."""
     n_states = game.initial.shape[0]
     n_actions = own_levels.shape[0] ** n_states
     system = np.empty((n_states, n_states))
     vectors = np.empty((SCRATCH, n_states))
     own, other, following = np.empty(n_states), np.empty(n_states), np.empty(n_states)
-    places, keys = np.empty(n_states, np.int64), np.empty(n_states, np.int64)
+    places, steps = np.empty(n_states, np.int64), np.empty(n_states, np.int64)
     for x in range(first, last):
         unpack(x, levels, other)
         best = 0.0
@@ -549,9 +486,8 @@ def improve_on_the_fly(
                 reward = play_iterated(game, own, other, rule, following)[0]
             else:
                 reward = meet(game, rule, own, other, system, vectors, following)[0]
-            for s in range(n_states):
-                places[s] = place(levels, nearest, following[s])
-            q = np.float64(np.float32(reward)) + discount * mean_of_corners(values, strides, places, keys)
+            corner = land(levels, nearest, following, strides, places, steps)
+            q = np.float64(np.float32(reward)) + discount * mean_of_corners(values, strides, corner, steps)
             if table.shape[0] > 0:
                 table[x, a] = q
             if a == 0 or q > best:

@@ -50,11 +50,14 @@ def measure_fill() -> None:
             seconds.append(time.process_time() - began)
         rng = np.random.default_rng(0)
         worst_reward = worst_place = 0.0
-        for x, a in rng.integers(0, meta_game.n_states, (200, 2)):
+        sampled = rng.integers(0, meta_game.n_states, (200, 2))
+        chain = table.chain(rewards, sampled[:, 1], sampled[:, 0])
+        for i, (x, a) in enumerate(sampled):
             played = [meta_game.grids[0].policy(int(a)), *meta_game.policies(int(x))]
             worst_reward = max(worst_reward, abs(float(rewards[x, a]) - IPD.returns(played)[0]))
             following = learner.update(IPD, 1, played)
-            placed = np.interp(table.places[x, a] / 8192, np.arange(4), meta_game.dynamics.levels)
+            successor, probability = chain.successor[6 * i : 6 * i + 6], chain.probability[6 * i : 6 * i + 6]
+            placed = sum(p * meta_game.policies(int(j))[0][:, 0] for j, p in zip(successor, probability, strict=True))
             inside = np.clip(following[:, 0], 0.02, 0.98)
             worst_place = max(worst_place, float(np.abs(placed - inside).max()))
         per_pair = statistics.median(seconds) / meta_game.n_states / meta_game.n_actions

@@ -98,10 +98,12 @@ def policy(levels: int = 4) -> Case:
 def as_matrix(mdp: TabularMDP) -> tuple[Any, np.ndarray]:
     """Return transitions (S*A, S) and expected rewards (S*A,)."""
     successor, probability, reward = mdp.storage.branches(mdp.rewards)
+    expected = (probability * reward).sum(axis=1)
     start = np.arange(0, successor.size + 1, successor.shape[1])
     matrix = sp.csr_matrix((probability.ravel(), successor.ravel(), start), shape=(len(successor), mdp.n_states))
-    matrix.sum_duplicates()
-    return matrix, (probability * reward).sum(axis=1)
+    matrix.eliminate_zeros()
+    matrix.sum_duplicates()  # both overwrite `probability`
+    return matrix, expected
 
 
 def quantecon_solver(mdp: TabularMDP, tol: float) -> Callable[[int], Solver]:

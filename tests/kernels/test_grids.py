@@ -24,69 +24,84 @@ def test_locate_is_its_reference(levels, data):
     assert 0 <= fraction <= 1
 
 
+PARTS = st.integers(0, 8191) | st.sampled_from([0, 1, 4096, 8191])
+
+
 @st.composite
-def places(draw, n_states=None):
-    """A grid of 1 to 6 inner states, a cell and fractions in it, ties and both ends included."""
+def places(draw):
+    """A grid of 1 to 6 inner states and a place on it, ties, both ends of a cell and of the grid included."""
     n_levels = draw(st.integers(2, 4))
-    n_states = draw(st.integers(1, 6)) if n_states is None else n_states
-    cells = draw(st.lists(st.integers(0, n_levels - 2), min_size=n_states, max_size=n_states))
-    fractions = draw(st.lists(PROBABILITIES, min_size=n_states, max_size=n_states))
-    return n_levels, cells, fractions
+    n_states = draw(st.integers(1, 6) | st.just(5))
+    one = st.integers(0, n_levels - 2).flatmap(lambda cell: PARTS.map(lambda part: cell * 8192 + part))
+    return n_levels, draw(st.lists(one | st.just(8192 * (n_levels - 1)), min_size=n_states, max_size=n_states))
+
+
+def walk_of(grid, places):
+    strides, steps = np.append(grid.strides, 0), np.empty(len(places), np.int64)
+    return strides, grids.walk(np.array(places), strides, steps), steps
 
 
 @given(places())
-def test_corners_are_their_reference(place):
-    """Same corners in the same order, same weights."""
-    n_levels, cells, fractions = place
-    strides = LevelGrid(len(cells), np.linspace(0, 1, n_levels)).strides
-    indices, weights = np.empty(len(cells) + 1, np.int64), np.empty(len(cells) + 1)
-    grids.corners(strides, np.array(cells), np.array(fractions), indices, weights)
-    assert list(zip(indices.tolist(), weights.tolist(), strict=True)) == naive.corners(n_levels, cells, fractions)
+def test_walks_are_their_reference(place):
+    """The same corner and the same steps, of equal fractions the later coordinate first."""
+    n_levels, where = place
+    _, corner, steps = walk_of(LevelGrid(len(where), np.linspace(0, 1, n_levels)), where)
+    assert (int(corner), [divmod(step, 8192) for step in steps.tolist()]) == naive.walk(where, n_levels)
+
+
+def test_walks_of_five_sort_every_order():
+    """All 120 orders of five fractions, and all with ties among three sizes."""
+    grid = LevelGrid(5, (0, 0.5, 1))
+    orders = [*itertools.permutations([1, 7, 4000, 8000, 8191]), *itertools.product([0, 5, 8192], repeat=5)]
+    for where in orders:
+        _, corner, steps = walk_of(grid, where)
+        assert (int(corner), [divmod(step, 8192) for step in steps.tolist()]) == naive.walk(where, 3)
 
 
 @given(places(), st.integers(0, 2**32 - 1))
-def test_interpolate_is_its_reference(place, seed):
-    """Σ weight · value, lowest corner first."""
-    n_levels, cells, fractions = place
-    grid = LevelGrid(len(cells), np.linspace(0, 1, n_levels))
+def test_corners_and_their_mean_are_their_references(place, seed):
+    """Same corners in the same order, weights that sum to 1 exactly, and Σ weight · value, lowest corner first."""
+    n_levels, where = place
+    grid = LevelGrid(len(where), np.linspace(0, 1, n_levels))
+    strides, corner, steps = walk_of(grid, where)
+    expected = naive.walked(*naive.walk(where, n_levels), n_levels)
+    successor, probability = np.empty((1, len(where) + 1), np.int64), np.empty((1, len(where) + 1))
+    grids.corners(strides, np.array([corner]), steps[None], successor, probability)
+    assert list(zip(successor[0].tolist(), probability[0].tolist(), strict=True)) == expected
+    assert probability.sum() == 1
     values = np.random.default_rng(seed).normal(size=grid.n_points)
-    indices, weights = np.empty(len(cells) + 1, np.int64), np.empty(len(cells) + 1)
-    arguments = (grid.strides, np.array(cells), np.array(fractions), indices, weights)
-    total = grids.interpolate(values, *arguments)
-    assert float(total) == naive.interpolate(values.tolist(), n_levels, cells, fractions)
+    mean = sum(8192 * weight * float(values[j]) for j, weight in expected) / 8192
+    assert float(grids.mean_of_corners(values, strides, corner, steps)) == mean
+
+
+@given(st.lists(PROBABILITIES, min_size=1, max_size=6), st.integers(0, 2**32 - 1))
+def test_means_of_corners_are_those_of_the_grid(policy, seed):
+    """Σ weights V of a place is that of LevelGrid.barycentric, up to half a UNIT-th of a cell per entry."""
+    grid = LevelGrid(len(policy), (0.02, 0.25, 0.5, 0.98))
+    values = np.random.default_rng(seed).normal(size=grid.n_points)
+    strides, corner, steps = walk_of(grid, [grids.place(grid.values, False, p) for p in policy])
+    indices, weights = grid.barycentric(np.stack([policy, 1 - np.array(policy)], axis=1))
+    slack = len(policy) * np.ptp(values) / grids.UNIT
+    assert abs(grids.mean_of_corners(values, strides, corner, steps) - weights @ values[indices]) <= slack
+
+
+@given(PROBABILITIES)
+def test_nearest_places_are_those_of_the_grid(p):
+    """Nearest rounding agrees with LevelGrid.nearest, ties included, and its walk stays where it is."""
+    grid = LevelGrid(1, (0.02, 0.25, 0.5, 0.75, 0.98))
+    place = grids.place(grid.values, True, p)
+    assert place == int(grid.nearest([[p, 1 - p]])) * grids.UNIT
+    _, corner, steps = walk_of(grid, [place])
+    assert (corner * grids.UNIT, steps.tolist()) == (place, [grids.UNIT])
 
 
 @given(LEVELS, st.data())
-def test_the_grid_finds_the_corners_that_the_kernels_find(levels, data):
-    """`LevelGrid.barycentric` and the kernels agree bit for bit."""
+def test_the_grid_finds_the_corners_of_the_reference(levels, data):
+    """`LevelGrid.barycentric` and the walk up from the lowest corner agree bit for bit."""
     n_states = data.draw(st.integers(1, 4))
-    p = np.array(data.draw(st.lists(PROBABILITIES, min_size=n_states, max_size=n_states)))
+    p = data.draw(st.lists(PROBABILITIES, min_size=n_states, max_size=n_states))
     grid = LevelGrid(n_states, levels)
-    places = [grids.locate(grid.values, x) for x in p]
-    cells, fractions = np.array([c for c, _ in places]), np.array([f for _, f in places])
-    indices, weights = np.empty(n_states + 1, np.int64), np.empty(n_states + 1)
-    grids.corners(grid.strides, cells, fractions, indices, weights)
-    expected_indices, expected_weights = grid.barycentric(np.stack([p, 1 - p], axis=-1))
-    assert indices.tolist() == expected_indices.tolist()
-    assert weights.tobytes() == expected_weights.tobytes()
-
-
-@given(places(n_states=5), st.integers(0, 2**32 - 1))
-def test_interpolate_five_is_the_same_reference(place, seed):
-    """The sorting network of five inner states sums the same products in the same order, ties included."""
-    n_levels, cells, fractions = place
-    grid = LevelGrid(5, np.linspace(0, 1, n_levels))
-    values = np.random.default_rng(seed).normal(size=grid.n_points)
-    total = grids.interpolate_five(values, grid.strides, np.array(cells), np.array(fractions))
-    assert float(total) == naive.interpolate(values.tolist(), n_levels, cells, fractions)
-
-
-def test_interpolate_five_sorts_every_order():
-    """All 120 orders of five fractions, and all with ties among three sizes."""
-    rng = np.random.default_rng(0)
-    grid = LevelGrid(5, (0, 0.5, 1))
-    values, cells = rng.normal(size=grid.n_points), [0, 1, 0, 1, 1]
-    orders = [*itertools.permutations([0.1, 0.3, 0.4, 0.7, 0.9]), *itertools.product([0.0, 0.4, 1.0], repeat=5)]
-    for fractions in orders:
-        total = grids.interpolate_five(values, grid.strides, np.array(cells), np.array(fractions))
-        assert float(total) == naive.interpolate(values.tolist(), 3, cells, fractions)
+    cells, fractions = zip(*(naive.locate(grid.values.tolist(), x) for x in p), strict=True)
+    indices, weights = grid.barycentric(np.stack([p, 1 - np.array(p)], axis=-1))
+    found = list(zip(indices.tolist(), weights.tolist(), strict=True))
+    assert found == naive.corners(len(levels), cells, fractions)

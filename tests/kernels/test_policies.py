@@ -1,10 +1,10 @@
 """Kernels of policy meta-games against the exact game, learners and grids of the API."""
 
+import naive
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from rfos._kernels import grids
 from rfos._kernels import policies as kernels
 from rfos.games import NormalFormGame, matching_pennies, standard_prisoners_dilemma
 from rfos.grids import LevelGrid
@@ -105,30 +105,6 @@ def test_compiled_and_interpreted_kernels_agree_bit_for_bit() -> None:
             assert compiled.tobytes() == interpreted.tobytes()
 
 
-@given(st.lists(st.floats(0, 1), min_size=3, max_size=3), st.integers(0, 2**32 - 1))
-@settings(max_examples=60)
-def test_means_of_corners_are_those_of_the_grid(policy: list[float], seed: int) -> None:
-    """Σ weights V of the packed place is that of LevelGrid.barycentric, up to half a UNIT-th of a cell per entry."""
-    grid = LevelGrid(3, LEVELS)
-    values = np.random.default_rng(seed).normal(size=grid.n_points)
-    places = np.array([kernels.place(grid.values, False, p) for p in policy], np.uint16)
-    mean = kernels.mean_of_corners(values, grid.strides, places, np.empty(3, np.int64))
-    indices, weights = grid.barycentric(np.stack([policy, 1 - np.array(policy)], axis=1))
-    slack = 3 * np.ptp(values) / kernels.UNIT
-    assert abs(mean - weights @ values[indices]) <= slack
-    successor, probability = np.empty((1, 4), np.int64), np.empty((1, 4))
-    kernels.corners_of_places(places[None, :], grid.strides, successor, probability)
-    assert probability.sum() == 1
-    assert abs(mean - probability[0] @ values[successor[0]]) <= 1e-12 * (1 + np.abs(values).max())
-
-
-@given(st.floats(0, 1))
-def test_nearest_places_are_those_of_the_grid(p: float) -> None:
-    """Nearest rounding agrees with LevelGrid.nearest, ties included."""
-    grid = LevelGrid(1, LEVELS)
-    assert kernels.place(grid.values, True, p) == int(grid.nearest([[p, 1 - p]])) * kernels.UNIT
-
-
 def test_tables_hold_every_pair_and_their_backups_agree() -> None:
     """Table entries are `play` of the pair; improve = max of backup; chains are the rows of the policy."""
     learner = NaiveLearner(0.5)
@@ -141,7 +117,9 @@ def test_tables_hold_every_pair_and_their_backups_agree() -> None:
             policies = [grid.policy(a), grid.policy(x)]
             assert rewards[x, a] == np.float32(game.returns(policies)[0])
             following = learner.update(game, 1, policies)[0, 0]
-            assert table.places[x, a, 0] == kernels.place(grid.values, False, following)
+            place = grids.place(grid.values, False, following)
+            walked = int(table.corner[x, a]), [divmod(int(step), grids.UNIT) for step in table.steps[x, a]]
+            assert walked == naive.walk([place], 5)
     values = np.arange(5.0) ** 2
     q = np.empty((5, 5))
     table.backup(rewards, 0.9, values, q)

@@ -21,6 +21,7 @@ from rfos.mdp import TabularMDP
 from rfos.metagames import WindowMetaGame
 from rfos.opponents import MemoryOne, QLearner, WindowBestResponse, WindowQLearner
 from rfos.policy_metagames import PolicyMetaGame
+from rfos.policy_tables import OnTheFly, reward_bounds
 from rfos.randomness import stream
 from rfos.rmax import PaperRmax, Rmax, run
 from rfos.stochastic_games import iterated, one_shot
@@ -314,8 +315,11 @@ def policy_meta_games():
         yield f"rps-{rounding}", PolicyMetaGame(rps, [NaiveLearner(0.7)], [triangle] * 2, 0.8, rounding)
         yield f"three-{rounding}", PolicyMetaGame(three, [NaiveLearner(0.7)] * 2, [line] * 3, 0.8, rounding)
         yield f"ipd-{rounding}", PolicyMetaGame(ipd, [NaiveLearner()], [levels] * 2, 0.8, rounding)
-        fine = [SimplexGrid(1, 2, 3), SimplexGrid(1, 2, 10)]  # more cells than a table's places hold: on the fly
-        yield f"fine-{rounding}", PolicyMetaGame(pennies, [NaiveLearner(0.3, "simplex")], fine, 0.9, rounding)
+        fine = PolicyMetaGame(
+            pennies, [NaiveLearner(0.3, "simplex")], [SimplexGrid(1, 2, 3), SimplexGrid(1, 2, 10)], 0.9, rounding
+        )
+        rows = OnTheFly(fine.dynamics, rounding == "nearest")
+        yield f"on-the-fly-{rounding}", TabularMDP(rows, reward_bounds(pennies), 0.9, observed=True)
         two = SimplexGrid(1, 2, 2)
         joint = PolicyMetaGame(pennies, [NaiveLearner(0.3, "simplex")], [two] * 2, 0.9, rounding, joint=True)
         yield f"joint-{rounding}", joint
@@ -325,7 +329,7 @@ def policy_meta_games():
 @pytest.mark.parametrize("horizon", [None, 3])
 def test_both_agents_are_their_references_in_policy_meta_games(meta_game, horizon):
     """Known pairs take over the row that a visit reveals; the paper's agent counts as ever."""
-    mdp = meta_game.to_mdp()
+    mdp = meta_game if isinstance(meta_game, TabularMDP) else meta_game.to_mdp()
     assert mdp.observed
     options = {"steps": 60, "bins": 3, "horizon": horizon}
     for m in (1, 2):
