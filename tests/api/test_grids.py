@@ -176,10 +176,10 @@ OVERSIZED = [
 def test_oversized_requests_are_refused_at_once(request_it, error, message):
     """Under 50 ms, nothing allocated, and the message says what fits."""
     tracemalloc.start()
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(error, match=message):
         request_it()
-    elapsed = time.perf_counter() - began
+    elapsed = time.process_time() - began
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert elapsed < 0.05

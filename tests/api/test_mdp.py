@@ -124,10 +124,10 @@ def test_refusal_of_a_large_mdp_takes_less_than_50_ms():
     successor = np.zeros((50_000, 2), np.int64)
     successor[40_000, 1] = 50_000
     rewards = np.zeros((50_000, 2))
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(ValueError, match="successor of state 40000, action 1 is 50000"):
         TabularMDP(successor, rewards, 0.5)
-    assert time.perf_counter() - began < 0.05
+    assert time.process_time() - began < 0.05
 
 
 @pytest.mark.parametrize("storage", STORAGES)

@@ -82,10 +82,10 @@ def test_a_million_meta_states_fit_in_64_megabytes_and_are_solved():
 
 def test_a_window_of_40_is_refused_before_anything_is_computed():
     """Under 50 ms, with the largest possible window in the message."""
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(ValueError, match=r"4\^40.*the largest window here is 15"):
         WindowMetaGame(matching_pennies(), QLearner(), window=40, discount=0.8)
-    assert time.perf_counter() - began < 0.05
+    assert time.process_time() - began < 0.05
 
 
 @pytest.mark.parametrize("opponent", [QLearner(), WindowQLearner()])
@@ -95,10 +95,10 @@ def test_what_does_not_fit_into_memory_is_refused_at_once(opponent, monkeypatch)
     meta_game = WindowMetaGame(matching_pennies(), opponent, window=11, discount=0.8)
     uses = [lambda: run(meta_game, Rmax(m=1), steps=1, bins=1), meta_game.world]
     for use in [*uses, meta_game.to_mdp] if meta_game.is_markov else uses:
-        began = time.perf_counter()
+        began = time.process_time()
         with pytest.raises(MemoryError, match=r"window of 11 .* needs [\d,]+ bytes, above the limit .* smaller window"):
             use()
-        assert time.perf_counter() - began < 0.05
+        assert time.process_time() - began < 0.05
 
 
 PENNIES = matching_pennies()

@@ -87,10 +87,10 @@ def test_oversized_requests_are_refused_before_anything_is_allocated() -> None:
     """Thirty levels in five states: the message names bytes, limit and mend, in under 50 ms."""
     grid = LevelGrid(5, tuple(np.linspace(0.02, 0.98, 30)))
     meta_game = PolicyMetaGame(IPD, [NaiveLearner()], [grid, grid], 0.9)
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(MemoryError, match=r"bytes, above the limit of .* hours: choose at most \d+ levels"):
         meta_game.require_fit()
-    assert time.perf_counter() - began < 0.05
+    assert time.process_time() - began < 0.05
 
 
 @pytest.mark.parametrize(
