@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfos._kernels import dp
-from rfos._threads import Threads, split
+from rfos._threads import SMALL, Threads, split
 from rfos.mdp import Chain, TabularMDP
 
 Float = NDArray[np.float64]
@@ -86,9 +86,11 @@ class Iteration:
         self.left = 0.0  # span of the changes at the end of the last evaluation
         self.last: tuple[Int, Chain] | None = None
 
-    def _sweep(self, part: Callable[[int, int, Float], object]) -> Change:
-        self.threads.each(self.ranges, lambda i, first, last: part(first, last, self.results[i]))
-        least, most, largest = self.results.T
+    def _sweep(self, part: Callable[[int, int, Float], object], work: int) -> Change:
+        """Run a kernel over all states, split among the threads where the sweep's number of products is not small."""
+        ranges = self.ranges if work >= SMALL else [(0, self.mdp.n_states)]
+        self.threads.each(ranges, lambda i, first, last: part(first, last, self.results[i]))
+        least, most, largest = self.results[: len(ranges)].T
         return Change(float(least.min()), float(most.max()), float(largest.max()))
 
     def keep_action_values(self) -> None:
@@ -110,7 +112,8 @@ class Iteration:
                 dp.improve_rows(*rows, values, new_values, policy, self.table, first, last)
             dp.change(values, new_values, first, last, result)
 
-        return self._sweep(part)
+        rows = mdp.n_states * mdp.n_actions if left is None else len(left.action)
+        return self._sweep(part, rows * mdp.branching)
 
     def rule_out(self, backed_up: Float, change: Change, width: float) -> None:
         """Leave out the actions that the last backup proves not to be optimal, once that makes backups cheaper.
@@ -159,7 +162,8 @@ class Iteration:
         """Back up `values` along a policy's chain."""
         discount = self.mdp.discount
         return self._sweep(
-            lambda first, last, result: dp.evaluate(*chain, discount, values, new_values, first, last, result)
+            lambda first, last, result: dp.evaluate(*chain, discount, values, new_values, first, last, result),
+            len(chain.successor),
         )
 
     def lift(self, new_values: Float, change: Change) -> None:
