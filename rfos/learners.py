@@ -240,8 +240,10 @@ class QLearning:
     def update(self, game: StochasticGame, player: int, policies: Sequence[ArrayLike]) -> Float:
         """Return the player's next policy, shape (S, A), given the joint policy just played."""
         values = _action_values(game, player, policies)
-        old = np.asarray(policies[player], np.float64) ** (1 - self.rate)
-        weights = old * np.exp(self.rate * (values - values.max(axis=1, keepdims=True)) / self.temperature)
+        with np.errstate(divide="ignore"):  # the logarithm of 0: such an action is never played again
+            old = np.log(np.asarray(policies[player], np.float64)) if self.rate < 1 else 0.0
+        logits = (1 - self.rate) * old + self.rate * values / self.temperature
+        weights = np.exp(logits - logits.max(axis=1, keepdims=True))
         result: Float = weights / weights.sum(axis=1, keepdims=True)
         return result
 

@@ -479,7 +479,7 @@ def solve(
         python-flint where installed, else in fractions. For up to a few hundred states. `lower` and `upper` are the
         nearest floats around the value, `Solution.exact` is the value itself. The options below play no part.
     auto
-        Policy iteration up to 500 states, above modified policy iteration.
+        Policy iteration up to `DENSE_STATES` states, above modified policy iteration.
 
     Parameters
     ----------

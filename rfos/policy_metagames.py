@@ -331,7 +331,8 @@ class PolicyMetaGame:
 
         Lumped, the state is the opponents' policies about to be played. Joint, it is (opponents' policies, own policy)
         last played, own policy as the low digit; the opponents then play the rounding of L(last played). It is
-        `observed`: whoever plays a pair sees L before it is rounded, and with it the whole row.
+        `observed` where one visit to a pair reveals its row (N4, T1'): whoever plays it sees L before it is rounded.
+        A joint game with barycentric rounding is not, as rewards there depend on the corner that came up.
 
         Raises
         ------
@@ -361,7 +362,7 @@ class PolicyMetaGame:
         rows = (moves.row[:, None] * n_actions + own).ravel()
         columns = (moves.col[:, None] * n_actions + own).ravel()
         joint = sp.csr_array((np.repeat(moves.data, n_actions), (rows, columns)), shape=(pairs * n_actions, pairs))
-        return TabularMDP(joint, lumped @ rewards, self.discount, observed=True)
+        return TabularMDP(joint, lumped @ rewards, self.discount, observed=self.rounding == "nearest")
 
 
 def _root(number: int, degree: int) -> int:

@@ -1,9 +1,9 @@
 """Storages of two-player, two-action meta-games: a table of `pair_bytes` a pair, or pairs evaluated on the fly.
 
-A pair keeps its reward as float32 (relative error at most 2^-24) and the opponent's next policy as the lowest corner
-of its cell and one number per inner state, sorted: the place in the cell in 8192ths, rounded to the nearest (at most
-1/16384 of a cell). Barycentric weights are then exact multiples of 1/8192, and rows sum to 1 exactly. The table *is*
-the MDP that is solved; its brackets hold for it.
+A pair keeps its reward as float32 (off by at most 2^-24 of itself, or 2^-150 next to 0) and the opponent's next policy
+as the lowest corner of its cell and one number per inner state, sorted: the place in the cell in 8192ths, rounded to
+the nearest (at most 1/16384 of a cell). Barycentric weights are then exact multiples of 1/8192, and rows sum to 1
+exactly. The table *is* the MDP that is solved; its brackets hold for it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ from rfos.stochastic_games import StochasticGame
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
 Int = NDArray[np.int64]
+
+SMALLEST, LARGEST = 1e-30, 1e30
+"""Largest rewards of games outside of this do not go into float32 tables: 2^-150 must be nothing beside them."""
 
 
 def _kinds(n_states: int, n_entries: int) -> tuple[np.dtype[Any], np.dtype[Any]]:
@@ -70,6 +73,9 @@ class Dynamics:
         levels = [_levels(grid) for grid in grids]
         rule = _rule(opponent)
         if game.n_actions != (2, 2) or rule is None or levels[0] is None or levels[1] is None:
+            return None
+        largest = float(np.abs(game.rewards).max())
+        if not (largest == 0 or SMALLEST <= largest <= LARGEST):
             return None
         most = int((game.transitions > 0).sum(axis=2).max())
         # The nonzero branches of each row, padded with probability 0.

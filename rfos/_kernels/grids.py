@@ -21,17 +21,27 @@ from rfos._kernels._jit import kernel
 SHIFT = 13
 UNIT = 1 << SHIFT
 
+MANY = 64  # levels up to which counting, which has no branch to mispredict, beats bisection
+
 
 @kernel
 def locate(levels, p):
     """Return the cell of `levels` (L,), L >= 2, that holds probability `p`, and where in it, a fraction in [0, 1].
 
-    Cell c runs from levels[c] to levels[c + 1], its lower end included; `p` outside all levels is clipped. Counting
-    beats bisection up to hundreds of levels.
+    Cell c runs from levels[c] to levels[c + 1], its lower end included; `p` outside all levels is clipped.
     """
     cell = np.uint64(0)
-    for i in range(1, levels.size - 1):
-        cell += np.uint64(p >= levels[np.uint64(i)])
+    if levels.size <= MANY:
+        for i in range(1, levels.size - 1):
+            cell += np.uint64(p >= levels[np.uint64(i)])
+    else:
+        beyond = np.uint64(levels.size - 1)
+        while beyond - cell > np.uint64(1):
+            middle = (cell + beyond) >> np.uint64(1)
+            if p >= levels[middle]:
+                cell = middle
+            else:
+                beyond = middle
     low = levels[cell]
     fraction = (p - low) / (levels[cell + np.uint64(1)] - low)
     return np.int64(cell), min(max(fraction, 0.0), 1.0)

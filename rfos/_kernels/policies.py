@@ -47,6 +47,15 @@ class Rule(NamedTuple):
 
 
 @kernel
+def logistic(log_odds):
+    """Return 1/(1 + exp(-log_odds)) without overflow."""
+    if log_odds >= 0:
+        return 1.0 / (1.0 + math.exp(-log_odds))
+    odds = math.exp(log_odds)
+    return odds / (1.0 + odds)
+
+
+@kernel
 def learn(rule, p, occupancy, advantage):
     """Return the next probability of action 0, given its value advantage and the state's discounted occupancy."""
     if rule.kind == NAIVE_LOGITS:
@@ -54,11 +63,14 @@ def learn(rule, p, occupancy, advantage):
     if rule.kind == NAIVE_SIMPLEX:
         return min(1.0, max(0.0, p + rule.step * occupancy * advantage / 2))
     if rule.kind == SMOOTHED_BEST_RESPONSE:
-        return (1.0 - rule.mixing) * p + rule.mixing / (1.0 + math.exp(-advantage / rule.step))
+        return (1.0 - rule.mixing) * p + rule.mixing * logistic(advantage / rule.step)
     if rule.kind == Q_LEARNING:
-        # Where p is 0 or 1 the logit is infinite and stays so, unless the old value is forgotten at once.
-        odds = ((1.0 - p) / p) ** (1.0 - rule.mixing) if rule.mixing < 1.0 else 1.0
-        return 1.0 / (1.0 + odds * math.exp(-rule.mixing * advantage / rule.step))
+        if rule.mixing == 1.0:  # the old value is forgotten at once
+            return logistic(advantage / rule.step)
+        if p == 0.0 or p == 1.0:  # the logit is infinite and stays so
+            return p
+        old = math.log(p) - math.log1p(-p)
+        return logistic((1.0 - rule.mixing) * old + rule.mixing * advantage / rule.step)
     if rule.kind == ADVANTAGES:
         return advantage
     return p

@@ -12,16 +12,24 @@ from rfos.grids import LevelGrid
 
 PROBABILITIES = st.floats(0, 1) | st.integers(0, 16).map(lambda k: k / 16)
 LEVELS = st.lists(PROBABILITIES, min_size=2, max_size=12, unique=True).map(sorted)
+MANY = st.integers(grids.MANY - 1, 300).map(lambda n: np.linspace(0.02, 0.98, n).tolist())
 
 
-@given(LEVELS, st.data())
+@given(LEVELS | MANY, st.data())
 def test_locate_is_its_reference(levels, data):
-    """Below, on and above every level."""
+    """Below, on and above every level, whether cells are counted or bisected."""
     p = data.draw(PROBABILITIES | st.sampled_from(levels))
     cell, fraction = grids.locate(np.array(levels), p)
     assert (int(cell), float(fraction)) == naive.locate(levels, p)
     assert 0 <= cell < len(levels) - 1
     assert 0 <= fraction <= 1
+
+
+@given(LEVELS, PROBABILITIES)
+def test_places_are_rounded_to_the_nearest_part_of_a_cell(levels, p):
+    """|place - (cell + fraction) UNIT| <= 1/2."""
+    cell, fraction = naive.locate(levels, p)
+    assert abs(grids.place(np.array(levels), False, p) - cell * grids.UNIT - fraction * grids.UNIT) <= 0.5
 
 
 PARTS = st.integers(0, 8191) | st.sampled_from([0, 1, 4096, 8191])

@@ -11,6 +11,7 @@ from rfos.grids import LevelGrid
 from rfos.learners import LOLA, FictitiousPlay, Fixed, NaiveLearner, QLearning, SmoothedBestResponse
 from rfos.mdp import TabularMDP
 from rfos.planning import solve
+from rfos.policy_metagames import PolicyMetaGame
 from rfos.policy_tables import Dynamics, OnTheFly, fill, frozen_share, reward_bounds
 from rfos.stochastic_games import StochasticGame, iterated, one_shot
 
@@ -86,6 +87,21 @@ def test_the_short_form_for_iterated_games_is_the_general_one(learner) -> None:
         general, expected = play_both(d, own, other)
         assert np.allclose(returns, general, rtol=0, atol=1e-10)
         assert np.allclose(following, expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "learner", [QLearning(0.3, 1e-3), QLearning(1.0, 1e-3), SmoothedBestResponse(1e-3, 0.4)], ids=str
+)
+def test_policies_near_the_ends_and_low_temperatures_stay_probabilities(learner) -> None:
+    """Infinite logits stay, exp never overflows: kernels are the learner, 0 <= ψ' <= 1."""
+    rng = np.random.default_rng(5)
+    d = dynamics_of(IPD, learner)
+    for _ in range(30):
+        own, other = rng.choice([0.0, 1e-300, 1e-9, 0.003, 0.5, 1 - 1e-9, 1.0], (2, 5))
+        _, following = play_both(d, own, other)
+        assert ((following >= 0) & (following <= 1)).all()
+        expected = learner.update(IPD, 1, as_policies(own, other))[:, 0]
+        assert np.allclose(following, expected, rtol=0, atol=1e-9)
 
 
 @pytest.mark.jit
@@ -169,6 +185,36 @@ def test_pairs_evaluated_on_the_fly_are_those_of_the_table_bit_for_bit(learner, 
         second = solve(TabularMDP(storage, bounds, 0.9), method, tol=1e-6)
         assert first.policy.tolist() == second.policy.tolist()
         assert np.abs(first.value - second.value).max() <= 2e-6
+
+
+def test_frozen_moves_are_those_of_the_definition() -> None:
+    """A pair is frozen if the learner moves in some inner state and nearest rounding undoes it in all."""
+    game = random_game(np.random.default_rng(6))
+    grid = LevelGrid(3, (0.1, 0.4, 0.9))
+    for learner in (NaiveLearner(3.0), NaiveLearner(0.5, "simplex"), SmoothedBestResponse(1.0, 0.4)):
+        frozen = 0
+        for x in range(27):
+            for a in range(27):
+                following = learner.update(game, 1, [grid.policy(a), grid.policy(x)])
+                moved = np.abs(following - grid.policy(x)).max() > 1e-12
+                frozen += bool(moved and int(grid.nearest(following)) == x)
+        assert 0 < frozen < 27 * 27
+        assert frozen_share(dynamics_of(game, learner, grid.levels)) == frozen / 27**2
+
+
+@pytest.mark.parametrize("size", [1e-40, 1e39])
+def test_rewards_that_float32_does_not_hold_are_kept_in_float64(size: float) -> None:
+    """V* scales with the rewards, whatever their size."""
+    pennies = matching_pennies()
+    grid = LevelGrid(1, LEVELS)
+    values = []
+    for payoffs in (pennies.payoffs, size * pennies.payoffs):
+        game = one_shot(NormalFormGame(payoffs))
+        learner = NaiveLearner(0.5 * float(pennies.payoffs.max() / payoffs.max()), "simplex")
+        values.append(
+            solve(PolicyMetaGame(game, [learner], [grid, grid], 0.9).to_mdp(), tol=1e-7 * payoffs.max()).value
+        )
+    assert np.abs(values[1] / size - values[0]).max() <= 1e-3  # places in 8192ths of a cell in the first
 
 
 def test_a_learner_whose_step_is_short_is_frozen() -> None:

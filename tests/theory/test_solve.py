@@ -1,6 +1,5 @@
 """Every method, on every storage, against rational arithmetic and other solvers."""
 
-import itertools
 import sys
 import warnings
 from fractions import Fraction
@@ -14,9 +13,15 @@ from exact import ExactMDP
 from tabular import dense_of
 
 from rfos import _threads, iteration, planning
+from rfos._threads import Threads
+from rfos.games import NormalFormGame
+from rfos.grids import LevelGrid
 from rfos.iteration import Iteration
+from rfos.learners import NaiveLearner
 from rfos.mdp import TabularMDP
 from rfos.planning import METHODS, Accuracy, evaluate_policy, exact_optimum, solve
+from rfos.policy_tables import Dynamics, OnTheFly, fill, reward_bounds
+from rfos.stochastic_games import one_shot
 
 ITERATIVE = ("value_iteration", "policy_iteration", "modified_policy_iteration")
 DISCOUNTS = tuple(Fraction(x) for x in ("1/2", "2/3", "9/10", "29/30", "99/100", "999/1000", "2999/3000", "9999/10000"))
@@ -52,19 +57,62 @@ def other_optimum(mdp):
         return done.x, other.solve(method="policy_iteration").v
 
 
-def test_methods_and_storages_agree_with_each_other_and_with_other_solvers():
-    """500 MDPs of all storages: all methods within 1e-6 of SciPy's LP and of QuantEcon, and of the dense form."""
-    for (_, mdp), method in zip(
-        instances(500, 24, tuple(g for g in DISCOUNTS if g < Fraction(999, 1000))), itertools.cycle(METHODS)
-    ):
-        by_programme, by_policies = other_optimum(mdp)
+def agree(mdp, others):
+    """All methods that take the storage are within 1e-6 of other values."""
+    for method in METHODS:
         solution = solve(mdp, method, tol=1e-7)
-        transitions, rewards = dense_of(mdp)
-        dense = solve(TabularMDP(transitions, rewards, mdp.discount), method, tol=1e-7)
         assert solution.method == method or method == "auto"
-        assert solution.value == pytest.approx(by_programme, abs=1e-6)
-        assert solution.value == pytest.approx(by_policies, abs=1e-6)
-        assert solution.value == pytest.approx(dense.value, abs=1e-6)
+        for other in others:
+            assert solution.value == pytest.approx(other, abs=1e-6)
+
+
+def test_methods_and_storages_agree_with_each_other_and_with_other_solvers():
+    """500 MDPs of all storages: every method, and the dense form, within 1e-6 of SciPy's LP and of QuantEcon."""
+    for _, mdp in instances(500, 24, tuple(g for g in DISCOUNTS if g < Fraction(999, 1000))):
+        others = other_optimum(mdp)
+        agree(mdp, others)
+        transitions, rewards = dense_of(mdp)
+        assert solve(TabularMDP(transitions, rewards, mdp.discount), tol=1e-7).value == pytest.approx(
+            others[0], abs=1e-6
+        )
+
+
+@pytest.mark.parametrize("nearest", [False, True])
+def test_methods_agree_on_tables_of_policies_and_without_one(nearest):
+    """Every method on 20 random meta-games of policies, in a table and on the fly, within 1e-6 of the other solvers."""
+    rng = np.random.default_rng(31)
+    grid = LevelGrid(1, (0.1, 0.4, 0.7, 0.9))
+    for _ in range(20):
+        game = one_shot(NormalFormGame(rng.normal(size=(2, 2, 2))))
+        dynamics = Dynamics.of(game, NaiveLearner(float(rng.uniform(0.1, 3))), (grid, grid))
+        rewards, table = fill(dynamics, nearest)
+        mdp = TabularMDP(table, rewards, 0.9)
+        others = other_optimum(mdp)
+        agree(mdp, others)
+        agree(TabularMDP(OnTheFly(dynamics, nearest), reward_bounds(game), 0.9), others)
+
+
+def test_actions_are_ruled_out_by_the_whole_width_of_the_bracket(monkeypatch):
+    """An optimal action may fall short by all but nothing of the bracket's width: 0.999 of it would rule that one out.
+
+    State 0 chooses between an absorbing state whose value is 1 above v and one whose value is 1 below it.
+    """
+    monkeypatch.setattr(iteration, "REDUCED", 10)
+    discount, best = 0.9, np.array([1.9, 0.0])
+    rewards = np.array([[0.0, 0.9 * 1.9 - 1e-5], [0.19] * 2, [0.0] * 2])  # action 0 is better by 1e-5
+    mdp = TabularMDP([[1, 2], [1, 1], [2, 2]], rewards, discount)
+    for share, stays in ((1.0, True), (0.999, False)):
+        steps = Iteration(mdp, Threads(1))
+        steps.table = np.empty((3, 2), np.float32)
+        values = np.array([0.0, best[0] - 1, best[1] + 1])
+        values[0] = (rewards[0] + discount * values[[1, 2]]).max()
+        backed_up = np.empty(3)
+        change = steps.improve(values, backed_up, np.zeros(3, np.int64))
+        width = discount / (1 - discount) * change.span
+        assert width == pytest.approx(2 * discount)
+        steps.rule_out(backed_up, change, share * width)
+        assert steps.candidates is not None
+        assert (0 in steps.candidates.action[steps.candidates.state == 0]) == stays
 
 
 def test_only_actions_that_are_not_optimal_are_ruled_out(monkeypatch):
