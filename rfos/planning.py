@@ -259,6 +259,8 @@ def _by_both(
 
 
 def _start(mdp: TabularMDP, tol: float, max_iterations: int | None, initial: ArrayLike | None) -> Float:
+    if not isinstance(mdp, TabularMDP):
+        raise TypeError(f"a {type(mdp).__name__} is no TabularMDP: a meta-game becomes one by to_mdp()")
     if not tol > 0:
         raise ValueError(f"tol is {tol!r}: give a positive width for the brackets")
     if max_iterations is not None and max_iterations < 1:
@@ -499,6 +501,8 @@ def solve(
 
     Raises
     ------
+    TypeError
+        If `mdp` is no TabularMDP, such as a meta-game, which becomes one by `to_mdp()`.
     ValueError
         If the method is unknown, `tol` is not positive or `initial` has another shape or is not finite.
 
@@ -564,6 +568,8 @@ def evaluate_policy(
 
     Raises
     ------
+    TypeError
+        If `mdp` is no TabularMDP.
     ValueError
         If an action is out of range or a row of probabilities does not sum to 1 (names the state).
 
