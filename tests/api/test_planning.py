@@ -13,7 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tabular import dense_of
 
+from rfos.games import matching_pennies
 from rfos.mdp import TabularMDP
+from rfos.metagames import WindowMetaGame
+from rfos.opponents import WindowQLearner
 from rfos.planning import Accuracy, bracket, evaluate_policy, solve
 from rfos.testing import mdps, policies
 
@@ -124,6 +127,15 @@ def test_solve_agrees_with_quantecon(mdp):
         other = markov.DiscreteDP(mdp.rewards.copy(), mdp.storage.transitions.copy(), mdp.discount)
         expected = other.solve(method="policy_iteration").v
     assert solve(mdp, tol=1e-9).value == pytest.approx(expected, abs=1e-8)
+
+
+def test_a_meta_game_is_refused_with_the_way_to_an_mdp():
+    """solve(meta_game) says what is missing."""
+    meta_game = WindowMetaGame(matching_pennies(), WindowQLearner(), 1, 0.8)
+    for call in (lambda: solve(meta_game), lambda: evaluate_policy(meta_game, [0, 0, 0, 0])):
+        with pytest.raises(TypeError, match=r"WindowMetaGame is no TabularMDP: .* to_mdp\(\)"):
+            call()
+    assert solve(meta_game.to_mdp()).converged
 
 
 def test_solutions_are_frozen_and_read_only():
