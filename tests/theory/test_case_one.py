@@ -119,7 +119,7 @@ def driven_value(meta_game: PolicyMetaGame, push: float, p: np.ndarray) -> np.nd
 @given(driven_cases())
 @settings(max_examples=60)
 def test_x5_and_d3_hold_where_the_continuous_game_is_solved_exactly(case) -> None:
-    """-E₋ <= V* - V*_d <= E at grid states and V* - V^π <= D3's loss, for logit learners with γ̂L_F^s >= 1."""
+    """-E₋ <= V* - V*_d <= E at grid states and V* - V^π <= D3's loss, γ̂L_F^s >= 1 mostly."""
     meta_game, push = case
     found = discretisation_error(meta_game)
     assert (found.statement == "X5") == (meta_game.discount * found.constants["l_state"] >= 1)
@@ -328,6 +328,22 @@ def test_a_useful_error_is_not_vacuous() -> None:
     found = discretisation_error(on_grid(PENNIES, NaiveLearner(0.2, "simplex"), 0.8, 64, "nearest"))
     assert not found.vacuous
     assert found.lower < found.upper < found.limit == 5.0
+
+
+@given(contracting_cases(), st.sampled_from([2, 4]), st.sampled_from(["nearest", "barycentric"]))
+@settings(max_examples=15)
+def test_d1_holds_one_backup_ahead_of_joint_meta_states(case, k: int, rounding: str) -> None:
+    """-E₋ <= V*(ψ) - max_a [R(ψ,a) + γ̂V_joint(ψ,a)] <= E, although corners are drawn before the shaper sees them."""
+    game, learner, discount = case
+    lumped, fine = on_grid(game, learner, discount, k, rounding), on_grid(game, learner, discount, FINE, "nearest")
+    joint = PolicyMetaGame(game, [learner], lumped.grids, discount, rounding, joint=True)
+    found, reference = discretisation_error(joint), discretisation_error(fine)
+    on_joint, on_fine = solve(joint.to_mdp(), tol=1e-9), solve(fine.to_mdp(), tol=1e-9)
+    rewards = np.asarray(lumped.to_mdp().rewards, np.float64)
+    low, high = ((rewards + discount * v.reshape(k + 1, k + 1)).max(axis=1) for v in (on_joint.lower, on_joint.upper))
+    shared = np.arange(k + 1) * (FINE // k)
+    assert ((on_fine.upper + reference.upper)[shared] >= low - found.lower - 1e-9).all()
+    assert ((on_fine.lower - reference.lower)[shared] <= high + found.upper + 1e-9).all()
 
 
 def test_joint_meta_states_have_x5_only_with_nearest_rounding() -> None:
