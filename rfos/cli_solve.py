@@ -239,10 +239,19 @@ def show(found: Answer, echo: Callable[[str], None]) -> None:
         echo(f"discretisation error: does not apply, because {error.reason}")
     else:
         listed = ", ".join(f"{name} {value:.4g}" for name, value in error.constants.items())
+        listed += f" ({error.reason})" if error.reason else ""
         below, above, loss = ((1 - r.discount) * (x or 0.0) for x in (error.lower, error.upper, error.loss))
-        echo(f"discretisation error, {error.statement}: V* is within -{below:.3g} and +{above:.3g} a step")
-        echo(f"  of the value on the grid; {listed}" + (f" ({error.reason})" if error.reason else ""))
-        echo(f"  its policy, played at the nearest grid point, loses at most {loss:.3g} a step there (D3)")
+        if error.vacuous:
+            echo(
+                f"discretisation error, {error.statement}: vacuous here (it allows the whole span of values); {listed}"
+            )
+        else:
+            echo(f"discretisation error, {error.statement}: V* is within -{below:.3g} and +{above:.3g} a step")
+            echo(f"  of the value on the grid; {listed}")
+            if (error.loss or 0.0) < error.limit:
+                echo(f"  its policy, played at the nearest grid point, loses at most {loss:.3g} a step there (D3)")
+            else:
+                echo("  what its policy, played at the nearest grid point, loses there: D3 is vacuous")
     for title, rows in (
         (f"in the continuous game, {r.steps} steps from {found.n_starts} random starts", found.continuous),
         ("yardsticks, the opponent learning against each", found.yardsticks),

@@ -376,11 +376,32 @@ class LevelGrid:
 
     @property
     def mean_displacement(self) -> Fraction:
-        """Largest expected distance of a policy *between the outer levels* from the corner drawn.
+        """Largest expected distance of a policy from the corner that barycentric rounding draws, exact.
 
-        2 - 1/(n/(n+1) + n'/(n'+1)) times the widest gap, with n + n' = S + 1 as equal as may be.
+        Between the outer levels it is as for `SimplexGrid`: g(2 - 1/h(S+1)) with g the widest gap and
+        h(k) = n/(n+1) + n'/(n'+1), n + n' = k as equal as may be. Beyond them a probability is clipped. If c is the
+        most that is cut off, c < g and y = 1 - c/g, one clipped entry and S-1 spread ones make 2c + g y² h(S-1),
+        which is the larger where y h(S-1) <= 1. From c = g on it is 2c.
+
+        Proof: A clipped entry is always 2c away; what matters of the other k = S-1 are their places in cells, of the
+        widest gap at worst. Corners rise at one uniform threshold, so sorted places 0 = f_0 <= .. <= f_{k+1} = 1 make
+        the mean 2g Σ (f_{i+1}-f_i) max(c/g, f_i, 1-f_{i+1}). With n' intervals on the left that count by 1-f_{i+1},
+        n on the right by f_i, n + n' = k, and one of c/g between them, equal pieces are best; the left ones gain
+        z y - z²(n'+1)/(2n') over c/g, most at z = y n'/(n'+1), and so do the right ones. Where both do not fit into
+        [0, 1], no interval of c/g is left, and S spread entries are no worse.
+
+        Examples
+        --------
+        Two entries, c = 0.3 and g = 0.4: y = 1/4, 0.6 + 0.4/16/2. Without clipping it would be 8/7 of 0.4:
+
+        >>> LevelGrid(2, (0.3, 0.7)).mean_displacement, LevelGrid(2, (0, 0.4, 0.8, 1)).mean_displacement
+        (Fraction(49, 80), Fraction(16, 35))
         """
-        return _spread(self.n_states) * self._gap
+        gap, share = self._gap, _shares(self.n_states - 1)
+        cut = max(Fraction(repr(self.levels[0])), 1 - Fraction(repr(self.levels[-1])))
+        left = max(1 - cut / gap, Fraction(0))
+        clipped = 2 * cut + gap * left**2 * share if left * share <= 1 else Fraction(0)
+        return max(_spread(self.n_states) * gap, clipped)
 
     @property
     def values(self) -> Float:
@@ -666,10 +687,15 @@ def _kuhn(fractions: Float) -> tuple[NDArray[np.bool_], Float]:
     return raised, steps[..., :-1] - steps[..., 1:]
 
 
+def _shares(n_pieces: int) -> Fraction:
+    """Return n/(n+1) + n'/(n'+1) with n + n' = n_pieces as equal as may be."""
+    low, high = n_pieces // 2, (n_pieces + 1) // 2
+    return Fraction(low, low + 1) + Fraction(high, high + 1)
+
+
 def _spread(n_states: int) -> Fraction:
     """Return the largest mean of max_s 2|corner - x| over x in a unit cube: 1, 8/7, 5/4, .. up to 3/2."""
-    low, high = (n_states + 1) // 2, (n_states + 2) // 2
-    return 2 - 1 / (Fraction(low, low + 1) + Fraction(high, high + 1))
+    return 2 - 1 / _shares(n_states + 1)
 
 
 def _log2_points(n_states: int, n_actions: int, levels: int) -> float:

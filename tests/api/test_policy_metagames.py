@@ -333,6 +333,28 @@ def test_an_answer_is_printed_drawn_and_written_as_json(tmp_path: Path, monkeypa
     assert np.array(plain["rewards"]).shape == (4, len(found.policies) + 1)
 
 
+@pytest.mark.parametrize(
+    ("opponent", "inner", "parts"),
+    [
+        ("naive", 0.5, ["X5: vacuous here (it allows the whole span of values); ", "l_state ", "l_action "]),
+        ("fixed", 0.0, ["D1: V* is within -", "a step", "l_state 1, l_action 0", "(D3)"]),
+        ("best-response", 0.0, ["does not apply, because best responses jump"]),
+    ],
+)
+def test_the_discretisation_error_is_printed_with_its_constants(opponent: str, inner: float, parts: list[str]) -> None:
+    """A vacuous error is one line without numbers that nobody can use; what applies has its constants."""
+    levels = "0.1,0.9" if inner else "60"
+    request = cli_solve.Request(
+        "matching-pennies", opponent, levels, discount=0.5, inner_discount=inner, starts=3, steps=4
+    )
+    lines: list[str] = []
+    cli_solve.show(cli_solve.answer(request, lambda text: None), lines.append)
+    [first] = [n for n, line in enumerate(lines) if line.startswith("discretisation error")]
+    text = "\n".join(lines[first : first + 3])
+    assert all(part in text for part in parts)
+    assert ("a step" in text) == (opponent == "fixed")
+
+
 def no_solver(game):
     """As without nashpy and quantecon."""
     raise ImportError("none")

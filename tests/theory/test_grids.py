@@ -63,11 +63,12 @@ def test_n1_count_and_largest_remainder(n_actions, levels, data):
 
 
 @st.composite
-def grids_and_policies(draw, max_states=4, max_actions=5):
-    """A simplex or level grid, and a policy that need not be exact."""
+def grids_and_policies(draw, max_states=4, max_actions=5, clipping=False):
+    """A simplex or level grid, and a policy that need not be exact; with `clipping` levels may leave out 0 and 1."""
     n_states = draw(st.integers(1, max_states))
     if draw(st.booleans()):
-        levels = [0, *sorted(draw(st.sets(st.integers(1, 31), max_size=4))), 32]
+        between = draw(st.sets(st.integers(1, 31), min_size=2 * clipping, max_size=4))
+        levels = sorted(between if clipping else {0, *between, 32})
         grid = LevelGrid(n_states, [k / 32 for k in levels])
     else:
         grid = SimplexGrid(n_states, draw(st.integers(1, max_actions)), draw(st.integers(1, 7)))
@@ -163,13 +164,58 @@ def test_n4_the_mean_is_exact(case):
     assert distance(corners, policy).max() <= 2 * float(grid.radius) + 1e-12
 
 
-@given(grids_and_policies())
+@given(grids_and_policies(clipping=True))
 def test_n4_mean_displacement_is_bounded(case):
     """The expected distance from the corner drawn is at most `mean_displacement`, which is below twice the radius."""
     grid, policy = case
     assert spread(grid, policy) <= float(grid.mean_displacement) + 1e-12
-    assert grid.mean_displacement <= 2 * grid.radius
+    assert grid.radius <= grid.mean_displacement <= 2 * grid.radius
     assert grid.n_states > 1 or grid.mean_displacement == grid.radius
+
+
+def worst_policies(levels, n_states):
+    """Policies spread over the widest cell as badly as may be, with no entry or one at the worse end.
+
+    With c cut off at that end and g the cell's width, n' places are equally far apart from 0 to (1-c/g) n'/(n'+1),
+    and n from 1 downwards likewise; without clipping the two runs meet.
+    """
+    gap, low = max((high - low, low) for low, high in itertools.pairwise(levels))
+    cut = max(levels[0], 1 - levels[-1])
+    yield [low + gap * float(f) for f in worst_fractions(n_states)]
+    left = max(0.0, 1 - cut / gap)
+    lower, upper = (n_states - 1) // 2, n_states // 2
+    below = [left * i / (lower + 1) for i in range(1, lower + 1)]
+    above = [1 - left * i / (upper + 1) for i in range(1, upper + 1)]
+    yield [float(levels[0] < cut), *(low + gap * f for f in (*below, *above))]
+
+
+@pytest.mark.parametrize("n_states", range(1, 7))
+@pytest.mark.parametrize(
+    "levels",
+    [
+        (0.262, 0.738),
+        (0.3, 0.7),
+        (0.1, 0.5, 0.9),
+        (0.25, 0.75),
+        (0.2, 1),
+        (0, 0.35, 0.8),
+        (0.4, 0.5),
+        (0.02, 0.5, 0.98),
+    ],
+)
+def test_n4_one_clipped_entry_and_spread_ones_reach_the_mean_displacement(levels, n_states):
+    """Levels that leave out 0 or 1: max(g(2-1/h(S+1)), 2c + g y² h(S-1)) is attained, and nothing exceeds it."""
+    grid = LevelGrid(n_states, levels)
+    found = [spread(grid, np.stack([p, 1 - p], axis=-1)) for p in map(np.array, worst_policies(levels, n_states))]
+    assert max(found) == pytest.approx(float(grid.mean_displacement), abs=1e-12)
+
+
+def test_n4_counterexample_to_clipping_or_spreading_alone():
+    """Levels .262 and .738, one entry cut off and one .107 below the upper: 0.572; each alone makes 0.544."""
+    grid = LevelGrid(2, (0.262, 0.738))
+    found = spread(grid, [[0.0, 1.0], [0.631, 0.369]])
+    assert max(Fraction(8, 7) * Fraction("0.476"), grid.radius) < Fraction("0.545")
+    assert 0.572 < found == pytest.approx(float(grid.mean_displacement), abs=1e-6)
 
 
 @given(grids_and_policies())
