@@ -59,8 +59,8 @@ TAIL = 0.02
 LONGEST_PLAY = 1000
 """Most steps of a discounted roll-out."""
 
-DISCOUNTED_STARTS = 16
-"""Starts of which the discounted value is computed, beside that on the grid."""
+DISCOUNTED_STARTS = 16, 4
+"""Starts of which the discounted value is computed, beside that on the grid, with a kernel and without."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,10 @@ class Request:
 class Answer:
     """What `rfos solve` found; values are rewards per inner step, (1-discount) V, as certified ends.
 
-    `start_value` is that of the grid point `start`, written from the opponents' own sides, `mean_value` the mean over grid points. `promised`, the value on
-    the grid, and `discounted`, what `played` earns in the continuous game, are means over the same random starts, and
-    so comparable. `worth` is the first row's mean reward less that of the best yardstick against the same opponent,
+    `start_value` is that of the grid point `start`, written from the opponents' own sides; `mean_value` is the mean
+    over grid points. `promised`, the value on the grid, and `discounted`, what `played` earns in the continuous game,
+    are means over the same random starts, and so comparable; `n_discounted` says over how many steps and starts.
+    `worth` is the first row's mean reward less that of the best yardstick against the same opponent,
     `best`. `policies` (T, S, A_i) of each opponent and `rewards` (T, n_players) are the first roll-out's.
     """
 
@@ -234,7 +235,10 @@ def answer(request: Request, say: Callable[[str], None]) -> Answer:
     else:
         notes.append("one-step look-ahead is left out: no kernel evaluates this game, and it would take too long")
     continuous.append(earned("policy of the nearest grid point", projected))
-    few, lasting = [each[:DISCOUNTED_STARTS] for each in starts], _lasting(request.discount)
+    few, lasting = (
+        [each[: DISCOUNTED_STARTS[meta_game.dynamics is None]] for each in starts],
+        _lasting(request.discount),
+    )
     long = replace(request, steps=lasting, starts=len(few[0]))
     looked = affordable_starts(meta_game, long) == len(few[0])
     way: dict[str, Any] = {"values": ahead} if looked else {"policy": policy}
@@ -386,7 +390,7 @@ def show(found: Answer, echo: Callable[[str], None]) -> None:
     echo(f"\nshaping ({found.continuous[0].name}) is worth {found.worth:+.3f} a step over the best yardstick")
     echo(f"  against this opponent, {found.best}")
     lasting, n = found.n_discounted
-    echo(f"discounted by {r.discount:g} a step, mean over {n} of these starts")
+    echo(f"discounted by {r.discount:g} a step, " + (f"mean over {n} of these starts" if n > 1 else "from its start"))
     rounded = "of the nearest point" if r.rounding == "nearest" else "interpolated"
     for what, ends in (
         (f"promised by the grid, {rounded}", found.promised),

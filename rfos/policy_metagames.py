@@ -177,7 +177,7 @@ class _Sizes:
             Naming the hours and what takes less.
         """
         if size.needed > size.limit:
-            without = " even without a table" if size.storage == "on-the-fly" else ""
+            without = ", kept in no table," if size.storage == "on-the-fly" else ""
             what = f"the meta-game of {in_digits(size.pairs)} pairs{without}"
             require_memory(size.needed, what, self._mend(patience))
         if _takes_too_long(size, patience):
