@@ -155,7 +155,8 @@ class _Sizes:
                 n_states, points[0], pairs, "sparse", needed, limit, min(lumped, MANY) * SECONDS_PER_PAIR
             )
         found: Literal["table", "on-the-fly"] = "table"
-        needed = pairs * pair_bytes(n_states, self.n_states, self.nearest)
+        # A byte more while rewards are checked.
+        needed = pairs * (1 + pair_bytes(n_states, self.n_states, self.nearest))
         if needed > limit // 2:
             # A chain and its predecessor, and a few numbers a state.
             needed, found = n_states * (24 * self.branching + 100), "on-the-fly"
@@ -373,14 +374,14 @@ class PolicyMetaGame:
 
         Examples
         --------
-        Three levels for each of two players once: 9 pairs of 10 bytes, 4 for the reward, 2 for the corner and 4 for
-        the step.
+        Three levels for each of two players once: 9 pairs of 9 bytes, 4 for the reward, 2 for the corner, 2 for the
+        step, and 1 while rewards are checked.
 
         >>> from rfos.learners import NaiveLearner
         >>> game = inner_game("matching-pennies", 0.0)
         >>> size = PolicyMetaGame(game, [NaiveLearner()], [even_grid(game, i, 3) for i in (0, 1)], 0.9).size_estimate()
         >>> size.storage, size.pairs, size.needed
-        ('table', 9, 72)
+        ('table', 9, 81)
         """
         return self._sizes.of_points([grid.n_points for grid in self.grids])
 
