@@ -25,9 +25,11 @@ from rfos.games import (
 )
 from rfos.grids import CubeGrid, LevelGrid, SimplexGrid
 from rfos.learners import LOLA, NAMED_LEARNERS, Fixed, NaiveLearner, SmoothedBestResponse
-from rfos.planning import solve
+from rfos.mdp import TabularMDP
+from rfos.planning import Solution, solve
 from rfos.policy_metagames import PolicyMetaGame, even_grid, inner_game, require_levels
 from rfos.policy_tables import Dynamics, fill, is_iterated, reward_bounds
+from rfos.randomness import seed_sequence
 from rfos.shaping import STRATEGIES, Earned, discounted_value, earned, extortion, strategy, yardsticks
 from rfos.stochastic_games import StochasticGame, iterated, one_shot
 
@@ -300,12 +302,25 @@ def exactly(meta_game: PolicyMetaGame) -> list[Fraction]:
     values = solve(meta_game.to_mdp(), "exact").exact
     assert values is not None
     n_actions = meta_game.n_actions
-    rewards = meta_game.known(np.zeros(meta_game.n_states))
-    return [
-        (1 - discount)
-        * max(Fraction(float(rewards[x, a])) + discount * values[x * n_actions + a] for a in range(n_actions))
-        for x in range(meta_game.n_opponent_policies)
-    ]
+
+    def worth(x: int, a: int) -> Fraction:
+        reward = meta_game.game.returns([meta_game.grids[0].policy(a), *meta_game.policies(x)])[0]
+        return Fraction(float(reward)) + discount * values[x * n_actions + a]
+
+    states = range(meta_game.n_opponent_policies)
+    return [(1 - discount) * max(worth(x, a) for a in range(n_actions)) for x in states]
+
+
+def narrowly(mdp: TabularMDP, tol: float) -> Solution:
+    """A solution whose ends are the floats next to the exact values: they leave no room for rounding."""
+    found = solve(mdp, "exact")
+    assert found.exact is not None
+    ends = []
+    for towards, outside in ((-math.inf, Fraction.__gt__), (math.inf, Fraction.__lt__)):
+        near = [float(value) for value in found.exact]
+        exact = zip(near, found.exact, strict=True)
+        ends.append(np.array([math.nextafter(x, towards) if outside(Fraction(x), v) else x for x, v in exact]))
+    return replace(found, lower=ends[0], upper=ends[1])
 
 
 @pytest.mark.parametrize("lumped", ["table", "on-the-fly", "sparse"])
@@ -317,8 +332,7 @@ def test_ends_of_the_joint_state_are_certified(monkeypatch: pytest.MonkeyPatch, 
         monkeypatch.setattr(policy_metagames, "pair_bytes", lambda *sizes: 10**12)
     played = Wrapped(learner) if lumped == "sparse" else learner
     monkeypatch.setattr(cli_solve, "learner_of", lambda name: played)
-    # Brackets as narrow as rounding allows: nothing but the ends' own rounding is left between them and the value.
-    monkeypatch.setattr(cli_solve, "solve", lambda mdp, tol: solve(mdp, tol=1e-13))
+    monkeypatch.setattr(cli_solve, "solve", narrowly)
     found = asked(rounding=rounding, joint=True, discount=0.9)
     grid = SimplexGrid(1, 2, 2)
     joint = PolicyMetaGame(PENNIES, [played], [grid, grid], 0.9, rounding, joint=True)
@@ -481,9 +495,9 @@ def test_mutual_naive_learning_is_between_naive_learners() -> None:
     assert lola[0].name == "naive learning against this opponent"
     against = PolicyMetaGame(IPD, [LOLA(1.0, 1.0)], [grid, grid], 0.9)
     assert lola[0] == earned(lola[0].name, mutual_learning(against, NaiveLearner(), starts, 3, rng=5))
-    assert lola[1].name == "mutual naive learning"
-    # Both learn alike from starts of the same law: neither is ahead on average, as LOLA is of a naive learner.
-    assert abs(lola[1].shaper[0] - lola[1].opponent[0]) < 0.2
+    elsewhere = random_starts(IPD, 16, seed_sequence(5, (1,)))
+    expected = mutual_learning(replace(meta_game, opponents=[NaiveLearner()]), NaiveLearner(), elsewhere, 3, rng=5)
+    assert lola[1] == earned("mutual naive learning", expected, same_opponent=False)
 
 
 def test_worth_is_over_the_best_row_with_the_same_opponent(monkeypatch: pytest.MonkeyPatch) -> None:
