@@ -14,6 +14,18 @@ def available_bytes() -> int:
     return total * 9 // 10
 
 
+def in_digits(number: int) -> str:
+    """Return a whole number with its digits grouped, or about how large it is where they would fill lines.
+
+    Examples
+    --------
+    >>> in_digits(12345), in_digits(200**45)
+    ('12,345', 'about 10^103')
+    """
+    # log10(2) = 0.30103: the digits of large numbers are slow to find, and Python refuses thousands of them.
+    return f"{number:,}" if number < 10**30 else f"about 10^{int(number.bit_length() * 0.30103)}"
+
+
 def require_memory(needed: int, what: str, mend: str) -> None:
     """Raise MemoryError unless `needed` bytes fit this machine.
 
@@ -31,4 +43,4 @@ def require_memory(needed: int, what: str, mend: str) -> None:
     """
     limit = available_bytes()
     if needed > limit:
-        raise MemoryError(f"{what} needs {needed:,} bytes, above the limit of {limit:,} here: {mend}")
+        raise MemoryError(f"{what} needs {in_digits(needed)} bytes, above the limit of {limit:,} here: {mend}")

@@ -207,8 +207,21 @@ def reproduce(
 
 @app.command()
 def solve(
-    game: Annotated[str, typer.Argument(help="A named game; ipd is the iterated Prisoner's Dilemma of M-FOS.")],
-    opponent: Annotated[str, typer.Option(help="How the opponent learns; an unknown name lists them.")] = "naive",
+    game: Annotated[
+        str,
+        typer.Argument(
+            help="A named game; ipd and imp are the Prisoner's Dilemma and Matching Pennies of M-FOS, public-goods-N "
+            "is for N players. An unknown name lists them."
+        ),
+    ],
+    opponent: Annotated[
+        str,
+        typer.Option(
+            help="How the opponents learn: naive, lola, best-response, smoothed-best-response, fictitious-play, "
+            "q-learner, or fixed: from random starts, never moving. Or what they always play: always-cooperate (action "
+            "0), always-defect (action 1), random and, in iterated games of two, tit-for-tat, win-stay-lose-shift."
+        ),
+    ] = "naive",
     levels: Annotated[str, typer.Option(help="Levels per probability: how many, or which, by commas.")] = "5",
     rounding: Annotated[str, typer.Option(help="barycentric or nearest.")] = "barycentric",
     discount: Annotated[float, typer.Option(parser=_number, metavar="NUMBER", help="Meta discount.")] = 0.99,

@@ -31,9 +31,9 @@ def _point(case: str | None, game: str | None, **given: Any) -> dict[str, Any]:
         raise ValueError(f"--case {case} sets the sizes: leave --states, --actions and --branching out")
     if game is None:
         raise ValueError(f"--case {case} needs a game: give --game, such as matching-pennies")
-    from rfos.games import named_game, standard_prisoners_dilemma
+    from rfos.games import ITERATED_GAMES, named_game
 
-    inner = standard_prisoners_dilemma() if game == "ipd" else named_game(game)
+    inner = named_game(game)
     payoffs = inner.payoffs[0]
     span = Fraction(repr(float(payoffs.max()))) - Fraction(repr(float(payoffs.min())))
     if span == 0:
@@ -55,7 +55,7 @@ def _point(case: str | None, game: str | None, **given: Any) -> dict[str, Any]:
         found["chain"] = {"window": {"n_states": window * math.log(math.prod(actions))}}
     elif case == "policy":
         levels = 10 if given["levels"] is None else given["levels"]
-        rows = given["inner_states"] or (1 + math.prod(actions) if game == "ipd" else 1)
+        rows = given["inner_states"] or (1 + math.prod(actions) if game in ITERATED_GAMES else 1)
         if levels < 1:
             raise ValueError(f"--levels is {levels}: it must be at least 1")
         digits = rows * sum(math.lgamma(levels + a) - math.lgamma(levels + 1) - math.lgamma(a) for a in actions)
@@ -284,14 +284,14 @@ def bound(
     branching: Annotated[int | None, typer.Option(parser=whole, metavar="N", help="Successors of a pair, B.")] = None,
     case: Annotated[str | None, typer.Option(help="window or policy: take the sizes from a game.")] = None,
     game: Annotated[
-        str | None, typer.Option(help="Inner game: matching-pennies, ..; ipd is the iterated Prisoner's Dilemma.")
+        str | None, typer.Option(help="Inner game: matching-pennies, ..; ipd, imp: the iterated games of M-FOS.")
     ] = None,
     window: Annotated[int | None, typer.Option(parser=whole, metavar="H", help="Joint actions remembered.")] = None,
     levels: Annotated[
         int | None, typer.Option(parser=whole, metavar="K", help="Steps of the policy grid from 0 to 1.")
     ] = None,
     inner_states: Annotated[
-        int | None, typer.Option(parser=whole, metavar="N", help="Rows of a policy: 1; memory one (ipd) has 5.")
+        int | None, typer.Option(parser=whole, metavar="N", help="Rows of a policy: 1; memory one (ipd, imp) has 5.")
     ] = None,
     inner_steps: Annotated[int, typer.Option(parser=whole, metavar="N", help="Inner steps of a meta-step.")] = 1,
     episode: Annotated[int, typer.Option(parser=whole, metavar="T", help="Steps between restarts, for X4.")] = 10,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -16,11 +17,22 @@ from rfos import plots
 from rfos._files import atomic
 from rfos.continuous import random_starts, roll_out, trajectory
 from rfos.discretisation import DiscretisationError, discretisation_error
+from rfos.games import named_game
 from rfos.grids import LevelGrid, SimplexGrid
-from rfos.learners import named_learner
+from rfos.learners import NAMED_LEARNERS, Fixed, Learner, named_learner
 from rfos.planning import solve
-from rfos.policy_metagames import SECONDS_PER_PAIR, PolicyMetaGame, even_grid, inner_game
-from rfos.shaping import Earned, earned, equilibria, in_numbers, yardsticks
+from rfos.policy_metagames import SECONDS_PER_PAIR, PolicyMetaGame, even_grid, inner_game, require_levels
+from rfos.shaping import (
+    STRATEGIES,
+    Earned,
+    discounted_value,
+    earned,
+    equilibria,
+    in_numbers,
+    in_words,
+    strategy,
+    yardsticks,
+)
 from rfos.stochastic_games import StochasticGame
 
 Float = NDArray[np.float64]
@@ -35,7 +47,20 @@ FROZEN = 0.05
 """Share of frozen moves above which a warning is due."""
 
 INVENTED = 0.1
-"""Share of the range of rewards by which the grid may promise more than is earned, before a warning is due."""
+"""By how much more than is earned the grid may promise before a warning is due, in spreads of the rows printed.
+
+The spread is from the worst to the best row against the opponent. The range of rewards would be no scale: in Chicken a
+crash costs a hundred times what else is at stake.
+"""
+
+TAIL = 0.02
+"""Share of the range of rewards that discounted roll-outs leave out at most, unless `LONGEST_PLAY` ends them."""
+
+LONGEST_PLAY = 1000
+"""Most steps of a discounted roll-out."""
+
+DISCOUNTED_STARTS = 16, 4
+"""Starts of which the discounted value is computed, beside that on the grid, with a kernel and without."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +81,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What `rfos solve` found; values are rewards per inner step, (1-discount) V.
+    """What `rfos solve` found; values are rewards per inner step, (1-discount) V, as certified ends.
 
-    `policies` (T, S, A_i) of each opponent and `rewards` (T, n_players) are the first roll-out's.
+    `start_value` is that of the grid point `start`, written from the opponents' own sides; `mean_value` is the mean
+    over grid points. `promised`, the value on the grid, and `discounted`, what `played` earns in the continuous game,
+    are means over the same random starts, and so comparable; `n_discounted` says over how many steps and starts.
+    `worth` is the first row's mean reward less that of the best yardstick against the same opponent,
+    `best`. `policies` (T, S, A_i) of each opponent and `rewards` (T, n_players) are the first roll-out's.
     """
 
     request: Request
@@ -70,35 +99,78 @@ class Answer:
     iterations: int
     converged: bool
     accuracy: str
+    start: str
     start_value: tuple[float, float]
     mean_value: tuple[float, float]
     continuous: tuple[Earned, ...]
     yardsticks: tuple[Earned, ...]
-    moves: tuple[str, ...]
+    worth: float
+    best: str
+    promised: tuple[float, float]
+    discounted: tuple[float, float]
+    played: str
+    n_discounted: tuple[int, int]
+    moves: tuple[tuple[str, ...], ...]
     discretisation: DiscretisationError
     n_starts: int
     notes: tuple[str, ...]
+    warnings: tuple[str, ...]
     policies: tuple[Float, ...]
     rewards: Float
-    reward_span: float
     seconds: float
 
 
-def grid_of(game: StochasticGame, player: int, levels: str) -> LevelGrid | SimplexGrid:
-    """Return the grid of a player: K levels, or the levels themselves separated by commas."""
-    two = game.n_actions[player] == 2
+def read_levels(levels: str) -> tuple[float, ...]:
+    """Return the levels that a text lists by commas, or the one number of levels, a whole number of at least 2.
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+
+    Examples
+    --------
+    >>> read_levels("5"), read_levels("0.02,0.5,0.98")
+    ((5.0,), (0.02, 0.5, 0.98))
+    """
     try:
-        numbers = [float(part) for part in levels.split(",")]
+        numbers = tuple(float(part) for part in levels.split(","))
     except ValueError:
         raise ValueError(f"levels is {levels!r}: give a whole number, or probabilities such as 0.02,0.5,0.98") from None
-    if len(numbers) > 1:
-        if not two:
-            raise ValueError(f"levels is {levels!r}: several levels are for two actions, give one number of levels")
-        return LevelGrid(game.n_states, tuple(numbers))
-    count = int(numbers[0])
-    if count != numbers[0] or count < 2:
+    if len(numbers) == 1 and not (math.isfinite(numbers[0]) and numbers[0] == int(numbers[0]) >= 2):
         raise ValueError(f"levels is {levels!r}: give a whole number of at least 2")
-    return even_grid(game, player, count)
+    return numbers
+
+
+def grid_of(game: StochasticGame, player: int, levels: tuple[float, ...]) -> LevelGrid | SimplexGrid:
+    """Return the grid of a player from what `read_levels` returns.
+
+    Raises
+    ------
+    ValueError
+        If levels are listed for a player with other than two actions, or are not increasing probabilities.
+    """
+    if len(levels) > 1:
+        if game.n_actions[player] != 2:
+            raise ValueError(f"levels are {levels}: several levels are for two actions, give one number of levels")
+        return LevelGrid(game.n_states, levels)
+    return even_grid(game, player, int(levels[0]))
+
+
+def learner_of(name: str) -> Learner:
+    """Return the learner of a name; whoever plays one of `STRATEGIES` never learns.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown; the message lists the names.
+    """
+    if name in STRATEGIES:
+        return Fixed()
+    if name not in NAMED_LEARNERS:
+        learners, fixed = ", ".join(NAMED_LEARNERS), ", ".join(STRATEGIES)
+        raise ValueError(f"unknown opponent {name!r}: choose one of {learners}, or one that never learns: {fixed}")
+    return named_learner(name)
 
 
 def answer(request: Request, say: Callable[[str], None]) -> Answer:
@@ -110,77 +182,144 @@ def answer(request: Request, say: Callable[[str], None]) -> Answer:
         If the request is out of range or too large; nothing has been allocated then.
     """
     began = time.perf_counter()
-    game = inner_game(request.game, request.inner_discount)
-    learner = named_learner(request.opponent)
-    grids = [grid_of(game, player, request.levels) for player in range(game.n_players)]
-    meta_game = PolicyMetaGame(
-        game, [learner] * (game.n_players - 1), grids, request.discount, request.rounding, request.joint
+    levels = read_levels(request.levels)
+    learner = learner_of(request.opponent)
+    stage = named_game(request.game)
+    learners = [learner] * (stage.n_players - 1)
+    count = len(levels) if len(levels) > 1 else int(levels[0])
+    require_levels(
+        stage,
+        request.inner_discount != 0,
+        learners,
+        count,
+        request.rounding,
+        joint=request.joint,
+        patience=LONGEST,
     )
-    size = meta_game.size_estimate()
-    error = discretisation_error(meta_game, 1e-3)
-    _refuse(meta_game, request)
+    game = inner_game(request.game, request.inner_discount)
+    grids = [grid_of(game, player, levels) for player in range(game.n_players)]
+    built = PolicyMetaGame(game, learners, grids, request.discount, request.rounding, request.joint)
+    built.require_fit()
+    starts = _starts(game, request)
+    error = discretisation_error(built, 1e-3)
+    size = built.size_estimate()
     say(f"{size.n_states:,} meta-states, {size.n_actions:,} meta-actions, {size.needed / 2**20:,.1f} MiB")
-    mdp = meta_game.to_mdp()
+    mdp = built.to_mdp()
     say("table filled")
-    tol = 1e-3
-    solution = solve(mdp, tol=tol)
+    solution = solve(mdp, tol=1e-3)
     say(f"solved in {solution.iterations} iterations")
-    per_step = 1 - request.discount
-    lower, upper, ahead = solution.lower, solution.upper, solution.value
-    policy = solution.policy
+    meta_game = replace(built, joint=False)
+    # Every number below is a few sums of numbers of this size, which rounding moves by far less than `slack`.
+    slack = 1e-12 * max(map(abs, game.reward_range(0)))
+    lower, upper, ahead, policy = solution.lower, solution.upper, solution.value, solution.policy
     if request.joint:
         # Where the opponents' policies are known, values are one backup away, and they are what is played with (G2).
-        meta_game = replace(meta_game, joint=False)
-        rewards = np.asarray(meta_game.to_mdp().rewards, np.float64)
-        shape = rewards.shape
-        lower, upper, ahead = ((rewards + request.discount * v.reshape(shape)) for v in (lower, upper, ahead))
+        lower, upper, ahead = (built.known(v) for v in (lower, upper, ahead))
         policy = ahead.argmax(axis=1)
         lower, upper, ahead = (q.max(axis=1) for q in (lower, upper, ahead))
-    low, high = per_step * lower, per_step * upper
-    start = meta_game.nearest([np.full((game.n_states, n), 1 / n) for n in game.n_actions[1:]])
-    count = affordable_starts(meta_game, request)
+    low, high = (1 - request.discount) * lower - slack, (1 - request.discount) * upper + slack
+    fair = [np.full((game.n_states, n), 1 / n) for n in game.n_actions[1:]]
+    start = meta_game.nearest([each[0] for each in starts] if request.opponent in STRATEGIES else fair)
+    affordable = affordable_starts(meta_game, request)
     notes: list[str] = []
-    continuous: list[Earned] = []
-    starts = random_starts(game, count or request.starts, request.seed)
+    if request.opponent not in STRATEGIES and 0 < affordable < request.starts:
+        starts = [each[:affordable] for each in starts]
     steps = request.steps
+    continuous: list[Earned] = []
     projected, chosen = roll_out(meta_game, starts, policy=policy, steps=steps)
     say("rolled out at grid points")
-    if count:
+    if affordable:
         seen, chosen = roll_out(meta_game, starts, values=ahead, steps=steps)
         continuous.append(earned("one-step look-ahead", seen))
         say("rolled out with look-ahead")
     else:
         notes.append("one-step look-ahead is left out: no kernel evaluates this game, and it would take too long")
     continuous.append(earned("policy of the nearest grid point", projected))
+    few, lasting = (
+        [each[: DISCOUNTED_STARTS[meta_game.dynamics is None]] for each in starts],
+        _lasting(request.discount),
+    )
+    long = replace(request, steps=lasting, starts=len(few[0]))
+    looked = affordable_starts(meta_game, long) == len(few[0])
+    way: dict[str, Any] = {"values": ahead} if looked else {"policy": policy}
+    ends = discounted_value(meta_game, few, roll_out(meta_game, few, steps=lasting, **way)[1])
+    promised = _promised(meta_game, few, low), _promised(meta_game, few, high)
+    discounted = float(ends[0].mean()), float(ends[1].mean())
+    say("rolled out with the discount")
     if equilibria(game) is None:
         notes.append("no row for Nash equilibria: they need nashpy or quantecon, pip install 'rfos[interop]'")
     beside = yardsticks(meta_game, starts, steps=steps, rng=request.seed + 1)
-    moves = [_in_words(grids[0], chosen[n]) for n in range(min(3, len(chosen)))]
+    best = max((row for row in beside if row.same_opponent), key=lambda row: row.shaper[0])
+    rows = [row.shaper[0] for row in (*continuous, *beside) if row.same_opponent]
     played = [grids[0].policy(int(action)) for action in chosen[0]]
     policies, paid = trajectory(meta_game, [each[0] for each in starts], played)
+    frozen = built.frozen_share
+    warnings = []
+    if frozen > FROZEN and request.rounding == "nearest":
+        warnings.append(
+            f"frozen learners: nearest rounding leaves {frozen:.1%} of pairs where they are; the value on the grid is "
+            "an artefact of rounding, believe the continuous game"
+        )
+    more = promised[0] - discounted[1]
+    if more > max(INVENTED * (max(rows) - min(rows)), 1e-6 * float(np.ptp(game.reward_range(0)))):
+        warnings.append(
+            f"the grid promises at least {more:.3f} a step more than its policy earns in the continuous game: an "
+            "artefact of the grid, believe the continuous game"
+        )
     return Answer(
         request=request,
         n_states=size.n_states,
         n_actions=size.n_actions,
         bytes=mdp.nbytes,
-        frozen_share=meta_game.frozen_share,
+        frozen_share=frozen,
         method=solution.method,
         iterations=solution.iterations,
         converged=solution.converged,
         accuracy=solution.accuracy.value,
+        start=_listed(game, meta_game.policies(start)),
         start_value=(float(low[start]), float(high[start])),
         mean_value=(float(low.mean()), float(high.mean())),
         continuous=tuple(continuous),
         yardsticks=tuple(beside),
-        moves=tuple(moves),
+        worth=continuous[0].shaper[0] - best.shaper[0],
+        best=best.name,
+        promised=promised,
+        discounted=discounted,
+        played="one-step look-ahead" if looked else "the policy of the nearest grid point",
+        n_discounted=(lasting, len(few[0])),
+        moves=tuple(
+            (_listed(game, [each[n] for each in starts]), *_first_moves(game, grids[0], chosen[n]))
+            for n in range(min(3, len(chosen)))
+        ),
         discretisation=error,
         n_starts=len(starts[0]),
         notes=tuple(notes),
+        warnings=tuple(warnings),
         policies=tuple(policies),
         rewards=paid,
-        reward_span=float(np.ptp(game.reward_range(0))),
         seconds=time.perf_counter() - began,
     )
+
+
+def _starts(game: StochasticGame, request: Request) -> list[Float]:
+    """Return the opponents' first policies; an opponent with a fixed strategy has only that one."""
+    if request.opponent in STRATEGIES:
+        return [strategy(game, player, request.opponent)[None] for player in range(1, game.n_players)]
+    return random_starts(game, request.starts, request.seed)
+
+
+def _lasting(discount: float) -> int:
+    """Return the steps after which what is left of a discounted sum is a share of at most `TAIL`."""
+    return 1 if discount == 0 else min(LONGEST_PLAY, math.ceil(math.log(TAIL) / math.log(discount)))
+
+
+def _promised(meta_game: PolicyMetaGame, starts: list[Float], values: Float) -> float:
+    """Return the mean of values (X,) at the starts, rounded as the meta-game rounds."""
+    found = []
+    for n in range(len(starts[0])):
+        states, weights = meta_game.rounded([each[n] for each in starts])
+        found.append(float(weights @ values[states]))
+    return float(np.mean(found))
 
 
 def affordable_starts(meta_game: PolicyMetaGame, request: Request) -> int:
@@ -190,32 +329,26 @@ def affordable_starts(meta_game: PolicyMetaGame, request: Request) -> int:
     opponents = meta_game.game.n_players - 1
     seconds = meta_game.n_actions * request.steps * SECONDS_PER_PAIR * opponents
     count = min(request.starts, int(LONGEST_ROLL_OUT / seconds))
-    return count if count >= 2 else 0
+    return count if count >= min(2, request.starts) else 0
 
 
-def _refuse(meta_game: PolicyMetaGame, request: Request) -> None:
-    """Raise before anything is allocated if the table does not fit, or would take too long without a kernel."""
-    meta_game.require_fit()
-    if meta_game.size_estimate().storage == "sparse":
-        pairs = meta_game.n_opponent_policies * meta_game.n_actions
-        if pairs * SECONDS_PER_PAIR > LONGEST:
-            raise ValueError(
-                f"{request.levels} levels mean {pairs:,} pairs, about {pairs * SECONDS_PER_PAIR / 3600:.1f} hours: no "
-                f"kernel evaluates this game against {request.opponent}; choose fewer levels"
-            )
+def _listed(game: StochasticGame, policies: list[Float]) -> str:
+    """Return the opponents' policies as text, each from its own side."""
+    assert game.views is not None
+    return " and ".join(in_numbers(policy[view]) for policy, view in zip(policies, game.views[1:], strict=True))
 
 
-def _in_words(grid: LevelGrid | SimplexGrid, chosen: np.ndarray[Any, Any]) -> str:
-    """Return the first different moves of a roll-out, with how often each is repeated."""
+def _first_moves(game: StochasticGame, grid: LevelGrid | SimplexGrid, chosen: np.ndarray[Any, Any]) -> list[str]:
+    """Return the first different moves of a roll-out in words, with how often each is repeated."""
     parts: list[str] = []
     i = 0
     while i < len(chosen) and len(parts) < 4:
         run = 1
         while i + run < len(chosen) and chosen[i + run] == chosen[i]:
             run += 1
-        parts.append(f"{run} x {in_numbers(grid.policy(int(chosen[i])))}")
+        parts.append(f"{run} x {in_words(game, grid.policy(int(chosen[i])))}")
         i += run
-    return ", then ".join(parts)
+    return parts
 
 
 def show(found: Answer, echo: Callable[[str], None]) -> None:
@@ -227,13 +360,14 @@ def show(found: Answer, echo: Callable[[str], None]) -> None:
     )
     echo(f"meta-states {found.n_states:,}, meta-actions {found.n_actions:,}, {found.bytes / 2**20:,.1f} MiB")
     echo(f"frozen moves: nearest rounding leaves {found.frozen_share:.1%} of pairs where they are")
-    if found.frozen_share > FROZEN and r.rounding == "nearest":
-        echo("WARNING: frozen learners; the value on the grid is an artefact of rounding, believe the continuous game")
     stop = "" if found.converged else ", NOT converged"
     echo(f"solved by {found.method} in {found.iterations} iterations{stop}, {found.accuracy}\n")
-    echo("on the grid")
-    echo(f"  from fair opponents        {found.start_value[0]:9.4f} to {found.start_value[1]:.4f}")
-    echo(f"  mean over grid points      {found.mean_value[0]:9.4f} to {found.mean_value[1]:.4f}")
+    echo("on the grid, certified")
+    for what, ends in (
+        (f"from its point {found.start}", found.start_value),
+        ("mean over its points", found.mean_value),
+    ):
+        echo(f"  {what:46} {ends[0]:9.4f} to {ends[1]:.4f}")
     error = found.discretisation
     if error.statement is None:
         echo(f"discretisation error: does not apply, because {error.reason}")
@@ -252,26 +386,45 @@ def show(found: Answer, echo: Callable[[str], None]) -> None:
                 echo(f"  its policy, played at the nearest grid point, loses at most {loss:.3g} a step there (D3)")
             else:
                 echo("  what its policy, played at the nearest grid point, loses there: D3 is vacuous")
+    whence = f"against {r.opponent}" if r.opponent in STRATEGIES else f"from {found.n_starts} random starts"
+    width = max(len(_label(row)) for row in (*found.continuous, *found.yardsticks))
     for title, rows in (
-        (f"in the continuous game, {r.steps} steps from {found.n_starts} random starts", found.continuous),
+        (f"in the continuous game, mean of {r.steps} steps {whence}", found.continuous),
         ("yardsticks, the opponent learning against each", found.yardsticks),
     ):
-        if rows:
-            echo(f"\n{title}\n  {'':44} {'shaper':>27} {'opponent':>27}")
+        echo(f"\n{title}\n  {'':{width}} {'shaper':>27} {'opponent':>27}")
         for row in rows:
-            own, other = ("{:.3f} ({:.3f} to {:.3f})".format(*x) for x in (row.shaper, row.opponent))
-            echo(f"  {row.name:44} {own:>27} {other:>27}")
+            own, other = (_interval(*ends) for ends in (row.shaper, row.opponent))
+            echo(f"  {_label(row):{width}} {own:>27} {other:>27}")
+    echo(f"\nshaping ({found.continuous[0].name}) is worth {found.worth:+.3f} a step over the best yardstick")
+    echo(f"  against this opponent, {found.best}")
+    lasting, n = found.n_discounted
+    echo(f"discounted by {r.discount:g} a step, " + (f"mean over {n} of these starts" if n > 1 else "from its start"))
+    rounded = "of the nearest point" if r.rounding == "nearest" else "interpolated"
+    for what, ends in (
+        (f"promised by the grid, {rounded}", found.promised),
+        (f"earned in the continuous game by {found.played}", found.discounted),
+    ):
+        echo(f"  {what:70} {ends[0]:9.4f} to {ends[1]:.4f}")
+    echo(f"  (of what is earned {lasting} steps are played, and the rest bounded)")
+    for warning in found.warnings:
+        echo(f"WARNING: {warning}")
     for note in found.notes:
         echo(note)
-    if found.continuous and found.yardsticks:
-        worth = found.continuous[0].shaper[0] - max(row.shaper[0] for row in found.yardsticks)
-        promise = found.start_value[0] - found.continuous[0].shaper[0]
-        echo(f"\nshaping is worth {worth:+.3f} a step over the best yardstick; the grid promises {promise:+.3f} more")
-        if promise > INVENTED * found.reward_span:
-            echo("WARNING: that is an artefact of the grid or lies beyond these steps: believe the continuous game")
-    for n, words in enumerate(found.moves):
-        echo(f"first moves from start {n}: {words}")
+    echo("\nfirst moves; C is action 0, D action 1, the own one first")
+    for whose, *moves in found.moves:
+        echo(f"  opponents starting at {whose}")
+        for words in moves:
+            echo(f"    {words}")
     echo(f"\n{found.seconds:.1f} s")
+
+
+def _label(row: Earned) -> str:
+    return row.name if row.same_opponent else f"{row.name} (other opponents)"
+
+
+def _interval(mean: float, low: float, high: float) -> str:
+    return f"{mean:.3f}" if math.isnan(low) else f"{mean:.3f} ({low:.3f} to {high:.3f})"
 
 
 def draw(found: Answer, out: Path) -> None:
@@ -295,8 +448,15 @@ def draw(found: Answer, out: Path) -> None:
 
 
 def as_json(found: Answer) -> str:
-    """Return an answer as one JSON object."""
-    plain = asdict(found)
-    plain["policies"] = [policy.tolist() for policy in found.policies]
-    plain["rewards"] = found.rewards.tolist()
-    return json.dumps(plain)
+    """Return an answer as one JSON object; what is not a finite number is null."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            return plain(value.tolist())
+        if isinstance(value, dict):
+            return {key: plain(part) for key, part in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain(part) for part in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return json.dumps(plain(asdict(found)), allow_nan=False)

@@ -45,6 +45,25 @@ def random_starts(game: StochasticGame, n: int, rng: Seed = None) -> list[Float]
     return [random_policies(n, game.n_states, n_actions, stream) for n_actions in game.n_actions[1:]]
 
 
+def _check(game: StochasticGame, starts: Sequence[Float], steps: int) -> None:
+    """Raise ValueError unless the opponents' first policies fit the game and there are steps to play."""
+    if steps < 1:
+        raise ValueError(f"steps is {steps}: play at least 1")
+    if len(starts) != game.n_players - 1 or len({len(start) for start in starts}) != 1:
+        raise ValueError(
+            f"starts are {[len(start) for start in starts]} policies for {game.n_players - 1} opponents: give as many "
+            "for each"
+        )
+    for player, start in enumerate(starts, start=1):
+        _check_shape(f"the starts of player {player}", start, game, player)
+
+
+def _check_shape(what: str, policies: Float, game: StochasticGame, player: int) -> None:
+    expected = game.n_states, game.n_actions[player]
+    if np.shape(policies)[1:] != expected or len(policies) == 0:
+        raise ValueError(f"{what} have shape {np.shape(policies)}, expected (N, {expected[0]}, {expected[1]}), N >= 1")
+
+
 def roll_out(
     meta_game: PolicyMetaGame,
     starts: Sequence[Float],
@@ -78,7 +97,8 @@ def roll_out(
     Raises
     ------
     ValueError
-        If not exactly one of `values` and `policy` is given.
+        If not exactly one of `values` and `policy` is given, one of them has another length, the starts do not fit the
+        game, there are no steps, or looking ahead meets a grid without barycentric weights.
 
     Examples
     --------
@@ -98,6 +118,13 @@ def roll_out(
     """
     if (values is None) == (policy is None):
         raise ValueError("give values to look ahead with, or a policy to project on, not both")
+    given = np.asarray(policy if values is None else values)
+    if given.shape != (meta_game.n_opponent_policies,):
+        raise ValueError(
+            f"{'policy' if values is None else 'values'} have shape {given.shape}, expected "
+            f"{(meta_game.n_opponent_policies,)}: one for each lumped meta-state"
+        )
+    _check(meta_game.game, starts, steps)
     n = len(starts[0])
     returns = np.zeros((n, meta_game.game.n_players))
     moves = np.empty((n, steps), np.int64)
@@ -173,7 +200,28 @@ def hold(meta_game: PolicyMetaGame, policies: Float, starts: Sequence[Float], st
     -------
     ndarray, shape (M, N, n_players)
         Mean rewards per inner step.
+
+    Raises
+    ------
+    ValueError
+        If the policies or the starts do not fit the game, or there are no steps.
+
+    Examples
+    --------
+    Matching Pennies once, a learner that jumps to its better action: heads wins once against heads, then never.
+
+    >>> from rfos.games import matching_pennies
+    >>> from rfos.grids import SimplexGrid
+    >>> from rfos.learners import NaiveLearner
+    >>> from rfos.stochastic_games import one_shot
+    >>> pure = SimplexGrid(1, 2, 1)
+    >>> meta_game = PolicyMetaGame(one_shot(matching_pennies()), [NaiveLearner(2.0, "simplex")], [pure, pure], 0.5)
+    >>> heads = np.array([[[1.0, 0.0]]])
+    >>> hold(meta_game, heads, [heads], steps=4).tolist()
+    [[[0.25, 0.75]]]
     """
+    _check(meta_game.game, starts, steps)
+    _check_shape("the shaper's policies", policies, meta_game.game, 0)
     n = len(starts[0])
     returns = np.zeros((len(policies), n, meta_game.game.n_players))
     d = meta_game.dynamics
@@ -210,6 +258,26 @@ def trajectory(
         The opponents' policies as they are played.
     rewards : ndarray, shape (T, n_players)
         Rewards per inner step.
+
+    Raises
+    ------
+    ValueError
+        If a policy does not fit the game.
+
+    Examples
+    --------
+    Matching Pennies once, a learner that jumps to its better action, after heads to tails:
+
+    >>> from rfos.games import matching_pennies
+    >>> from rfos.grids import SimplexGrid
+    >>> from rfos.learners import NaiveLearner
+    >>> from rfos.stochastic_games import one_shot
+    >>> pure = SimplexGrid(1, 2, 1)
+    >>> meta_game = PolicyMetaGame(one_shot(matching_pennies()), [NaiveLearner(2.0, "simplex")], [pure, pure], 0.5)
+    >>> heads = np.array([[1.0, 0.0]])
+    >>> policies, rewards = trajectory(meta_game, [heads], [heads, heads])
+    >>> policies[0][:, 0].tolist(), rewards.tolist()
+    ([[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]])
     """
     others = list(start)
     policies: list[list[Float]] = [[] for _ in others]
@@ -226,8 +294,46 @@ def trajectory(
 def mutual_learning(
     meta_game: PolicyMetaGame, own: Learner, starts: Sequence[Float], steps: int = 100, rng: Seed = None
 ) -> Float:
-    """Return mean rewards per inner step (N, n_players) when all learn at once, the shaper from random logits too."""
+    """Return mean rewards per inner step when all learn at once, the shaper from random logits too.
+
+    Parameters
+    ----------
+    meta_game : PolicyMetaGame
+        The game and how its opponents learn; its grids do not matter.
+    own : Learner
+        How the shaper learns.
+    starts : sequence of ndarray, shapes (N, S, A_i)
+        The opponents' first policies.
+    steps : int
+        Meta-steps.
+    rng : seed
+        Of the shaper's first policies.
+
+    Returns
+    -------
+    ndarray, shape (N, n_players)
+
+    Raises
+    ------
+    ValueError
+        If the starts do not fit the game, there are no steps, or a learner cannot play the game.
+
+    Examples
+    --------
+    Matching Pennies once has constant sum 1, however the two learn:
+
+    >>> from rfos.games import matching_pennies
+    >>> from rfos.grids import SimplexGrid
+    >>> from rfos.learners import NaiveLearner
+    >>> from rfos.stochastic_games import one_shot
+    >>> pure = SimplexGrid(1, 2, 1)
+    >>> meta_game = PolicyMetaGame(one_shot(matching_pennies()), [NaiveLearner()], [pure, pure], 0.5)
+    >>> fair = np.array([[[0.5, 0.5]]])
+    >>> mutual_learning(meta_game, NaiveLearner(), [fair], steps=3, rng=0).sum(axis=1).round(12).tolist()
+    [1.0]
+    """
     game = meta_game.game
+    _check(game, starts, steps)
     stream = np.random.default_rng(seed_sequence(rng))
     first = random_policies(len(starts[0]), game.n_states, game.n_actions[0], stream)
     returns = np.zeros((len(first), game.n_players))

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
+    "ITERATED_GAMES",
     "NAMED_GAMES",
     "AffineScaling",
     "NormalFormGame",
@@ -39,6 +40,7 @@ __all__ = [
     "stag_hunt",
     "standard_prisoners_dilemma",
     "three_player_matching_pennies",
+    "zero_sum_matching_pennies",
 ]
 
 _MAX_BYTES = 2**28
@@ -365,6 +367,32 @@ def matching_pennies() -> NormalFormGame:
     )
 
 
+def zero_sum_matching_pennies() -> NormalFormGame:
+    """Matching Pennies with payoffs of 1 and -1: player 0 wins the other's penny on a match.
+
+    Rewards -1 and 1, zero-sum; larger is better. The only equilibrium is uniform play and pays 0. Renaming one
+    player's actions swaps match and mismatch, so that who wants the match does not matter to the value.
+
+    Source: Lu, Willi, Schroeder de Witt and Foerster (2022), "Model-Free Opponent Shaping", ICML, the iterated
+    Matching Pennies.
+
+    Examples
+    --------
+    >>> zero_sum_matching_pennies().payoffs[0]
+    array([[ 1., -1.],
+           [-1.,  1.]])
+    """
+    match = 2.0 * np.eye(2) - 1.0
+    return NormalFormGame.from_payoffs(
+        match,
+        -match,
+        name="zero-sum-matching-pennies",
+        action_names=(("heads", "tails"),) * 2,
+        source="Lu et al. (2022), Model-Free Opponent Shaping, ICML, the iterated Matching Pennies",
+        convention="rewards per step, larger is better; player 0 (the shaper) wants a match, player 1 a mismatch",
+    )
+
+
 def prisoners_dilemma() -> NormalFormGame:
     """Prisoner's Dilemma as in the R-FOS experiment, with rewards in [0, 1].
 
@@ -603,10 +631,11 @@ def public_goods(n_players: int = 3, *, multiplier: float = 2.0, contribution: f
         )
     if not 0.0 < contribution < math.inf:
         raise ValueError(f"contribution is {contribution}: give a positive finite number")
-    n_bytes = 8 * n * 2**n
+    n_bytes = 8 * n * 2 ** min(n, 1000)  # of more players the power itself would not fit
     if n_bytes > _MAX_BYTES:
+        shown = n_bytes if n < 100 else f"8 * {n} * 2^{n}"
         raise MemoryError(
-            f"payoffs of {n} players need {n_bytes} bytes and the limit is {_MAX_BYTES}: give at most 20 players"
+            f"payoffs of {n} players need {shown} bytes and the limit is {_MAX_BYTES}: give at most 20 players"
         )
     contributes = np.array([1, 0])  # by action
     own = [contributes.reshape([2 if axis == player else 1 for axis in range(n)]) for player in range(n)]
@@ -628,6 +657,7 @@ def public_goods(n_players: int = 3, *, multiplier: float = 2.0, contribution: f
 NAMED_GAMES: Mapping[str, Callable[[], NormalFormGame]] = MappingProxyType(
     {
         "matching-pennies": matching_pennies,
+        "zero-sum-matching-pennies": zero_sum_matching_pennies,
         "prisoners-dilemma": prisoners_dilemma,
         "standard-prisoners-dilemma": standard_prisoners_dilemma,
         "chicken": chicken,
@@ -641,26 +671,40 @@ NAMED_GAMES: Mapping[str, Callable[[], NormalFormGame]] = MappingProxyType(
 """The named games, each a function without required arguments, in the order of listings."""
 
 
+ITERATED_GAMES: Mapping[str, Callable[[], NormalFormGame]] = MappingProxyType(
+    {"ipd": standard_prisoners_dilemma, "imp": zero_sum_matching_pennies}
+)
+"""What is iterated in the Prisoner's Dilemma and the Matching Pennies of M-FOS, by the short names used there."""
+
+
 def named_game(name: str) -> NormalFormGame:
-    """Game of that name in `NAMED_GAMES`.
+    """Game of that name in `NAMED_GAMES` or `ITERATED_GAMES`, or public goods for any number of players.
 
     Parameters
     ----------
     name : str
-        Such as "matching-pennies".
+        Such as "matching-pennies", "ipd" for what is iterated there, or "public-goods-4" for four players; with N
+        players the multiplier is (N+1)/2, midway between its bounds, so that it is a dilemma for every N.
 
     Raises
     ------
     ValueError
         If there is no such game; the message names the closest and all known names.
+    MemoryError
+        If there are too many players.
 
     Examples
     --------
-    >>> named_game("stag-hunt").reward_range()
-    (0.0, 2.0)
+    >>> named_game("stag-hunt").reward_range(), named_game("ipd").name, named_game("public-goods-4").n_actions
+    ((0.0, 2.0), 'standard-prisoners-dilemma', (2, 2, 2, 2))
     """
+    family, _, players = name.rpartition("-")
+    if family == "public-goods" and players.isascii() and players.isdigit() and len(players) < 10:
+        return public_goods(int(players), multiplier=(int(players) + 1) / 2)
+    if name in ITERATED_GAMES:
+        return ITERATED_GAMES[name]()
     if name not in NAMED_GAMES:
         close = difflib.get_close_matches(name.lower().replace("_", "-").replace(" ", "-"), NAMED_GAMES)
         hint = f" (closest: {', '.join(close)})" if close else ""
-        raise ValueError(f"unknown game {name!r}{hint}: give one of {', '.join(NAMED_GAMES)}")
+        raise ValueError(f"unknown game {name!r}{hint}: give one of {', '.join([*NAMED_GAMES, *ITERATED_GAMES])}")
     return NAMED_GAMES[name]()

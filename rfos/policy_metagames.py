@@ -10,22 +10,22 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from rfos._memory import available_bytes, require_memory
+from rfos._memory import available_bytes, in_digits, require_memory
 from rfos._threads import processors
-from rfos.games import named_game, standard_prisoners_dilemma
-from rfos.grids import BarycentricGrid, LevelGrid, SimplexGrid
+from rfos.games import NormalFormGame, named_game
+from rfos.grids import MAX_LEVELS, BarycentricGrid, LevelGrid, SimplexGrid
 from rfos.learners import Learner
 from rfos.mdp import TabularMDP, check_discount
 from rfos.policy_tables import Dynamics, OnTheFly, PolicyTable, fill, frozen_share, pair_bytes, reward_bounds
-from rfos.stochastic_games import StochasticGame, iterated, one_shot
+from rfos.stochastic_games import StochasticGame, iterated, one_shot, require_iterated
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -34,11 +34,16 @@ SECONDS_PER_PAIR = 2e-4
 """What one pair takes where no kernel evaluates it, for the estimate of the time."""
 
 KERNEL_SECONDS_PER_PAIR = 2e-7
-"""What one pair takes where a kernel evaluates it, on one processor."""
+"""What one pair takes where a kernel evaluates it, on one processor, but for finding its cell."""
+
+SECONDS_PER_BISECTION = 3e-9
+"""What each halving takes on the way to the opponent's cell; there are log2(grid points) of them."""
 
 LONGEST_SWEEP = 600.0
 """Seconds above which a sweep that evaluates all pairs on the fly is refused."""
 
+MANY = 10**300
+"""Numbers of pairs are counted as at most so many where a float is made of them."""
 
 OUTER_LEVELS = (0.02, 0.98)
 """Outermost levels for learners on logits, which never leave 0 and 1."""
@@ -50,9 +55,16 @@ def inner_game(name: str, inner_discount: float) -> StochasticGame:
     Raises
     ------
     ValueError
-        If there is no such game ("ipd" is the iterated Prisoner's Dilemma of M-FOS).
+        If there is no such game ("ipd" and "imp" are the iterated games of M-FOS).
+    MemoryError
+        If the iterated game's tables do not fit.
+
+    Examples
+    --------
+    >>> inner_game("ipd", 0.96).n_states, inner_game("imp", 0.0).n_states
+    (5, 1)
     """
-    stage = standard_prisoners_dilemma() if name == "ipd" else named_game(name)
+    stage = named_game(name)
     return one_shot(stage) if inner_discount == 0 else iterated(stage, inner_discount)
 
 
@@ -100,6 +112,156 @@ class SizeEstimate:
     seconds: float
 
 
+@dataclass(frozen=True)
+class _Sizes:
+    """What sizes depend on besides the numbers of grid points; counted with Python integers.
+
+    Attributes
+    ----------
+    n_states : int
+        Inner states.
+    n_actions : tuple of int
+    kernel : bool
+        Whether kernels play the game.
+    nearest, joint : bool
+    """
+
+    n_states: int
+    n_actions: tuple[int, ...]
+    kernel: bool
+    nearest: bool
+    joint: bool
+
+    @property
+    def branching(self) -> int:
+        """Largest number of successors: 1 if rounded to the nearest point, else the corners of all opponents' cells."""
+        return 1 if self.nearest else math.prod(self.n_states * (n - 1) + 1 for n in self.n_actions[1:])
+
+    def of_points(self, points: Sequence[int]) -> SizeEstimate:
+        """Return the sizes with these numbers of grid points, one for each player."""
+        others = math.prod(points[1:])
+        lumped, limit = others * points[0], available_bytes()
+        n_states = lumped if self.joint else others
+        pairs = n_states * points[0]
+        if self.joint or not self.kernel:
+            # A row is held twice, here and in the MDP: 4 bytes an index, 8 a probability; checking it takes another 8
+            # an entry, or 4 while it is copied. Then pointers, row sums and rewards; and the policies of the shaper.
+            row = 12 * self.branching
+            needed = pairs * (2 * row + 8 * self.branching + 56)
+            if self.joint:
+                needed += lumped * (row + 24)
+            needed += points[0] * (8 * self.n_states * self.n_actions[0] + 200)
+            return SizeEstimate(
+                n_states, points[0], pairs, "sparse", needed, limit, min(lumped, MANY) * SECONDS_PER_PAIR
+            )
+        found: Literal["table", "on-the-fly"] = "table"
+        # A byte more while rewards are checked.
+        needed = pairs * (1 + pair_bytes(n_states, self.n_states, self.nearest))
+        if needed > limit // 2:
+            # A chain and its predecessor, and a few numbers a state.
+            needed, found = n_states * (24 * self.branching + 100), "on-the-fly"
+        seconds = KERNEL_SECONDS_PER_PAIR + SECONDS_PER_BISECTION * others.bit_length()
+        return SizeEstimate(n_states, points[0], pairs, found, needed, limit, min(pairs, MANY) * seconds / processors())
+
+    def of_levels(self, count: int) -> SizeEstimate:
+        """Return the sizes with `even_grid` of so many levels for everyone; no grid is built."""
+        return self.of_points([math.comb(count + n - 2, n - 1) ** self.n_states for n in self.n_actions])
+
+    def require_fit(self, size: SizeEstimate, patience: float = math.inf) -> None:
+        """Raise unless the meta-game fits this machine and, evaluated pair by pair, takes at most `patience` seconds.
+
+        Raises
+        ------
+        MemoryError
+            Naming the bytes, the limit and what fits.
+        ValueError
+            Naming the hours and what takes less.
+        """
+        if size.needed > size.limit:
+            without = ", kept in no table," if size.storage == "on-the-fly" else ""
+            what = f"the meta-game of {in_digits(size.pairs)} pairs{without}"
+            require_memory(size.needed, what, self._mend(patience))
+        if _takes_too_long(size, patience):
+            hours = f"about {size.seconds / 3600:.1g} hours"
+            if size.storage == "sparse":
+                what = f"{in_digits(size.pairs)} pairs take {hours}, since no kernel evaluates them"
+                raise ValueError(f"{what}: {self._mend(patience)}")
+            table = size.pairs * pair_bytes(size.n_states, self.n_states, self.nearest)
+            raise MemoryError(
+                f"a table of {in_digits(size.pairs)} pairs needs {in_digits(table)} bytes, above the limit of "
+                f"{size.limit:,} here, and without it a sweep takes {hours}: {self._mend(patience)}"
+            )
+
+    def _mend(self, patience: float) -> str:
+        """Return what to choose instead of what does not fit: the largest number of levels, by bisection."""
+        low, high = 1, MAX_LEVELS + 1
+        while high - low > 1:
+            middle = (low + high) // 2
+            size = self.of_levels(middle)
+            if size.needed > size.limit or _takes_too_long(size, patience):
+                high = middle
+            else:
+                low = middle
+        if low > 1:
+            return f"choose at most {low} levels"
+        smaller = "fewer players" if self.n_states == 1 else "fewer inner states, such as the one played once"
+        return f"not even 2 levels fit, choose a game with {smaller}"
+
+
+def _takes_too_long(size: SizeEstimate, patience: float) -> bool:
+    return size.seconds > {"table": math.inf, "on-the-fly": LONGEST_SWEEP, "sparse": patience}[size.storage]
+
+
+def require_levels(
+    game: NormalFormGame,
+    memory_one: bool,
+    opponents: Sequence[Learner],
+    count: int,
+    rounding: Literal["barycentric", "nearest"] = "barycentric",
+    *,
+    joint: bool = False,
+    patience: float = math.inf,
+) -> None:
+    """Raise unless the meta-game with `count` levels per probability fits; neither grids nor inner game are built.
+
+    Parameters
+    ----------
+    game : NormalFormGame
+        The stage game.
+    memory_one : bool
+        Whether it is iterated, with policies of memory one, or played once.
+    opponents : sequence of Learner
+    count : int
+        At least 2.
+    rounding : {"barycentric", "nearest"}
+    joint : bool
+    patience : float
+        Seconds that evaluating pairs one by one may take.
+
+    Raises
+    ------
+    MemoryError
+        One sentence with the bytes needed, the limit and the largest number of levels that fits.
+    ValueError
+        If evaluating pair by pair would take longer; the sentence names what takes less.
+
+    Examples
+    --------
+    >>> from rfos.games import rock_paper_scissors
+    >>> from rfos.learners import NaiveLearner
+    >>> require_levels(rock_paper_scissors(), True, [NaiveLearner()], 200)
+    Traceback (most recent call last):
+        ...
+    MemoryError: the meta-game of about 10^86 pairs needs ... choose a game with fewer inner states, ...
+    """
+    if memory_one:
+        require_iterated(game)
+    n_states = 1 + math.prod(game.n_actions) if memory_one else 1
+    kernel = len(opponents) == 1 and Dynamics.plays(game.n_actions, opponents[0])
+    sizes = _Sizes(n_states, game.n_actions, kernel, rounding == "nearest", joint)
+    sizes.require_fit(sizes.of_levels(count), patience)
+
+
 @dataclass(frozen=True, eq=False)
 class PolicyMetaGame:
     """A discretised Case I meta-game for any number of players and actions.
@@ -122,7 +284,8 @@ class PolicyMetaGame:
     Raises
     ------
     ValueError
-        If the numbers of opponents or grids do not fit the game, or a parameter is out of range.
+        If the numbers of opponents or grids do not fit the game, a parameter is out of range, or opponents' grids
+        have no barycentric weights though rounding wants them.
 
     Examples
     --------
@@ -154,6 +317,8 @@ class PolicyMetaGame:
         object.__setattr__(self, "grids", tuple(self.grids))
         if self.rounding not in ("barycentric", "nearest"):
             raise ValueError(f"rounding is {self.rounding!r}: choose barycentric or nearest")
+        if self.game.n_players < 2:
+            raise ValueError("the game has one player: a meta-game needs an opponent, give a game with at least two")
         if len(self.opponents) != self.game.n_players - 1:
             raise ValueError(
                 f"{len(self.opponents)} opponents for {self.game.n_players - 1} other players: give one for each"
@@ -167,6 +332,9 @@ class PolicyMetaGame:
                 raise ValueError(
                     f"the grid of player {player} is for (states, actions) {shape}, the game has {expected}"
                 )
+        if self.rounding == "barycentric":
+            for player in range(1, self.game.n_players):
+                self._barycentric(player)
 
     @property
     def n_opponent_policies(self) -> int:
@@ -184,11 +352,14 @@ class PolicyMetaGame:
         return self.n_opponent_policies * (self.n_actions if self.joint else 1)
 
     @property
+    def _sizes(self) -> _Sizes:
+        kernel = self.dynamics is not None
+        return _Sizes(self.game.n_states, self.game.n_actions, kernel, self.rounding == "nearest", self.joint)
+
+    @property
     def branching(self) -> int:
         """Largest number of successors: 1 if rounded to the nearest point, else the corners of all opponents' cells."""
-        if self.rounding == "nearest":
-            return 1
-        return math.prod(grid.n_states * (grid.n_actions - 1) + 1 for grid in self.grids[1:])
+        return self._sizes.branching
 
     @cached_property
     def dynamics(self) -> Dynamics | None:
@@ -198,23 +369,21 @@ class PolicyMetaGame:
     def size_estimate(self) -> SizeEstimate:
         """Return sizes, storage and bytes, computed with Python integers before anything is allocated.
 
-        A table is kept if it takes at most half of the memory, since other arrays want room too.
-        """
-        pairs, limit = self.n_states * self.n_actions, available_bytes()
-        found: Literal["table", "on-the-fly", "sparse"] = "sparse"
-        # A sparse row's indices and probabilities, its pointer, its reward, and one copy while it is assembled.
-        needed, seconds = pairs * (2 * (16 * self.branching + 8) + 8), pairs * SECONDS_PER_PAIR
-        if not self.joint and self.dynamics is not None:
-            seconds = pairs * KERNEL_SECONDS_PER_PAIR / processors()
-            needed, found = pairs * self._pair_bytes, "table"
-            if needed > limit // 2:
-                # A chain and its predecessor, and a few numbers a state.
-                needed, found = self.n_states * (24 * self.branching + 100), "on-the-fly"
-        return SizeEstimate(self.n_states, self.n_actions, pairs, found, needed, limit, seconds)
+        A table is kept if it takes at most half of the memory, since other arrays want room too. The bytes are those
+        of building the MDP, copies included; a solver takes a few numbers per state more.
 
-    @property
-    def _pair_bytes(self) -> int:
-        return pair_bytes(self.n_states, self.game.n_states, self.rounding == "nearest")
+        Examples
+        --------
+        Three levels for each of two players once: 9 pairs of 9 bytes, 4 for the reward, 2 for the corner, 2 for the
+        step, and 1 while rewards are checked.
+
+        >>> from rfos.learners import NaiveLearner
+        >>> game = inner_game("matching-pennies", 0.0)
+        >>> size = PolicyMetaGame(game, [NaiveLearner()], [even_grid(game, i, 3) for i in (0, 1)], 0.9).size_estimate()
+        >>> size.storage, size.pairs, size.needed
+        ('table', 9, 81)
+        """
+        return self._sizes.of_points([grid.n_points for grid in self.grids])
 
     def policies(self, state: int) -> list[Float]:
         """Return the opponents' policies of a lumped state, player 1 as the highest digit, shapes (S, A_i)."""
@@ -225,51 +394,32 @@ class PolicyMetaGame:
         return found[::-1]
 
     @cached_property
-    def _lumped(self) -> tuple[Float, Int, Float, Float]:
-        """Rewards (X, A), corners and weights (X, A, C), and whether nearest rounding freezes a move (X, A)."""
+    def _lumped(self) -> tuple[Float, Any, float]:
+        """Rewards (X, A), transitions as a matrix (X*A, X), and the share of pairs that nearest rounding freezes."""
         self.require_fit()
-        n_opponents, n_actions = self.n_opponent_policies, self.n_actions
+        n_opponents, n_actions, n_corners = self.n_opponent_policies, self.n_actions, self.branching
+        pairs = n_opponents * n_actions
+        kind = np.int32 if pairs * n_corners < 2**31 else np.int64  # what scipy would copy everything to
         rewards = np.empty((n_opponents, n_actions))
-        corners = np.empty((n_opponents, n_actions, self.branching), np.int64)
-        weights = np.empty((n_opponents, n_actions, self.branching))
-        frozen = np.zeros((n_opponents, n_actions))
+        corners = np.empty((n_opponents, n_actions, n_corners), kind)
+        weights = np.empty((n_opponents, n_actions, n_corners))
+        frozen = 0
         own = [self.grids[0].policy(a) for a in range(n_actions)]
         for x, a in itertools.product(range(n_opponents), range(n_actions)):
             played = [own[a], *self.policies(x)]
             rewards[x, a] = self.game.returns(played)[0]
             following = self.following(played)
-            corners[x, a], weights[x, a] = self._round(following)
+            corners[x, a], weights[x, a] = self.rounded(following)
             moved = any(np.abs(p - q).max() > 1e-12 for p, q in zip(following, played[1:], strict=True))
-            frozen[x, a] = moved and self.nearest(following) == x
-        return rewards, corners, weights, frozen
+            frozen += moved and self.nearest(following) == x
+        rewards.setflags(write=False)
+        pointers = np.arange(0, pairs * n_corners + 1, n_corners, dtype=kind)
+        matrix = sp.csr_array((weights.ravel(), corners.ravel(), pointers), shape=(pairs, n_opponents))
+        return rewards, matrix, frozen / pairs
 
     def require_fit(self) -> None:
-        """Raise MemoryError, naming the bytes, the limit and the mend, unless the meta-game fits this machine."""
-        size = self.size_estimate()
-        if size.storage == "on-the-fly" and size.seconds > LONGEST_SWEEP:
-            entries = 2 * self.game.n_states
-            most = int(LONGEST_SWEEP * processors() / KERNEL_SECONDS_PER_PAIR)
-            table = size.pairs * self._pair_bytes
-            raise MemoryError(
-                f"a table of {size.pairs:,} pairs needs {table:,} bytes, above the limit of {size.limit:,} here, and "
-                f"without it a sweep takes about {size.seconds / 3600:.1g} hours: choose at most "
-                f"{_root(most, entries)} levels"
-            )
-        if size.needed > size.limit:
-            require_memory(size.needed, f"the meta-game of {size.pairs:,} pairs", self._mend())
-
-    def _mend(self) -> str:
-        """Return what to choose instead of a table that does not fit."""
-        most = 1
-        while True:
-            grids = [even_grid(self.game, player, most + 1) for player in range(self.game.n_players)]
-            size = replace(self, grids=grids).size_estimate()
-            if size.needed > size.limit:
-                break
-            most += 1
-        if most > 1:
-            return f"choose at most {most} levels"
-        return "not even 2 levels fit, choose a game with fewer inner states, such as the one played once"
+        """Raise MemoryError, naming the bytes, the limit and what fits, unless the meta-game fits this machine."""
+        self._sizes.require_fit(self.size_estimate())
 
     @cached_property
     def _table(self) -> tuple[NDArray[np.float32], PolicyTable]:
@@ -288,16 +438,33 @@ class PolicyMetaGame:
         return [learner.update(self.game, i, played) for i, learner in enumerate(self.opponents, start=1)]
 
     def corners(self, following: Sequence[Float]) -> tuple[Int, Float]:
-        """Return the corners (C,) of the opponents' cells and their weights (C,); opponents are independent."""
+        """Return the corners (C,) of the opponents' cells and their weights (C,); opponents are independent.
+
+        Raises
+        ------
+        ValueError
+            If an opponent's grid has no barycentric weights.
+        """
         indices, weights = np.zeros(1, np.int64), np.ones(1)
-        for grid, policy in zip(self.grids[1:], following, strict=True):
+        for player, policy in enumerate(following, start=1):
+            grid = self._barycentric(player)
             own, share = grid.barycentric(policy)
             indices = (indices[:, None] * grid.n_points + own).ravel()
             weights = (weights[:, None] * share).ravel()
         return indices, weights
 
-    def _round(self, following: Sequence[Float]) -> tuple[Int, Float]:
-        """Return the successors (C,) and their probabilities (C,)."""
+    def _barycentric(self, player: int) -> BarycentricGrid:
+        grid: Any = self.grids[player]
+        if not hasattr(grid, "barycentric"):
+            raise ValueError(
+                f"the grid of player {player} is a {type(grid).__name__}, which has no barycentric weights: choose "
+                "rounding 'nearest' and play policies of the nearest point, or take a LevelGrid or SimplexGrid"
+            )
+        found: BarycentricGrid = grid
+        return found
+
+    def rounded(self, following: Sequence[Float]) -> tuple[Int, Float]:
+        """Return the lumped meta-states (C,) that policies (S, A_i) are rounded to, and their probabilities (C,)."""
         if self.rounding == "nearest":
             return np.array([self.nearest(following)]), np.ones(1)
         return self.corners(following)
@@ -312,6 +479,18 @@ class PolicyMetaGame:
         coarser : PolicyMetaGame
             Lumped, with the same numbers of inner states and actions.
         values : ndarray, shape (coarser.n_states,)
+
+        Examples
+        --------
+        Matching Pennies once: between pure policies worth 0 and 2, the fair one is worth 1.
+
+        >>> from rfos.learners import NaiveLearner
+        >>> game = inner_game("matching-pennies", 0.0)
+        >>> coarse, fine = (
+        ...     PolicyMetaGame(game, [NaiveLearner()], [even_grid(game, i, n) for i in (0, 1)], 0.9) for n in (2, 3)
+        ... )
+        >>> fine.interpolated(coarse, np.array([0.0, 2.0])).tolist()
+        [0.0, 1.0, 2.0]
         """
         found = np.empty(self.n_opponent_policies)
         for x in range(len(found)):
@@ -323,7 +502,7 @@ class PolicyMetaGame:
     def frozen_share(self) -> float:
         """Share of pairs in which the learner moves but nearest rounding would put it back where it was."""
         if self.dynamics is None:
-            return float(self._lumped[3].mean())
+            return self._lumped[2]
         return frozen_share(self.dynamics)
 
     def to_mdp(self) -> TabularMDP:
@@ -348,26 +527,55 @@ class PolicyMetaGame:
             assert self.dynamics is not None
             rows = OnTheFly(self.dynamics, self.rounding == "nearest")
             return TabularMDP(rows, reward_bounds(self.game), self.discount, observed=True)
-        rewards, corners, weights, _ = self._lumped
-        n_opponents, n_actions, n_corners = corners.shape
-        pairs = n_opponents * n_actions
-        pointers = np.arange(0, pairs * n_corners + 1, n_corners)
-        lumped = sp.csr_array((weights.ravel(), corners.ravel(), pointers), shape=(pairs, n_opponents))
-        lumped.sum_duplicates()
+        rewards, lumped, _ = self._lumped
         if not self.joint:
             return TabularMDP(lumped, rewards, self.discount, observed=True)
         # After (x, a) the opponents play y with probability lumped[(x, a), y]; own policy b then leads to (y, b).
-        moves = sp.coo_array(lumped)
-        own = np.arange(n_actions)
-        rows = (moves.row[:, None] * n_actions + own).ravel()
-        columns = (moves.col[:, None] * n_actions + own).ravel()
-        joint = sp.csr_array((np.repeat(moves.data, n_actions), (rows, columns)), shape=(pairs * n_actions, pairs))
-        return TabularMDP(joint, lumped @ rewards, self.discount, observed=self.rounding == "nearest")
+        n_actions, n_corners = self.n_actions, self.branching
+        pairs, size = lumped.shape[0], lumped.nnz * n_actions
+        kind = np.int32 if size < 2**31 else np.int64
+        own = np.arange(n_actions, dtype=kind)
+        first = lumped.indices.astype(kind).reshape(pairs, 1, n_corners) * kind(n_actions)
+        columns = (first + own[:, None]).ravel()
+        shares = np.repeat(lumped.data.reshape(pairs, 1, n_corners), n_actions, axis=1).ravel()
+        pointers = np.arange(0, size + 1, n_corners, dtype=kind)
+        joint = sp.csr_array((shares, columns, pointers), shape=(pairs * n_actions, pairs))
+        expected = lumped @ rewards
+        expected.setflags(write=False)
+        return TabularMDP(joint, expected, self.discount, observed=self.rounding == "nearest")
 
+    def known(self, values: Float) -> Float:
+        """Return what each shaper's policy is worth where the opponents' policies are known, in the joint meta-game.
 
-def _root(number: int, degree: int) -> int:
-    """Return the largest integer whose power is at most a number."""
-    root = int(number ** (1 / degree)) + 1
-    while root**degree > number:
-        root -= 1
-    return root
+        The joint state holds what was last played; before they play, the opponents' policies x may be known all the
+        same, as at a start. Then a is worth the reward of (x, a) + discount * the joint value of (x, a).
+
+        Parameters
+        ----------
+        values : ndarray, shape (n_states,)
+            Of the joint meta-states.
+
+        Returns
+        -------
+        ndarray, shape (n_opponent_policies, n_actions)
+
+        Raises
+        ------
+        ValueError
+            If the meta-game is lumped: its states are those policies, and `TabularMDP.backup` is what is wanted.
+
+        Examples
+        --------
+        Matching Pennies once, discount 0: whoever knows the opponent's pure policy earns 1 by the same, 0 by the other.
+
+        >>> from rfos.learners import NaiveLearner
+        >>> game = inner_game("matching-pennies", 0.0)
+        >>> pure = [even_grid(game, i, 2) for i in (0, 1)]
+        >>> PolicyMetaGame(game, [NaiveLearner()], pure, 0.0, joint=True).known(np.zeros(4)).tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
+        """
+        if not self.joint:
+            raise ValueError("the meta-game is lumped: use TabularMDP.backup, the opponents' policies are its states")
+        rewards = self._lumped[0]
+        worth: Float = rewards + self.discount * np.asarray(values, np.float64).reshape(rewards.shape)
+        return worth

@@ -70,9 +70,11 @@ class Dynamics:
     @classmethod
     def of(cls, game: StochasticGame, opponent: object, grids: tuple[object, ...]) -> Dynamics | None:
         """Return the kernel form of a two-player game with two actions each and level grids, or None."""
+        if not cls.plays(game.n_actions, opponent):
+            return None
         levels = [_levels(grid) for grid in grids]
         rule = _rule(opponent)
-        if game.n_actions != (2, 2) or rule is None or levels[0] is None or levels[1] is None:
+        if rule is None or levels[0] is None or levels[1] is None:
             return None
         largest = float(np.abs(game.rewards).max())
         if not (largest == 0 or SMALLEST <= largest <= LARGEST):
@@ -85,6 +87,11 @@ class Dynamics:
         short = is_iterated(game) and rule.kind < kernels.LOLA
         strides = np.append(len(levels[1]) ** np.arange(game.n_states - 1, -1, -1, dtype=np.int64), 0)
         return cls(kernels.Game(*parts, game.discount), rule, short, levels[0], levels[1], strides)
+
+    @staticmethod
+    def plays(n_actions: tuple[int, ...], opponent: object) -> bool:
+        """Return whether kernels play such a game against such an opponent, on grids of levels."""
+        return n_actions == (2, 2) and _rule(opponent) is not None
 
     @property
     def n_entries(self) -> int:
@@ -127,8 +134,18 @@ def _rule(opponent: object) -> kernels.Rule | None:
 
 
 def is_iterated(game: StochasticGame) -> bool:
-    """Return whether the game is an iterated normal-form game with states start, CC, CD, DC, DD."""
-    if game.n_states != 5 or game.initial[0] != 1:
+    """Return whether the game is an iterated normal-form game with states start, CC, CD, DC, DD.
+
+    Rewards depend on the joint action alone, and the next state is that action.
+
+    Examples
+    --------
+    >>> from rfos.games import matching_pennies
+    >>> from rfos.stochastic_games import iterated, one_shot
+    >>> is_iterated(iterated(matching_pennies(), 0.9)), is_iterated(one_shot(matching_pennies()))
+    (True, False)
+    """
+    if game.n_states != 5 or game.n_actions != (2, 2) or game.initial[0] != 1:
         return False
     follows = (game.transitions[:, np.arange(4), 1 + np.arange(4)] == 1).all()
     return bool(follows and (game.rewards == game.rewards[:, :1]).all())

@@ -7,29 +7,42 @@ policy earns against the learner as it really moves is the number that a reader 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from rfos.continuous import hold, mutual_learning
+from rfos.continuous import hold, mutual_learning, random_starts, trajectory
 from rfos.games import NormalFormGame
 from rfos.interop import nash_equilibria
 from rfos.learners import NaiveLearner
 from rfos.policy_metagames import PolicyMetaGame
 from rfos.policy_tables import is_iterated
-from rfos.randomness import Seed
+from rfos.randomness import Seed, seed_sequence
 from rfos.stochastic_games import StochasticGame
 
 Float = NDArray[np.float64]
+Int = NDArray[np.int64]
 
 MANY_PLAYS = 4_000_000
 """Meta-steps that choosing the best constant policy may take with a kernel: a second or two."""
 
 FEW_PLAYS = 20_000
 """The same without one: some seconds."""
+
+STRATEGIES: Mapping[str, tuple[float, ...]] = MappingProxyType(
+    {
+        "always-cooperate": (1.0,),
+        "always-defect": (0.0,),
+        "random": (),
+        "tit-for-tat": (1.0, 1.0, 0.0, 1.0, 0.0),
+        "win-stay-lose-shift": (1.0, 1.0, 0.0, 0.0, 1.0),
+    }
+)
+"""Fixed strategies by name: probabilities of action 0, the same everywhere or for start, CC, CD, DC, DD, own first."""
 
 
 @dataclass(frozen=True)
@@ -40,16 +53,28 @@ class Earned:
     ----------
     name : str
     shaper, opponent : tuple of float
-        Mean, lower and upper end; of several opponents their mean.
+        Mean, lower and upper end; of several opponents their mean. Without two starts the ends are NaN.
+    same_opponent : bool
+        Whether the opponent is the one asked about; else the row is no measure of shaping it.
     """
 
     name: str
     shaper: tuple[float, float, float]
     opponent: tuple[float, float, float]
+    same_opponent: bool = True
 
 
-def earned(name: str, returns: Float) -> Earned:
-    """Return means over starts of rewards per step (N, n_players), with 95 % t intervals."""
+def earned(name: str, returns: Float, same_opponent: bool = True) -> Earned:
+    """Return means over starts of rewards per step (N, n_players), with 95 % t intervals.
+
+    Examples
+    --------
+    The t quantile of one degree of freedom is 12.706, times a standard error of 1/2:
+
+    >>> row = earned("two starts", np.array([[0.0, 1.0], [1.0, 1.0]]))
+    >>> [round(x, 3) for x in row.shaper], row.opponent
+    ([0.5, -5.853, 6.853], (1.0, 1.0, 1.0))
+    """
 
     def interval(sample: Float) -> tuple[float, float, float]:
         mean = float(sample.mean())
@@ -58,37 +83,102 @@ def earned(name: str, returns: Float) -> Earned:
         half = float(stats.t.ppf(0.975, len(sample) - 1) * sample.std(ddof=1) / math.sqrt(len(sample)))
         return mean, mean - half, mean + half
 
-    return Earned(name, interval(returns[:, 0]), interval(returns[:, 1:].mean(axis=1)))
+    return Earned(name, interval(returns[:, 0]), interval(returns[:, 1:].mean(axis=1)), same_opponent)
 
 
-def extortion(game: StochasticGame, factor: float = 3.0) -> Float | None:
-    """Return the extortionate zero-determinant strategy of Press & Dyson (2012), shape (S,), or None if there is none.
+def strategy(game: StochasticGame, player: int, name: str) -> Float:
+    """Return a player's policy of a name in `STRATEGIES`, shape (S, A).
 
-    It enforces (own reward - P) = factor (other's reward - P) in an iterated Prisoner's Dilemma with rewards
-    T > R > P > S, with the largest feasible scale; the first move cooperates.
+    "always-cooperate" is always action 0, "always-defect" always action 1, whatever the game calls them.
+
+    Raises
+    ------
+    ValueError
+        If there is no such strategy, or it needs an iterated game of two players with two actions each.
 
     Examples
     --------
-    Rewards 3, 0, 5, 1 and factor 3: Press & Dyson print (11/13, 1/2, 7/26, 0) at half the largest scale.
+    Tit for tat of player 1: states are written from player 0's side, so that DC is player 1's CD.
+
+    >>> from rfos.games import standard_prisoners_dilemma
+    >>> from rfos.stochastic_games import iterated
+    >>> strategy(iterated(standard_prisoners_dilemma(), 0.9), 1, "tit-for-tat")[:, 0].tolist()
+    [1.0, 1.0, 1.0, 0.0, 0.0]
+    """
+    if name not in STRATEGIES:
+        raise ValueError(f"unknown strategy {name!r}: choose one of {', '.join(STRATEGIES)}")
+    first = STRATEGIES[name]
+    n_states, n_actions = game.n_states, game.n_actions[player]
+    policy = np.zeros((n_states, n_actions))
+    if not first:
+        policy += 1 / n_actions
+    elif len(first) == 1:
+        if n_actions < 2:
+            raise ValueError(f"{name} needs two actions, player {player} has one")
+        policy[:, 0 if first[0] == 1 else 1] = 1.0
+    else:
+        if not is_iterated(game):
+            raise ValueError(
+                f"{name} is for an iterated game of two players with two actions each: choose such a game with an "
+                "inner discount above 0, or always-cooperate, always-defect or random"
+            )
+        assert game.views is not None
+        policy[game.views[player]] = _of_two(first)
+    return policy
+
+
+def extortion(game: StochasticGame, factor: float = 3.0) -> Float | None:
+    """Return an extortionate zero-determinant strategy of player 0, shape (S,), or None if there is none.
+
+    Against every opponent it enforces (own return - P) = factor (other's return - P), the *discounted* returns of a
+    symmetric iterated Prisoner's Dilemma with rewards T > R > P > S. That of Press & Dyson (2012) does so for long-run
+    means; with a discount the first move counts too and has to defect (Hilbe, Traulsen & Sigmund 2015). A large enough
+    discount is needed. Of the feasible scales the largest is taken.
+
+    The reason: with v the normalised discounted law of outcomes, the own cooperation is v(CC) + v(CD) =
+    (1-discount) p_start + discount v p. Choosing p_start = 0 and discount p = (1, 1, 0, 0) + scale (own - P) -
+    scale factor (other - P) makes the mean of own - P - factor (other - P) vanish.
+
+    Parameters
+    ----------
+    game : StochasticGame
+    factor : float > 1
+
+    Raises
+    ------
+    ValueError
+        If the factor is not above 1.
+
+    Examples
+    --------
+    Rewards 3, 0, 5, 1 and factor 3: as the discount goes to 1, twice as far from (1, 1, 0, 0) as the (11/13, 1/2, 7/26,
+    0) that Press & Dyson print.
 
     >>> from rfos.games import NormalFormGame
     >>> from rfos.stochastic_games import iterated
     >>> pd = iterated(NormalFormGame([[[3, 0], [5, 1]], [[3, 5], [0, 1]]]), 0.9)
-    >>> (extortion(pd)[1:] * 13).round(9).tolist()
-    [9.0, 0.0, 7.0, 0.0]
+    >>> (extortion(pd) * 13 * 0.9).round(9).tolist()
+    [0.0, 9.0, 0.0, 7.0, 0.0]
     """
-    if game.n_states != 5 or game.n_actions != (2, 2):
+    if not factor > 1:
+        raise ValueError(f"factor is {factor!r}: give a number above 1, how many times the other's gain is taken")
+    if not is_iterated(game):
         return None
-    reward, sucker, temptation, punishment = game.rewards[0, 0]
-    if not temptation > reward > punishment > sucker:
+    own, other = game.rewards[:, 0]
+    reward, sucker, temptation, punishment = own
+    symmetric = other.tolist() == [reward, temptation, sucker, punishment]
+    if not (symmetric and temptation > reward > punishment > sucker):
         return None
-    downs = (
-        (factor - 1) * (reward - punishment),
-        (punishment - sucker) + factor * (temptation - punishment),
-        (temptation - punishment) + factor * (punishment - sucker),
-    )
-    scale = 1 / max(downs)
-    return np.array([1.0, 1 - scale * downs[0], 1 - scale * downs[1], scale * downs[2], 0.0])
+    # What the scale takes from (after cooperating) or adds to (after CD and DD) the discounted probabilities.
+    tilt = (own - punishment) - factor * (other - punishment)
+    cooperated = np.array([1.0, 1.0, 0.0, 0.0])
+    # 0 <= cooperated + scale tilt <= discount in each of the first three; the last is 0.
+    ends = [sorted(((0 - c) / t, (game.discount - c) / t)) for c, t in zip(cooperated[:3], tilt[:3], strict=True)]
+    least, most = max(low for low, _ in ends), min(high for _, high in ends)
+    if not 0 < least <= most:
+        return None
+    after = np.clip((cooperated + most * tilt) / game.discount, 0.0, 1.0)
+    return np.concatenate([[0.0], after])
 
 
 def equilibria(game: StochasticGame) -> list[tuple[Float, ...]] | None:
@@ -110,26 +200,111 @@ def yardsticks(
     """Return what simple shapers earn while the opponents learn against them, from the same starts.
 
     The best constant inner policy of the shaper's grid (chosen on the first of the starts, as many as a short time
-    allows), each Nash equilibrium of the stage game, tit for tat and extortion where the game has them, and mutual
-    naive learning.
+    allows), each Nash equilibrium of the stage game, tit for tat and extortion where the game has them, and naive
+    learning (from at most 16 starts). Last comes mutual naive learning; where the opponents are no naive learners, it
+    is played by others, from random starts of their own, and its row says so.
+
+    Parameters
+    ----------
+    meta_game : PolicyMetaGame
+    starts : sequence of ndarray, shapes (N, S, A_i)
+        The opponents' first policies.
+    steps : int
+        Meta-steps, at least 1.
+    rng : seed
+        Of the naive shaper's first policies.
+
+    Raises
+    ------
+    ValueError
+        If the starts do not fit the game, or there are no steps.
+
+    Examples
+    --------
+    Matching Pennies once, pure policies, a learner that jumps to its better action: no constant policy wins for long.
+
+    >>> from rfos.games import matching_pennies
+    >>> from rfos.grids import SimplexGrid
+    >>> from rfos.stochastic_games import one_shot
+    >>> pure = SimplexGrid(1, 2, 1)
+    >>> meta_game = PolicyMetaGame(one_shot(matching_pennies()), [NaiveLearner(2.0, "simplex")], [pure, pure], 0.5)
+    >>> rows = yardsticks(meta_game, [np.array([[[1.0, 0.0]]])], steps=4, rng=0)
+    >>> rows[0].name, rows[0].shaper[0], rows[-1].name
+    ('best constant policy of the grid (1)', 0.25, 'mutual naive learning')
     """
     game = meta_game.game
     grid = np.array([meta_game.grids[0].policy(a) for a in range(meta_game.n_actions)])
     plays = FEW_PLAYS if meta_game.dynamics is None else MANY_PLAYS
-    few = [start[: max(1, plays // (len(grid) * steps))] for start in starts]
+    few = [start[: max(1, plays // (len(grid) * max(1, steps)))] for start in starts]
     best = int(hold(meta_game, grid, few, steps)[:, :, 0].mean(axis=1).argmax())
-    rows: list[tuple[str, Float]] = [(f"best constant policy {in_numbers(grid[best])}", grid[best])]
+    rows: list[tuple[str, Float]] = [(f"best constant policy of the grid {in_numbers(grid[best])}", grid[best])]
     for own, *_ in equilibria(game) or []:
         rows.append((f"stage-game Nash equilibrium ({_strategy(own)})", np.tile(own, (game.n_states, 1))))
     if is_iterated(game):
-        rows.append(("tit for tat", _of_two([1.0, 1.0, 0.0, 1.0, 0.0])))
+        rows.append(("tit for tat", strategy(game, 0, "tit-for-tat")))
     extort = extortion(game)
     if extort is not None:
         extort = _of_two(extort)
         rows.append((f"extortion, factor 3 {in_numbers(extort)}", extort))
     found = [earned(name, hold(meta_game, policy[None], starts, steps)[0]) for name, policy in rows]
-    both = mutual_learning(meta_game, NaiveLearner(), [start[:16] for start in starts], steps, rng)
-    return [*found, earned("mutual naive learning", both)]
+    first = meta_game.opponents[0]
+    naive = first if isinstance(first, NaiveLearner) else NaiveLearner()
+    some = [start[:16] for start in starts]
+    alone = mutual_learning(meta_game, naive, some, steps, rng)
+    if all(learner == naive for learner in meta_game.opponents):
+        return [*found, earned("mutual naive learning", alone)]
+    all_naive = replace(meta_game, opponents=[naive] * len(meta_game.opponents))
+    together = mutual_learning(all_naive, naive, random_starts(game, 16, seed_sequence(rng, (1,))), steps, rng)
+    return [
+        *found,
+        earned("naive learning against this opponent", alone),
+        earned("mutual naive learning", together, same_opponent=False),
+    ]
+
+
+def discounted_value(meta_game: PolicyMetaGame, starts: Sequence[Float], moves: Int) -> tuple[Float, Float]:
+    """Return bounds of what playing these meta-actions is worth in the continuous meta-game, per inner step.
+
+    That is (1-discount) times the sum of discount^t r_t, what comes after the last move bounded by the smallest and
+    largest reward: comparable with (1-discount) times a value on the grid, which means over steps are not.
+
+    Parameters
+    ----------
+    meta_game : PolicyMetaGame
+    starts : sequence of ndarray, shapes (N, S, A_i)
+        The opponents' first policies.
+    moves : ndarray of int64, shape (N, T)
+        As `rfos.continuous.roll_out` returns them.
+
+    Returns
+    -------
+    lower, upper : ndarray, shape (N,)
+
+    Examples
+    --------
+    Matching Pennies once, discount 1/2, against heads for ever: one step of heads earns 1/2 of 1, the rest 0 to 1.
+
+    >>> from rfos.games import matching_pennies
+    >>> from rfos.grids import SimplexGrid
+    >>> from rfos.learners import Fixed
+    >>> from rfos.stochastic_games import one_shot
+    >>> pure = SimplexGrid(1, 2, 1)
+    >>> meta_game = PolicyMetaGame(one_shot(matching_pennies()), [Fixed()], [pure, pure], 0.5)
+    >>> heads = np.array([[1.0, 0.0]])
+    >>> action = int(pure.nearest(heads))
+    >>> lower, upper = discounted_value(meta_game, [heads[None]], np.array([[action]]))
+    >>> lower.tolist(), upper.tolist()
+    ([0.5], [1.0])
+    """
+    weights = (1 - meta_game.discount) * meta_game.discount ** np.arange(moves.shape[1])
+    earned_so_far = np.empty(len(moves))
+    for n, row in enumerate(moves):
+        played = [meta_game.grids[0].policy(int(action)) for action in row]
+        _, rewards = trajectory(meta_game, [start[n] for start in starts], played)
+        earned_so_far[n] = weights @ rewards[:, 0]
+    left = meta_game.discount ** moves.shape[1]
+    low, high = meta_game.game.reward_range(0)
+    return earned_so_far + left * low, earned_so_far + left * high
 
 
 def _of_two(first: Sequence[float] | Float) -> Float:
@@ -151,3 +326,31 @@ def in_numbers(policy: Float) -> str:
     ('(0.25, 1)', '(0.5/0.25)')
     """
     return "(" + ", ".join(_strategy(row) for row in policy) + ")"
+
+
+def in_words(game: StochasticGame, policy: Float) -> str:
+    """Return a policy (S, A) as text that says what each probability is of, where there are few.
+
+    Examples
+    --------
+    C stands for action 0, D for action 1, the own one first:
+
+    >>> from rfos.games import matching_pennies, rock_paper_scissors
+    >>> from rfos.stochastic_games import iterated, one_shot
+    >>> in_words(iterated(matching_pennies(), 0.9), _of_two([1.0, 0.25, 0.0, 0.5, 1.0]))
+    'C with 1 at the start, after CC 0.25, CD 0, DC 0.5, DD 1'
+    >>> in_words(one_shot(matching_pennies()), _of_two([0.25]))
+    'action 0 with probability 0.25'
+    >>> in_words(one_shot(rock_paper_scissors()), np.array([[0.5, 0.25, 0.25]]))
+    'actions 0, 1, 2 with probabilities 0.5, 0.25, 0.25'
+    """
+    if is_iterated(game):
+        first, *after = (f"{p:.2g}" for p in policy[:, 0])
+        listed = ", ".join(f"{state} {p}" for state, p in zip(("CC", "CD", "DC", "DD"), after, strict=True))
+        return f"C with {first} at the start, after {listed}"
+    if game.n_states > 1:
+        return in_numbers(policy)
+    if policy.shape[1] == 2:
+        return f"action 0 with probability {policy[0, 0]:.2g}"
+    numbers = ", ".join(str(a) for a in range(policy.shape[1]))
+    return f"actions {numbers} with probabilities {', '.join(f'{p:.2g}' for p in policy[0])}"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rfos._memory import require_memory
 from rfos.games import NormalFormGame
 
 Float = NDArray[np.float64]
@@ -249,6 +250,23 @@ def one_shot(game: NormalFormGame) -> StochasticGame:
     return StochasticGame(np.ones((1, n_joint, 1)), rewards, np.ones(1), game.n_actions, 0.0, game.name)
 
 
+def require_iterated(game: NormalFormGame) -> None:
+    """Raise MemoryError, before anything is allocated, unless the tables of the iterated game fit this machine.
+
+    Examples
+    --------
+    >>> from rfos.games import public_goods
+    >>> require_iterated(public_goods(15))
+    Traceback (most recent call last):
+        ...
+    MemoryError: the iterated game of 32,768 joint actions needs ...: play it once, or with fewer players
+    """
+    n_joint = math.prod(game.n_actions)
+    # Numbers of 8 bytes, each once more in the game's own copy, and bytes to compare them with 0.
+    needed = 17 * (1 + n_joint) * n_joint * (1 + n_joint + game.n_players)
+    require_memory(needed, f"the iterated game of {n_joint:,} joint actions", "play it once, or with fewer players")
+
+
 def iterated(game: NormalFormGame, discount: float) -> StochasticGame:
     """Return the iterated game with memory-one policies: S = 1 + J states, "start" and the last joint action.
 
@@ -266,6 +284,11 @@ def iterated(game: NormalFormGame, discount: float) -> StochasticGame:
     -------
     StochasticGame
 
+    Raises
+    ------
+    MemoryError
+        If its tables, (1 + J) J (1 + J) transitions and n_players (1 + J) J rewards, do not fit.
+
     Examples
     --------
     >>> from rfos.games import standard_prisoners_dilemma
@@ -279,6 +302,7 @@ def iterated(game: NormalFormGame, discount: float) -> StochasticGame:
     >>> ipd.returns([tit_for_tat, [[0, 1]] * 5]).round(12).tolist()
     [-2.04, -1.92]
     """
+    require_iterated(game)
     n_joint = math.prod(game.n_actions)
     n_states = 1 + n_joint
     transitions = np.zeros((n_states, n_joint, n_states))

@@ -2,7 +2,8 @@
 
 A function here has the name of the kernel it mirrors and must agree with it bit for bit, so sums run in the
 documented order (branches by index, oldest step first). Windows are lists of joint actions; numbering follows the
-docstring of `rfos.windows.WindowIndex`.
+docstring of `rfos.windows.WindowIndex`. The last part plays meta-games of policies from their definition; kernels
+agree with it to rounding and to the accuracy that their tables state.
 """
 
 import itertools
@@ -740,3 +741,97 @@ def run_rmax(
     greedy = plan["action"][0]
     probabilities = [[float(a == chosen) for a in range(shape[1])] for chosen in greedy]
     return Run(**played, q=plan["q"], policy=greedy, action_probabilities=probabilities)
+
+
+# Meta-games of policies ------------------------------------------------------------------------------------------
+
+
+def own_values(game, policies, player):
+    """Un-normalised value of each inner state, by inverting I - discount P, and the law of the first state."""
+    step = np.zeros((game.n_states, game.n_states))
+    reward = np.zeros(game.n_states)
+    for s in range(game.n_states):
+        for j, actions in enumerate(itertools.product(*map(range, game.n_actions))):
+            weight = math.prod(float(policy[s][a]) for policy, a in zip(policies, actions, strict=True))
+            reward[s] += weight * game.rewards[player, s, j]
+            step[s] += weight * game.transitions[s, j]
+    return np.linalg.inv(np.eye(game.n_states) - game.discount * step) @ reward
+
+
+def own_return(game, policies, player):
+    """The normalised return."""
+    return (1 - game.discount) * float(game.initial @ own_values(game, policies, player))
+
+
+def step_on_logits(game, policies, player, size):
+    """Ascent of the un-normalised return in the logits of all actions but the last, by five-point differences."""
+    with np.errstate(divide="ignore"):
+        logits = np.log(policies[player] / policies[player][:, -1:])
+
+    def value(moved):
+        weights = np.exp(moved)
+        changed = [*policies]
+        changed[player] = weights / weights.sum(axis=1, keepdims=True)
+        return own_return(game, changed, player) / (1 - game.discount), changed[player]
+
+    h = 2e-3
+    slope = np.zeros_like(logits)
+    for s, a in np.ndindex(game.n_states, game.n_actions[player] - 1):
+        unit = np.zeros_like(logits)
+        unit[s, a] = h
+        far, near = (value(logits + k * unit)[0] - value(logits - k * unit)[0] for k in (2, 1))
+        slope[s, a] = (8 * near - far) / (12 * h)
+    return value(logits + size * slope)[1]
+
+
+def softmax_reply(game, policies, player, temperature, mixing):
+    """(1-mixing) of the old policy plus mixing times the softmax of the values of deviating once."""
+    values = own_values(game, policies, player)
+    replies = np.zeros((game.n_states, game.n_actions[player]))
+    for s, own in np.ndindex(*replies.shape):
+        for j, actions in enumerate(itertools.product(*map(range, game.n_actions))):
+            if actions[player] == own:
+                others = [policies[i][s][a] for i, a in enumerate(actions) if i != player]
+                after = game.rewards[player, s, j] + game.discount * float(game.transitions[s, j] @ values)
+                replies[s, own] += math.prod(others) * after
+    weights = np.exp(replies / temperature)
+    return (1 - mixing) * policies[player] + mixing * weights / weights.sum(axis=1, keepdims=True)
+
+
+def nearest_point(points, policy):
+    """The grid point at the smallest Euclidean distance."""
+    return int(np.argmin([((point - policy) ** 2).sum() for point in points]))
+
+
+def in_a_simplex(corners, point):
+    """Barycentric weights of a point in the simplex of these corners, or None outside of it."""
+    system = np.vstack([np.array(corners).T, np.ones(len(corners))])
+    weights, *_ = np.linalg.lstsq(system, np.append(point, 1.0), rcond=None)
+    exact = np.abs(system @ weights - np.append(point, 1.0)).max() < 1e-9
+    return weights if exact and weights.min() > -1e-9 else None
+
+
+def kuhn_weights(levels, probabilities):
+    """{digits: weight} of the Kuhn simplex around probabilities, of all orders of going up in all cells."""
+    clipped = np.clip(probabilities, levels[0], levels[-1])
+    for cell in itertools.product(range(len(levels) - 1), repeat=len(clipped)):
+        if not all(levels[c] <= p <= levels[c + 1] for c, p in zip(cell, clipped, strict=True)):
+            continue
+        for order in itertools.permutations(range(len(clipped))):
+            path = [list(cell)]
+            for i in order:
+                path.append([c + (k == i) for k, c in enumerate(path[-1])])
+            weights = in_a_simplex([[levels[c] for c in digits] for digits in path], clipped)
+            if weights is not None:
+                return {tuple(digits): float(w) for digits, w in zip(path, weights, strict=True)}
+    raise AssertionError("no simplex holds the point")
+
+
+def triangle_weights(points, policy, side):
+    """{index: weight} of the small triangle around a policy of three actions, sides `side` in L1."""
+    for triple in itertools.combinations(range(len(points)), 3):
+        if all(abs(np.abs(points[i] - points[j]).sum() - side) < 1e-9 for i, j in itertools.combinations(triple, 2)):
+            weights = in_a_simplex([points[i] for i in triple], policy)
+            if weights is not None:
+                return {i: float(w) for i, w in zip(triple, weights, strict=True)}
+    raise AssertionError("no triangle holds the point")

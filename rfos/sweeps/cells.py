@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rfos import opponents
-from rfos.games import NormalFormGame, named_game, public_goods
+from rfos.games import NormalFormGame, named_game
 from rfos.learners import named_learner
 from rfos.metagames import WindowMetaGame
 from rfos.pac import convergence, least_sufficient_m, ledger, theory_m
@@ -78,7 +78,7 @@ class Cell:
         One of `MEASURES`.
     game : str
         With a window a named game, or "public-goods-N" for N players, scaled to rewards in [0, 1]; with levels a named
-        game as it is, or "ipd".
+        game as it is, or "ipd" or "imp".
     opponent : str
         One of `OPPONENTS` with a window, of `rfos.learners.NAMED_LEARNERS` with levels.
     agent : str
@@ -176,10 +176,6 @@ def game_of(name: str) -> NormalFormGame:
     >>> game_of("public-goods-4").n_actions
     (2, 2, 2, 2)
     """
-    family, _, players = name.rpartition("-")
-    if family == "public-goods" and players.isascii() and players.isdigit():
-        # The multiplier midway between 1 and N makes it a dilemma for every N; for 3 it is the default.
-        return public_goods(int(players), multiplier=(int(players) + 1) / 2).scaled()
     return named_game(name).scaled()
 
 

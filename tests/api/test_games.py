@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -65,6 +66,7 @@ def payoff_tensors(draw, largest=1e9):
 
 TWO_PLAYER_TABLES = {
     "matching-pennies": [[(1, 0), (0, 1)], [(0, 1), (1, 0)]],
+    "zero-sum-matching-pennies": [[(1, -1), (-1, 1)], [(-1, 1), (1, -1)]],
     "prisoners-dilemma": [[(0.6, 0.6), (0, 1)], [(1, 0), (0.2, 0.2)]],
     "standard-prisoners-dilemma": [[(-1, -1), (-3, 0)], [(0, -3), (-2, -2)]],
     "chicken": [[(0, 0), (-1, 1)], [(1, -1), (-100, -100)]],
@@ -85,6 +87,7 @@ def test_two_player_game_has_the_payoffs_of_its_source(name):
 
 RANGES = {
     "matching-pennies": (0, 1),
+    "zero-sum-matching-pennies": (-1, 1),
     "prisoners-dilemma": (0, 1),
     "standard-prisoners-dilemma": (-3, 0),
     "chicken": (-100, 1),
@@ -227,6 +230,20 @@ def test_public_goods_refuses_parameters_that_are_no_dilemma(arguments, message)
 def test_public_goods_of_forty_players_is_refused_before_anything_is_allocated():
     with pytest.raises(MemoryError, match=r"40 players need 351843720888320 bytes .* at most 20 players"):
         games.public_goods(40)
+
+
+@pytest.mark.parametrize("players", ["40", "999999999"])
+def test_so_many_players_by_name_are_refused_as_soon(players):
+    """No power of two with a billion digits is written down either."""
+    began = time.process_time()
+    with pytest.raises(MemoryError, match=f"payoffs of {players} players need .* bytes .* at most 20 players"):
+        games.named_game(f"public-goods-{players}")
+    assert time.process_time() - began < 0.05
+
+
+def test_what_m_fos_iterates_has_short_names():
+    assert games.named_game("ipd").name == "standard-prisoners-dilemma"
+    assert games.named_game("imp").name == "zero-sum-matching-pennies"
 
 
 def test_the_player_limit_of_public_goods_is_the_byte_limit():

@@ -325,7 +325,7 @@ def test_an_answer_is_printed_drawn_and_written_as_json(tmp_path: Path, monkeypa
     lines: list[str] = []
     cli_solve.show(found, lines.append)
     text = "\n".join(lines)
-    for part in ("best constant policy (", "mutual naive learning", "first moves from start 2", "rfos[interop]"):
+    for part in ("best constant policy of the grid (", "mutual naive learning", "first moves;", "rfos[interop]"):
         assert part in text
     cli_solve.draw(found, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"trajectory.png", "trajectory.svg"}
@@ -371,6 +371,8 @@ def test_solve_prints_one_json_object_and_says_what_shaping_is_worth(tmp_path: P
     assert found["converged"]
     assert found["start_value"][0] <= found["start_value"][1]
     assert found["continuous"][0]["name"] == "one-step look-ahead"
+    assert "artefact of the grid" in found["warnings"][0]
+    assert isinstance(found["worth"], float)
     refused = subprocess.run(
         [*command[:4], "ipd", "--levels", "200"], cwd=tmp_path, capture_output=True, text=True, timeout=100
     )
