@@ -273,10 +273,10 @@ def least_sufficient_m(
     unknown in states that it never meets; then no m need be sufficient, and the result says how many runs ended so.
     With restarts in every state all pairs become known, and what is learned does not depend on the steps per episode.
 
-    Each m is judged by sequential tests (`SequentialTest`), the i-th m with error rate error / (i (i + 1)), which add up
-    to less than `error` over a whole search of any length; m is doubled until it is sufficient, then the gaps are halved. That separate verdicts make an interval rests on the
-    `assumption` of the result, which can fail: where ties between equal counts happen to fall right, one visit may be
-    right more often than three.
+    Each m is judged by sequential tests (`SequentialTest`), the i-th m with error rate error / (i (i + 1)): these add
+    up to `error` at most, however long the search. m is doubled until it is sufficient, then the gaps are halved. That
+    separate verdicts make an interval rests on the `assumption` of the result, which can fail: where ties between equal
+    counts happen to fall right, one visit may be right more often than three.
 
     Parameters
     ----------
