@@ -15,7 +15,6 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 import bounds.sharp
 from rfos.mdp import TabularMDP
@@ -222,21 +221,6 @@ def _chances(n_actions: int, rng: np.random.Generator) -> Float:
     chances = np.full(n_actions, 1 - COIN)
     chances[rng.integers(n_actions)] = COIN
     return chances
-
-
-def misled(n_actions: int, visits: int = COIN_VISITS) -> float:
-    """Return the chance that, among so many coins, some other one shows 1 at least as often as the best one.
-
-    Examples
-    --------
-    Two coins, one visit: the best shows 0 or the other 1, 1 - .9².
-
-    >>> round(misled(2, 1), 12)
-    0.19
-    """
-    k = np.arange(visits + 1)
-    less = stats.binom.cdf(k - 1, visits, 1 - COIN)
-    return float(stats.binom.pmf(k, visits, COIN) @ (1 - less ** (n_actions - 1)))
 
 
 def _reward_coins(rng: np.random.Generator) -> _Instance:
