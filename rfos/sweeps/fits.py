@@ -479,13 +479,15 @@ def _fit(
             exponent = v.scale(values) * bound.elasticity(variable, **arguments) if variable in arguments else 0.0
             exponents.append(exponent)
         x.append(v.x(values))
+        lowest, highest = min(samples[-1]), max(samples[-1])
         points.append(
             {
                 "x": x[-1],
                 "runs": len(results),
-                "middle": float(np.exp(np.log(samples[-1]).mean())),
-                "lowest": min(samples[-1]),
-                "highest": max(samples[-1]),
+                # Equal runs are their own mean, whatever rounding says.
+                "middle": float(np.clip(np.exp(np.log(samples[-1]).mean()), lowest, highest)),
+                "lowest": lowest,
+                "highest": highest,
                 "log10_bound": size,
                 "exponent": exponent,
             }

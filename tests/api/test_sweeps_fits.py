@@ -138,6 +138,8 @@ def test_lines_differ_in_one_variable_alone():
     assert list(fits["variable"]) == ["n_states", "n_states", "epsilon", "epsilon", "epsilon"]
     assert list(fits["held"][:2]) == ["epsilon 0.4", "epsilon 0.8"]
     assert (fits["runs"] == [6, 6, 4, 4, 4]).all()
+    points = all_fits(found).points
+    assert ((points["lowest"] == points["middle"]) & (points["middle"] == points["highest"])).all()  # equal runs
     # Constant in epsilon: the slope is 0, and two points decide nothing.
     assert (fits["slope"][2:].abs() < 1e-12).all()
     assert set(fits["verdict"][2:]) == {UNDECIDED}
@@ -361,6 +363,8 @@ def test_the_least_m_is_all_that_its_searches_leave_open():
     assert (line["low"], line["slope"], line["high"]) == pytest.approx((0.0, 0.5, 1.0))
     assert line["verdict"] == UNDECIDED
     points = all_fits(least_rows({1: [(1, 2), (2, 3)], 2: [(2, 2)] * 2, 3: [(3, 4), (5, 6)]})).points
+    assert (points["lowest"] <= points["middle"]).all()
+    assert (points["middle"] <= points["highest"]).all()
     assert list(zip(points["lowest"], points["highest"], strict=True)) == [(1, 3), (2, 2), (3, 6)]
 
 
