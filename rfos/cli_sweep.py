@@ -143,12 +143,12 @@ def _line(line: dict[Any, Any]) -> dict[str, str]:
     """Return one fit in words: the verdict, where, the slope, how far the points are off its line, and the bound's."""
 
     def between(low: float, high: float) -> str:
-        return "-" if math.isnan(low) else f"{low:.2f} to {high:.2f}"
+        return "-" if math.isnan(low) else f"{low:z.2f} to {high:z.2f}"
 
     return {
         "verdict": line["verdict"],
         "at": line["held"] or "-",
-        "slope": f"{line['slope']:.2f}",
+        "slope": f"{line['slope']:z.2f}",
         "95 % interval": between(line["low"], line["high"]),
         "off the line": "-" if math.isnan(line["misfit"]) else f"x {line['misfit']:.2f}",
         "bound's exponents": between(line["exponent_low"], line["exponent_high"]),

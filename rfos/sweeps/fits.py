@@ -349,10 +349,10 @@ def verdict(fit: Slope, exponents: Sequence[float], n_points: int) -> tuple[str,
         return SLOWER if most < low else FASTER if least > high else UNDECIDED
 
     found = where(fit.bend)
-    own = f"the interval {fit.low:.2f} to {fit.high:.2f}"
+    own = f"the interval {fit.low:z.2f} to {fit.high:z.2f}"
     if fit.bend >= SHOWN:
-        own += f", {fit.bend:.2f} wider each way since points are off the line by a factor {fit.misfit:.2f},"
-    theirs = f"the bound's {min(exponents):.2f} to {max(exponents):.2f}, {ALIKE:g} wider each way"
+        own += f", {fit.bend:z.2f} wider each way since points are off the line by a factor {fit.misfit:.2f},"
+    theirs = f"the bound's {min(exponents):z.2f} to {max(exponents):z.2f}, {ALIKE:g} wider each way"
     if found == AS_BOUND and low <= 0 <= high and any(exponents):
         return UNDECIDED, f"the exponents are too small to tell: a constant, too, would lie within {theirs}"
     if found == UNDECIDED and where(0.0) != UNDECIDED:
@@ -500,6 +500,8 @@ def _fit(
     else:
         fit = slope(x, samples)
     judged, reason = verdict(fit, exponents if len(exponents) == len(x) else [], n_points)
+    if 0 < len(exponents) < len(x):
+        reason = f"a bound is stated at {len(exponents)} of {len(x)} points only"
     if left_out:
         reason += f"; left out: {', '.join(left_out)}"
     line = {

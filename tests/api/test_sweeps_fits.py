@@ -388,6 +388,18 @@ def test_the_shipped_searches_are_enough_for_a_verdict(name):
     assert sum(cells.LEAST_ERROR**seeds for seeds in points.values()) <= WRONG
 
 
+def test_a_bound_that_is_stated_at_some_points_alone_decides_nothing():
+    """Its exponents stand there, and the reason says at how many points it does."""
+    counted = [replace(CELL, measure="ledger", window=w, seed=seed) for w in (1, 2, 3, 4) for seed in (0, 1)]
+    found = [
+        other(cell, "X4" if cell.window > 1 else None, count_most=4**cell.window + cell.seed, exploration_high=1.0)
+        for cell in counted
+    ]
+    line = all_fits(found).fits.set_index("quantity").loc["count_most"]
+    assert (line["verdict"], line["reason"]) == (UNDECIDED, "a bound is stated at 3 of 4 points only")
+    assert line["exponent_low"] > 1
+
+
 @pytest.mark.parametrize(
     ("change", "theorem", "label"),
     [
