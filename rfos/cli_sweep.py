@@ -128,8 +128,11 @@ def report(
     typer.echo(f"{len(rows):,} cells of code {chosen}, {failed:,} failed")
     for quantity, variable, found in fits.groups():
         typer.echo(f"\n{fitting.NAMES_OF[quantity]} against {fitting.VARIABLES[variable].label}\n")
-        shown = [_line(line) for line in found.to_dict("records")]
+        lines = found.to_dict("records")
+        shown = [_line(line) for line in lines]
         typer.echo(table(list(shown[0]), [list(line.values()) for line in shown]))
+        for line in lines:
+            typer.echo(f"{line['verdict']}{' at ' + line['held'] if line['held'] else ''}: {line['reason']}")
 
 
 def _plain(value: Any) -> Any:
@@ -137,16 +140,17 @@ def _plain(value: Any) -> Any:
 
 
 def _line(line: dict[Any, Any]) -> dict[str, str]:
-    """Return one fit in words: the verdict, where, the slope, and the bound's exponents."""
+    """Return one fit in words: the verdict, where, the slope, how far the points are off its line, and the bound's."""
 
     def between(low: float, high: float) -> str:
-        return "-" if math.isnan(low) else f"{low:.2f} to {high:.2f}"
+        return "-" if math.isnan(low) else f"{low:z.2f} to {high:z.2f}"
 
     return {
         "verdict": line["verdict"],
         "at": line["held"] or "-",
-        "slope": f"{line['slope']:.2f}",
+        "slope": f"{line['slope']:z.2f}",
         "95 % interval": between(line["low"], line["high"]),
+        "off the line": "-" if math.isnan(line["misfit"]) else f"x {line['misfit']:.2f}",
         "bound's exponents": between(line["exponent_low"], line["exponent_high"]),
         "bound": line["bound"] or "-",
     }
@@ -264,17 +268,18 @@ def _sections(cells: pd.DataFrame, code: str, fits: Fits, drawings: dict[str, by
     failures = cells[["key", "error"]].dropna() if "error" in cells else cells[[]][:0]
     counts = f"<p>{len(cells) - len(failures):,} measured, {len(failures):,} failed; code <code>{code}</code>.</p>"
     rule = (
-        "<p>Slopes are of log mean against log variable, with 95 % bootstrap intervals over runs; beside them the "
-        f"bound's own exponents at the same points. Within {fitting.ALIKE:g} counts as alike, and an interval that "
-        "reaches over the end of that is undecided. A bound from above may grow faster or slower than what it "
-        "bounds.</p>"
+        "<p>Slopes are of mean log against log variable, with 95 % intervals: of runs from their spread, by Student's "
+        "rule over seeds and by bootstrap, of the least m from the ends of its intervals. They are made wider by what "
+        "the points are off a line. Beside them are the bound's own exponents at the same points. Within "
+        f"{fitting.ALIKE:g} counts as alike, and an interval that reaches over the end of that is undecided. A bound "
+        "from above may grow faster or slower than what it bounds.</p>"
     )
     sections = [("Cells", counts + (rule if len(fits.fits) else ""))]
     for quantity, variable, lines in fits.groups():
         what, along = fitting.NAMES_OF[quantity], fitting.VARIABLES[variable].label
         heading = f"{what[0].upper()}{what[1:]} against {along}"
-        shown = pd.DataFrame([_line(line) for line in lines.to_dict("records")])
-        caption = f"{heading}; bars from the lowest to the highest run."
+        shown = pd.DataFrame([{**_line(line), "why": line["reason"]} for line in lines.to_dict("records")])
+        caption = f"{heading}; bars from the lowest to the highest {'end' if quantity == fitting.LEAST_M else 'run'}."
         sections.append((heading, picture(caption, drawings[_figure_name(quantity, variable)]) + html(shown)))
     if CURVES in drawings:
         caption = "Mean reward per step; bands from the lowest to the highest run."

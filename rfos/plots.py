@@ -165,8 +165,10 @@ def scaling(fits: pd.DataFrame, points: pd.DataFrame, variable: str, quantity: s
         # More lines than fit into a legend are drawn, and told apart in the table.
         where = textwrap.fill(fit["held"] if len(fits) > 1 and fit["held"] else "measured", LABEL)
         label = f"{where}: slope {fit['slope']:.2f}" if i < LEGEND else None
-        spread = [line["mean"] - line["lowest"], line["highest"] - line["mean"]]
-        axes.errorbar(line["x"], line["mean"], yerr=spread, fmt="o-", color=shade, capsize=3, markersize=4, label=label)
+        spread = [line["middle"] - line["lowest"], line["highest"] - line["middle"]]
+        axes.errorbar(
+            line["x"], line["middle"], yerr=spread, fmt="o-", color=shade, capsize=3, markersize=4, label=label
+        )
         if line["log10_bound"].notna().any():
             axes.plot(line["x"], 10.0 ** line["log10_bound"], ":", color=shade, linewidth=1.2)
     if points[points["fit"].isin(fits.index)]["log10_bound"].notna().any():

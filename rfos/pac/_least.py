@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +20,7 @@ from rfos.mdp import TabularMDP
 from rfos.metagames import CONTINUING, WindowMetaGame
 from rfos.pac._covering import theory_m
 from rfos.pac._ledger import FINE, largest_loss
-from rfos.planning import solve
+from rfos.planning import _rational, _solve_system, exact_optimum, solve
 from rfos.policy_metagames import PolicyMetaGame
 from rfos.randomness import Seed, seed_sequence
 from rfos.rmax import Moment, Rmax, run
@@ -28,6 +30,9 @@ Verdict = Literal["sufficient", "insufficient", "undecided"]
 
 PATIENCE = 100
 """Steps after which a run is cut off, in units of (steps per episode) * (rows of counts) * (m + 20)."""
+
+EXACT_STATES = 32
+"""Most states for which a loss too close to epsilon for floats is computed in rationals."""
 
 ASSUMPTION = "the chance that a run ends well does not fall as m grows"
 
@@ -81,7 +86,10 @@ class Comparison:
     ----------
     m : int
     runs, successes : int
-        Successes ended with a policy that is epsilon-optimal from every state.
+        Successes ended with a policy that is certainly epsilon-optimal from every state.
+    straddling : int
+        Runs more that may be: the bracket of what their policy loses has epsilon within it. They count as failures
+        where the m would be found sufficient, and as successes where it would be found insufficient.
     cut : int
         Runs that were cut off before their policy was final; they are judged by the one that they had.
     unknown : int
@@ -92,6 +100,7 @@ class Comparison:
     m: int
     runs: int
     successes: int
+    straddling: int
     cut: int
     unknown: int
     verdict: Verdict
@@ -135,6 +144,11 @@ class LeastM:
         """Runs that were cut off."""
         return sum(comparison.cut for comparison in self.comparisons)
 
+    @property
+    def straddling(self) -> int:
+        """Runs that count neither way."""
+        return sum(comparison.straddling for comparison in self.comparisons)
+
     def row(self) -> dict[str, Any]:
         """Return the result as a dictionary of plain numbers and words."""
         return {
@@ -145,6 +159,7 @@ class LeastM:
             "m_high": self.interval[1],
             "assumption": self.assumption,
             "runs": self.runs,
+            "straddling": self.straddling,
             "cut": self.cut,
             "comparisons": len(self.comparisons),
             **{f"m_{name}": m for name, m in self.theory.items()},
@@ -203,6 +218,36 @@ def _check(epsilon: float, delta: float, error: float, resolution: float) -> Non
         raise ValueError(f"resolution is {resolution!r}: give a positive relative width")
 
 
+class _Judge:
+    """Whether what a policy loses is at most epsilon; None where that cannot be told."""
+
+    def __init__(self, mdp: TabularMDP, epsilon: float) -> None:
+        self.mdp, self.epsilon = mdp, epsilon
+        self.best = solve(mdp, tol=FINE * epsilon)
+
+    def __call__(self, policy: Int) -> bool | None:
+        """Decide by the bracket, and by rationals where epsilon is within it and the MDP is small."""
+        low, high = largest_loss(self.mdp, self.best, policy, FINE * self.epsilon)
+        if high <= self.epsilon or low > self.epsilon:
+            return high <= self.epsilon
+        if self.mdp.n_states > EXACT_STATES:
+            return None
+        transitions, rewards, best = self.exactly
+        discount, own = Fraction(self.mdp.discount), policy.tolist()
+        matrix = [[Fraction(int(i == j)) for j in range(len(own))] for i in range(len(own))]
+        for s, a in enumerate(own):
+            for j, p in transitions[s][a].items():
+                matrix[s][j] -= discount * p
+        values = _solve_system(matrix, [rewards[s][a] for s, a in enumerate(own)])
+        return max(v - w for v, w in zip(best, values, strict=True)) <= Fraction(self.epsilon)
+
+    @functools.cached_property
+    def exactly(self) -> tuple[list[list[dict[int, Fraction]]], list[list[Fraction]], list[Fraction]]:
+        """The MDP and V* in rationals."""
+        transitions, rewards = _rational(self.mdp)
+        return transitions, rewards, exact_optimum(transitions, rewards, Fraction(self.mdp.discount))[0]
+
+
 def least_sufficient_m(
     process: WindowMetaGame | PolicyMetaGame | TabularMDP,
     epsilon: float,
@@ -222,14 +267,16 @@ def least_sufficient_m(
     """Find the smallest m at which R-max ends with an epsilon-optimal policy in at least 1 - delta of its runs.
 
     A run ends when its greedy policy is final: no pair that is still unknown can be reached under it. It is a success
-    where that policy is epsilon-optimal from every state. Without restarts a policy may be final and leave pairs
+    where that policy is epsilon-optimal from every state; a loss of exactly epsilon is one, which rationals decide in
+    MDPs of up to 32 states. In larger ones a run whose loss floats cannot tell from epsilon counts neither way (see
+    `Comparison`), so that the interval holds but may be wide. Without restarts a policy may be final and leave pairs
     unknown in states that it never meets; then no m need be sufficient, and the result says how many runs ended so.
     With restarts in every state all pairs become known, and what is learned does not depend on the steps per episode.
 
-    Each m is judged by a sequential test (`SequentialTest`), the i-th of them with error rate error / (i (i + 1)); m is
-    doubled until it is sufficient, then the gaps are halved. That separate verdicts make an interval rests on the
-    `assumption` of the result, which can fail: where ties between equal counts happen to fall right, one visit may be
-    right more often than three.
+    Each m is judged by sequential tests (`SequentialTest`), the i-th m with error rate error / (i (i + 1)): these add
+    up to `error` at most, however long the search. m is doubled until it is sufficient, then the gaps are halved. That
+    separate verdicts make an interval rests on the `assumption` of the result, which can fail: where ties between equal
+    counts happen to fall right, one visit may be right more often than three.
 
     Parameters
     ----------
@@ -279,14 +326,14 @@ def least_sufficient_m(
     played = mdp if isinstance(process, PolicyMetaGame) else process
     theory = theory_m(played, Rmax(epsilon=epsilon, delta=delta, pooled=pooled), horizon=horizon)
     largest = theory["T1"] if largest is None else largest
-    best = solve(mdp, tol=FINE * epsilon)
+    judge = _Judge(mdp, epsilon)
     first = np.arange(mdp.n_states) if starts is None else np.array(starts, np.int64, ndmin=1)
     rows = mdp.n_states * (1 if pooled else mdp.n_actions)
     root = seed_sequence(rng)
-    judged: dict[bytes, bool] = {}
+    judged: dict[bytes, bool | None] = {}
 
-    def play(m: int, i: int) -> tuple[bool, bool, bool]:
-        """Return whether run i ended well, was cut off, and leaves pairs unknown."""
+    def play(m: int, i: int) -> tuple[bool | None, bool, bool]:
+        """Return whether run i ended well (None: cannot be told), was cut off, and leaves pairs unknown."""
         longest = PATIENCE * (horizon or 1) * rows * (m + 20) if max_steps is None else max_steps
         watcher = _UntilFinal(mdp, horizon, first)
         agent = Rmax(m=m, epsilon=epsilon, delta=delta, pooled=pooled)
@@ -295,7 +342,7 @@ def least_sufficient_m(
         policy = run(played, agent, steps=min(longest, CONTINUING - 1), rng=stream, **options).policy
         key = hashlib.sha256(policy.tobytes()).digest()  # a policy is long, and there may be as many as runs
         if key not in judged:
-            judged[key] = largest_loss(mdp, best, policy, FINE * epsilon)[1] <= epsilon
+            judged[key] = judge(policy)
         return judged[key], not watcher.final, watcher.final and watcher.unknown
 
     comparisons: list[Comparison] = []
@@ -303,16 +350,22 @@ def least_sufficient_m(
 
         def compare(m: int) -> Verdict:
             number = len(comparisons) + 1
-            test = SequentialTest(1 - delta, error / (number * (number + 1)))
+            # One verdict at most can be wrong of an m, so that both may have its whole rate.
+            rate = error / (number * (number + 1))
+            surely, perhaps = SequentialTest(1 - delta, rate), SequentialTest(1 - delta, rate)
             verdict: Verdict = "undecided"
             cut = unknown = 0
             for ended_well, was_cut, left in _in_order(pool, play, m, max_runs, 4 * (jobs or processors())):
                 cut += was_cut
                 unknown += left
-                verdict = test.toss(ended_well)
+                if surely.toss(ended_well is True) == "sufficient":
+                    verdict = "sufficient"
+                if perhaps.toss(ended_well is not False) == "insufficient":
+                    verdict = "insufficient"
                 if verdict != "undecided":
                     break
-            comparisons.append(Comparison(m, test.tosses, test.ones, cut, unknown, verdict))
+            straddling = perhaps.ones - surely.ones
+            comparisons.append(Comparison(m, surely.tosses, surely.ones, straddling, cut, unknown, verdict))
             return verdict
 
         interval = _search(compare, largest, resolution)

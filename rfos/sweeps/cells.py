@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -364,11 +363,8 @@ def _measure_least(cell: Cell) -> dict[str, Any]:
         jobs=1,
         rng=np.random.SeedSequence(cell.root, spawn_key=cell.words),
     )
-    row = found.row()
-    low, high = found.interval
-    kept = {name: value for name, value in row.items() if name not in ("epsilon", "delta", "assumption")}
-    # The middle on a log scale, for fits.
-    return {**_point(played), **kept, "m_middle": None if high is None else math.sqrt(low * high)}
+    kept = {name: value for name, value in found.row().items() if name not in ("epsilon", "delta", "assumption")}
+    return {**_point(played), **kept}
 
 
 MEASURES: Mapping[str, Callable[[Cell], dict[str, Any]]] = MappingProxyType(

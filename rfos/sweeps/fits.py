@@ -1,6 +1,8 @@
 """How fast what was measured grows in each variable, beside how fast the bound grows at the same points.
 
-The slope of log mean against log variable has a percentile bootstrap interval over the runs of each point. The bound's
+The slope of the mean log of the runs against the log of the variable has an interval from the runs' spread: Student's
+over one slope a seed, which holds from two seeds on, with the bootstrap's beside it. The least sufficient m is no
+number that spreads but one that a search encloses: its slopes are all those of values within the intervals. The bound's
 exponent is its elasticity at the points; between them a smooth bound's slope lies between its elasticities.
 """
 
@@ -16,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import optimize, stats
 
 import bounds.exploration
 import bounds.rmax
@@ -35,9 +37,19 @@ ALIKE = 0.1
 FEWEST_POINTS = 3
 """Points below which a slope says nothing about a power law."""
 
+WRONG = 0.05
+"""Chance that an interval of a slope is wrong, at most."""
+
 AS_BOUND, SLOWER, FASTER, UNDECIDED = "as the bound", "slower", "faster", "undecided"
 
+SAME = 1e-12
+"""Slopes that differ by no more are equal but for rounding."""
+
+SHOWN = 0.005
+"""Smallest bend that shows in two decimals."""
+
 Values = Mapping[str, Any]
+Float = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -81,13 +93,16 @@ VARIABLES: Mapping[str, Variable] = {
     "m": _itself("m", "visits m", "m"),
 }
 
+LEAST_M = "least_m"
+"""Known as the interval from m_low to m_high."""
+
 QUANTITIES: Mapping[str, Mapping[str, str]] = {
     "run": {"steps_all_known": "steps until all pairs are known"},
     "ledger": {
         "count_most": "steps that are not epsilon-optimal",
         "exploration_high": "sum of e_t",
     },
-    "least-m": {"m_middle": "least sufficient m"},
+    "least-m": {LEAST_M: "least sufficient m"},
 }
 """What is fitted, by measurement: the number in the result, and what it is called."""
 
@@ -111,7 +126,7 @@ def bound_of(quantity: str, cell: Cell, sizes: Values) -> tuple[Bound, dict[str,
     values = {**sizes, "horizon": cell.horizon, "epsilon": cell.epsilon, "delta": cell.delta, "discount": cell.discount}
     pooled = cell.agent == "rmax-pooled"
     found: Bound | None
-    if quantity == "m_middle":
+    if quantity == LEAST_M:
         found = None if cell.levels is not None else bounds.rmax.t1(pooled=pooled).m
     elif quantity == "count_most":
         found = _count(cell, sizes["theorem"])
@@ -178,56 +193,129 @@ def _x1(visits: Bound | None) -> Bound:
 
 
 class Slope(NamedTuple):
-    """A log-log slope with its 95 % interval (NaN for a single run a point), and the farthest point off the line.
+    """A log-log slope with its 95 % interval, and how far the points are from one line.
 
-    `misfit` is the largest factor between a point's mean and the line.
+    Attributes
+    ----------
+    slope, low, high : float
+        The interval is NaN where the runs do not give one.
+    misfit : float
+        Largest factor between a point and the line; of intervals, between one of them and the line that is nearest to
+        all. 1 where a power law fits.
+    bend : float
+        How far the slope from the first to the last point may be from that of the line, for such a factor.
+    lacks : str
+        Why there is no interval.
     """
 
     slope: float
     low: float
     high: float
     misfit: float
+    bend: float
+    lacks: str = ""
+
+
+def _centred(x: Sequence[float]) -> tuple[Float, Float]:
+    """Return the logs without their mean, and the weights of logs of y in a least-squares slope."""
+    log_x = np.log(np.asarray(x, np.float64))
+    log_x -= log_x.mean()
+    return log_x, log_x / (log_x @ log_x)
 
 
 def slope(x: Sequence[float], samples: Sequence[Sequence[float]]) -> Slope:
-    """Return the slope of log mean against log x with its 95 % percentile bootstrap interval over runs.
+    """Return the slope of mean log against log x with its 95 % interval over runs.
 
-    The interval knows the spread between runs only, not whether a power law fits: that is what `misfit` is for.
+    Runs of different points have independent streams, so that the i-th runs of all points give a slope each, and these
+    are independent and alike: Student's interval of their mean is exact where logs are normal, whatever their spread at
+    each point. The interval reaches to the ends of the percentile bootstrap's over the runs of each point, too, which
+    alone covers 72 % for 2 runs, 85 % for 3 and 88 % for 5. Where all seeds have the same slope they show no spread,
+    and there is no interval. It knows the spread between runs only, not whether a power law fits: `misfit` and `bend`
+    do.
 
     Parameters
     ----------
     x : sequence of float
         The points, positive, at least two of them different.
     samples : sequence of sequences of float
-        The runs' positive results at each point.
+        The runs' positive results at each point; as many as the shortest has are used.
 
     Examples
     --------
-    >>> [round(number, 9) for number in slope([1, 2, 4], [[3, 3], [12, 12], [48, 48]])]
-    [2.0, 2.0, 2.0, 1.0]
-    """
-    log_x = np.log(np.asarray(x, np.float64))
-    log_x = log_x - log_x.mean()
+    Two seeds with slopes 1.5 and 2.5: Student's factor for one degree of freedom is 12.7, the mean's error 0.5.
 
-    def of_means(*samples: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
-        means = np.stack([np.log(np.mean(sample, axis=axis)) for sample in samples])
-        result: NDArray[np.float64] = np.tensordot(log_x, means, axes=1) / (log_x @ log_x)
+    >>> found = slope([1, 4], [[2, 2], [16, 64]])
+    >>> [round(number, 2) for number in found[:5]]
+    [2.0, -4.35, 8.35, 1.0, 0.0]
+    """
+    fewest = min(len(sample) for sample in samples)
+    logs = np.log(np.array([list(sample)[:fewest] for sample in samples], np.float64))
+    means = logs.mean(axis=1)
+    log_x, weights = _centred(x)
+    found = float(weights @ means)
+    off = float(np.abs(means - means.mean() - found * log_x).max())
+    misfit, bend = math.exp(off), 2 * off / float(np.ptp(log_x))
+    if fewest < 2:
+        return Slope(found, math.nan, math.nan, misfit, bend, "one run a point has no interval")
+    each = weights @ logs
+    if np.ptp(each) <= SAME * (1 + abs(found)):
+        return Slope(found, math.nan, math.nan, misfit, bend, "all seeds have the same slope, and show no spread")
+    half = float(stats.t.ppf(1 - WRONG / 2, fewest - 1) * each.std(ddof=1) / math.sqrt(fewest))
+
+    def of_means(*drawn: Float, axis: int = -1) -> Float:
+        result: Float = np.tensordot(weights, np.stack([sample.mean(axis=axis) for sample in drawn]), axes=1)
         return result
 
-    data = [np.asarray(sample, np.float64) for sample in samples]
-    found = float(of_means(*data))
-    means = np.array([math.log(float(sample.mean())) for sample in data])
-    misfit = float(np.exp(np.abs(means - means.mean() - found * log_x).max()))
-    if min(len(sample) for sample in data) < 2:
-        return Slope(found, math.nan, math.nan, misfit)
-    if all((sample == sample[0]).all() for sample in data):
-        return Slope(found, found, found, misfit)
-    interval = stats.bootstrap(data, of_means, method="percentile", rng=np.random.default_rng(0)).confidence_interval
-    return Slope(found, float(interval.low), float(interval.high), misfit)
+    drawn = stats.bootstrap(
+        tuple(logs), of_means, confidence_level=1 - WRONG, method="percentile", rng=np.random.default_rng(0)
+    ).confidence_interval
+    return Slope(found, min(found - half, float(drawn.low)), max(found + half, float(drawn.high)), misfit, bend)
+
+
+def slope_of_intervals(x: Sequence[float], low: Sequence[float], high: Sequence[float], wrong: float) -> Slope:
+    """Return the slope of the middles of intervals, and the smallest and the largest slope of values within them.
+
+    A slope is linear in the logs, so that both are those of ends. A bootstrap of values within the intervals cannot
+    leave them.
+
+    Parameters
+    ----------
+    x : sequence of float
+        The points, positive, at least two of them different.
+    low, high : sequence of float
+        Ends of the intervals, positive.
+    wrong : float
+        Chance that some interval is wrong, at most; above 0.05 there is no interval of the slope.
+
+    Examples
+    --------
+    From 1 or 2 at x = 1 to 4 at x = 4: as 4/2 or as 4/1.
+
+    >>> slope_of_intervals([1, 4], [1, 4], [2, 4], 0.01)[1:3]
+    (0.5, 1.0)
+    """
+    ends = np.log(np.array([low, high], np.float64))
+    log_x, weights = _centred(x)
+    found = float(weights @ ends.mean(axis=0))
+    # Level and slope of the line, and how far it is outside of the intervals.
+    line, outside = np.column_stack([np.ones_like(log_x), log_x]), -np.ones((len(log_x), 1))
+    rows = np.block([[line, outside], [-line, outside]])
+    nearest = optimize.linprog([0, 0, 1], rows, np.append(ends[1], -ends[0]), bounds=[(None, None)] * 2 + [(0, None)])
+    assert nearest.x is not None  # a level line, far enough outside, is always one
+    off = max(0.0, float(nearest.x[2]))
+    misfit, bend = math.exp(off), 2 * off / float(np.ptp(log_x))
+    if wrong > WRONG:
+        why = f"some interval is wrong with chance up to {min(wrong, 1):.2g}: more seeds would make that smaller"
+        return Slope(found, math.nan, math.nan, misfit, bend, why)
+    extremes = np.sort(weights[:, None] * ends.T, axis=1).sum(axis=0)
+    return Slope(found, float(extremes[0]), float(extremes[1]), misfit, bend)
 
 
 def verdict(fit: Slope, exponents: Sequence[float], n_points: int) -> tuple[str, str]:
     """Return whether a slope is that of the bound, and why.
+
+    The interval is first made wider by `bend`: where the points are on no line, the slope depends on how it is drawn.
+    A verdict is wrong with chance 0.05 at most, if the runs' logs are normal.
 
     Parameters
     ----------
@@ -238,25 +326,39 @@ def verdict(fit: Slope, exponents: Sequence[float], n_points: int) -> tuple[str,
 
     Examples
     --------
-    >>> verdict(Slope(1.0, 0.97, 1.03, 1.0), [1.9, 2.1], 4)[0]
+    >>> verdict(Slope(1.0, 0.97, 1.03, 1.0, 0.0), [1.9, 2.1], 4)[0]
     'slower'
+
+    The same slope of points that are off their line by a factor 2 between x = 1 and 4, which is a bend of 1:
+
+    >>> verdict(Slope(1.0, 0.97, 1.03, 2.0, 1.0), [1.9, 2.1], 4)[0]
+    'undecided'
     """
     if not exponents or any(math.isnan(e) for e in exponents):
         return UNDECIDED, "no bound is stated for these runs"
     if n_points < FEWEST_POINTS:
         return UNDECIDED, f"{n_points} points; a power law needs {FEWEST_POINTS}"
-    if math.isnan(fit.low):
-        return UNDECIDED, "one run a point has no interval"
+    if fit.lacks:
+        return UNDECIDED, fit.lacks
     low, high = min(exponents) - ALIKE, max(exponents) + ALIKE
-    where = f"the interval {fit.low:.2f} to {fit.high:.2f}"
-    theirs = f"the bound's {min(exponents):.2f} to {max(exponents):.2f}, {ALIKE:g} wider each way"
-    if low <= fit.low and fit.high <= high:
-        return AS_BOUND, f"{where} lies within {theirs}"
-    if fit.high < low:
-        return SLOWER, f"{where} lies below {theirs}"
-    if fit.low > high:
-        return FASTER, f"{where} lies above {theirs}"
-    return UNDECIDED, f"{where} reaches over an end of {theirs}"
+
+    def where(margin: float) -> str:
+        least, most = fit.low - margin, fit.high + margin
+        if low <= least and most <= high:
+            return AS_BOUND
+        return SLOWER if most < low else FASTER if least > high else UNDECIDED
+
+    found = where(fit.bend)
+    own = f"the interval {fit.low:z.2f} to {fit.high:z.2f}"
+    if fit.bend >= SHOWN:
+        own += f", {fit.bend:z.2f} wider each way since points are off the line by a factor {fit.misfit:.2f},"
+    theirs = f"the bound's {min(exponents):z.2f} to {max(exponents):z.2f}, {ALIKE:g} wider each way"
+    if found == AS_BOUND and low <= 0 <= high and any(exponents):
+        return UNDECIDED, f"the exponents are too small to tell: a constant, too, would lie within {theirs}"
+    if found == UNDECIDED and where(0.0) != UNDECIDED:
+        return UNDECIDED, f"no power law: {own} reaches over an end of {theirs}"
+    said = {AS_BOUND: "lies within", SLOWER: "lies below", FASTER: "lies above", UNDECIDED: "reaches over an end of"}
+    return found, f"{own} {said[found]} {theirs}"
 
 
 class Fits(NamedTuple):
@@ -272,16 +374,17 @@ class Fits(NamedTuple):
 
 
 FIT_COLUMNS = (
-    *("measure", "quantity", "variable", "held", "points", "runs", "slope", "low", "high", "misfit"),
+    *("measure", "quantity", "variable", "held", "points", "runs", "slope", "low", "high", "misfit", "bend"),
     *("exponent_low", "exponent_high", "bound", "verdict", "reason"),
 )
-POINT_COLUMNS = ("fit", "x", "runs", "mean", "lowest", "highest", "log10_bound", "exponent")
+POINT_COLUMNS = ("fit", "x", "runs", "middle", "lowest", "highest", "log10_bound", "exponent")
 
 
 def all_fits(rows: Iterable[Row]) -> Fits:
     """Fit every quantity against every variable along which the other variables are equal.
 
-    A point at which some run has no number (it failed, or did not get so far) is left out, and named in the reason.
+    A point at which some run has no logarithm (it failed, did not get so far, counted 0, or its search left the end
+    open) is left out, and named in the reason.
 
     Parameters
     ----------
@@ -291,7 +394,7 @@ def all_fits(rows: Iterable[Row]) -> Fits:
     Returns
     -------
     Fits
-        Slopes are of log mean against log variable; `held` says at which values of the others, as far as these vary.
+        Slopes are of mean log against log variable; `held` says at which values of the others, as far as these vary.
     """
     records = []
     for row in rows:
@@ -308,9 +411,9 @@ def all_fits(rows: Iterable[Row]) -> Fits:
     for measure, quantities in QUANTITIES.items():
         mine = [(cell, result) for cell, result in records if cell.measure == measure and cell.point in sizes]
         for quantity in quantities:
-            runs: dict[Cell, list[float | None]] = {}
+            runs: dict[Cell, list[Values | None]] = {}
             for cell, result in mine:
-                runs.setdefault(cell.point, []).append(None if result is None else result[quantity])
+                runs.setdefault(cell.point, []).append(result)
             for variable in VARIABLES:
                 for held, group in _lines(variable, sizes, list(runs)):
                     line, its_points = _fit(quantity, variable, group, sizes, runs)
@@ -347,18 +450,26 @@ def _fit(
     variable: str,
     group: Sequence[Cell],
     sizes: Mapping[Cell, Values],
-    runs: Mapping[Cell, Sequence[float | None]],
+    runs: Mapping[Cell, Sequence[Values | None]],
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Return one line of the table of fits, and its points."""
     v = VARIABLES[variable]
     points: list[dict[str, Any]] = []
-    x, samples, exponents, labels, left_out = [], [], [], [], []
+    x, samples, exponents, labels, left_out, wrong = [], [], [], [], [], 0.0
     for cell in group:
         values = {**vars(cell), **sizes[cell]}
-        sample = [y for y in runs[cell] if y is not None and y > 0]
-        if len(sample) < len(runs[cell]):
-            left_out.append(f"{v.x(values):.4g}")
+        results = [result for result in runs[cell] if result is not None]
+        gap = "a run failed" if len(results) < len(runs[cell]) else _gap(quantity, results)
+        if gap:
+            left_out.append(f"{v.x(values):.4g} ({gap})")
             continue
+        if quantity == LEAST_M:
+            # The hull misses the one least m only if each of the independent searches does, all on the same side.
+            ends = [min(result["m_low"] for result in results), max(result["m_high"] for result in results)]
+            wrong += math.prod(result["error"] for result in results)
+            samples.append(ends)
+        else:
+            samples.append([result[quantity] for result in results])
         found = bound_of(quantity, cell, sizes[cell])
         size = exponent = math.nan
         if found is not None:
@@ -368,27 +479,35 @@ def _fit(
             exponent = v.scale(values) * bound.elasticity(variable, **arguments) if variable in arguments else 0.0
             exponents.append(exponent)
         x.append(v.x(values))
-        samples.append(sample)
+        lowest, highest = min(samples[-1]), max(samples[-1])
         points.append(
             {
                 "x": x[-1],
-                "runs": len(sample),
-                "mean": float(np.mean(sample)),
-                "lowest": min(sample),
-                "highest": max(sample),
+                "runs": len(results),
+                # Equal runs are their own mean, whatever rounding says.
+                "middle": float(np.clip(np.exp(np.log(samples[-1]).mean()), lowest, highest)),
+                "lowest": lowest,
+                "highest": highest,
                 "log10_bound": size,
                 "exponent": exponent,
             }
         )
     n_points = len(set(x))
-    fit = slope(x, samples) if n_points > 1 else Slope(math.nan, math.nan, math.nan, math.nan)
+    if n_points < 2:
+        fit = Slope(math.nan, math.nan, math.nan, math.nan, math.nan)
+    elif quantity == LEAST_M:
+        fit = slope_of_intervals(x, [low for low, _ in samples], [high for _, high in samples], wrong)
+    else:
+        fit = slope(x, samples)
     judged, reason = verdict(fit, exponents if len(exponents) == len(x) else [], n_points)
+    if 0 < len(exponents) < len(x):
+        reason = f"a bound is stated at {len(exponents)} of {len(x)} points only"
     if left_out:
-        reason += f"; left out, since some run has no number: {', '.join(left_out)}"
+        reason += f"; left out: {', '.join(left_out)}"
     line = {
         "points": n_points,
-        "runs": sum(len(sample) for sample in samples),
-        **fit._asdict(),
+        "runs": sum(point["runs"] for point in points),
+        **{name: value for name, value in fit._asdict().items() if name != "lacks"},
         "exponent_low": min(exponents, default=math.nan),
         "exponent_high": max(exponents, default=math.nan),
         "bound": ", ".join(dict.fromkeys(labels)),
@@ -396,3 +515,12 @@ def _fit(
         "reason": reason,
     }
     return line, points
+
+
+def _gap(quantity: str, results: Sequence[Values]) -> str:
+    """Return why a point has no logarithm, or nothing."""
+    if quantity == LEAST_M:
+        return "a search left the upper end open" if any(result["m_high"] is None for result in results) else ""
+    if any(result[quantity] is None for result in results):
+        return "a run has no number"
+    return "a run has 0, which has no logarithm" if any(result[quantity] == 0 for result in results) else ""

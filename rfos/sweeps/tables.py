@@ -24,15 +24,17 @@ def cell_of(row: Row) -> Cell:
 def cell_table(rows: Sequence[Row]) -> pd.DataFrame:
     """Return one line per cell: its variables, the numbers and texts of its result, its error, its key.
 
-    What a cell does not have is missing. A result's m, the one that was used, is in the column m_used.
+    What a cell does not have is missing. A result's m, the one that was used, is in the column m_used, and the error
+    rate of a search in search_error: the column error has what ended a cell.
     """
     lines = []
     for row in rows:
         result = json.loads(row.result) if row.result is not None else {}
         plain = {name: value for name, value in result.items() if not isinstance(value, dict | list)}
         plain.pop("steps", None)
-        if "m" in plain:
-            plain["m_used"] = plain.pop("m")
+        for name, column in (("m", "m_used"), ("error", "search_error")):
+            if name in plain:
+                plain[column] = plain.pop(name)
         if "steps" in result:
             plain["steps_played"] = result["steps"]
         lines.append({**json.loads(row.cell), **plain, "error": row.error, "key": row.key})

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from html import escape
 from pathlib import Path
 
 import pandas as pd
@@ -148,6 +149,20 @@ def test_a_second_sweep_and_a_report_say_the_same(done: Path) -> None:
         assert (done / "second" / name).read_bytes() == (done / "out" / name).read_bytes(), name
     text = here("report", "--store", "store.db", "--out", "second", cwd=done)
     assert "steps until all pairs are known against meta-states |S|" in text.stdout
+
+
+def test_every_verdict_stands_with_its_reason(done: Path) -> None:
+    """Terminal and page say why each slope is judged as it is, and how far the points are off its line."""
+    fits = pd.read_csv(done / "out" / "fits.csv")
+    page = (done / "out" / "report.html").read_text(encoding="utf-8")
+    text = here("report", "--store", "store.db", "--out", "second", cwd=done).stdout
+    assert len(fits) > 1
+    for line in fits.to_dict("records"):
+        assert f": {line['reason']}\n" in text
+        assert escape(line["reason"]) in page
+        for shown in (text, page):
+            assert f"x {line['misfit']:.2f}" in shown
+    assert page.count("<th>why</th>") == page.count("<th>off the line</th>") == text.count("off the line  ") > 0
 
 
 @pytest.mark.jit

@@ -11,7 +11,7 @@ import pytest
 from rfos.games import NormalFormGame, matching_pennies, prisoners_dilemma, three_player_matching_pennies
 from rfos.metagames import WindowMetaGame
 from rfos.opponents import QLearner, WindowQLearner
-from rfos.pac import aliasing
+from rfos.pac import _aliasing, aliasing
 
 PENNIES = matching_pennies()
 
@@ -85,6 +85,18 @@ def test_a_learner_that_remembers_one_reward_of_each_action_has_finitely_many_st
     assert found.is_exact
     assert found.histories < 200
     assert found.kappa[0] == pytest.approx(0.45, abs=1e-12)  # a tie of the last rewards is ½ : ½, never reversed
+
+
+def test_a_list_that_is_not_complete_claims_no_more_than_what_it_holds(monkeypatch):
+    """Kappa is .45 of the list above; cut short it is between what was met and .9, the distance of any two laws."""
+    meta_game = WindowMetaGame(PENNIES, QLearner(learning_rate=1.0), 2, 0.8)
+    whole = aliasing(meta_game)
+    monkeypatch.setattr(_aliasing, "HISTORIES", 5)
+    found = aliasing(meta_game)
+    assert found.histories < whole.histories
+    assert not found.is_exact
+    assert found.kappa[0] <= whole.kappa[0] < found.kappa[1] == pytest.approx(0.9)
+    assert found.loss[0] < found.loss[1]
 
 
 def test_nothing_is_hidden_by_an_opponent_that_does_not_learn_or_is_seen():

@@ -12,7 +12,7 @@ from rfos.games import matching_pennies
 from rfos.mdp import TabularMDP
 from rfos.metagames import WindowMetaGame
 from rfos.opponents import QLearner, WindowQLearner
-from rfos.pac import SequentialTest, least_sufficient_m
+from rfos.pac import SequentialTest, _least, least_sufficient_m
 from rfos.planning import evaluate_policy, solve
 from rfos.rmax import Rmax, run
 
@@ -77,6 +77,57 @@ def test_the_interval_holds_the_least_m_that_can_be_computed():
             scipy.stats.binom.sf(comparison.successes - 1, comparison.runs, p),
         ) >= FALSE_ALARM / (4 * len(found.comparisons))
     assert found.theory["T1"] > 50 * high
+
+
+# From state 0 either lottery leads on; action 1 wins with 3/4, action 0 with 1/2.
+EXACTLY = TabularMDP([[[0.5, 0.5], [0.75, 0.25]]] * 2, [[1.0, 1.0], [0.0, 0.0]], 0.5)
+
+
+def test_a_loss_of_exactly_epsilon_is_a_success():
+    """By hand: the wrong action loses (1/4 · 1/2 · 1)/(1 - 1/2) = 1/4 for ever, and less if in one state alone.
+
+    So at epsilon = 1/4 every run ends well and m = 1 is enough; a hair below it is not, since ties go to action 0.
+    """
+    worst = solve(EXACTLY).value - evaluate_policy(EXACTLY, [0, 0]).value
+    assert worst == pytest.approx(0.25)
+    found = least_sufficient_m(EXACTLY, 0.25, 0.2, horizon=2, largest=8, max_runs=200)
+    assert found.interval == (1, 1)
+    assert found.straddling == 0
+    below = least_sufficient_m(EXACTLY, math.nextafter(0.25, 0), 0.2, horizon=2, largest=1, max_runs=200)
+    assert below.interval[0] == 2
+
+
+def test_a_run_that_cannot_be_judged_counts_for_neither_verdict(monkeypatch):
+    """Without rationals at epsilon = 1/4: wrong policies straddle it, and the interval still holds m = 1."""
+    monkeypatch.setattr(_least, "EXACT_STATES", 0)
+    found = least_sufficient_m(EXACTLY, 0.25, 0.2, horizon=2, largest=2, max_runs=200)
+    assert found.interval == (1, None)
+    assert found.straddling > 0
+    for comparison in found.comparisons:
+        assert (comparison.verdict, comparison.runs) == ("undecided", 200)
+        assert comparison.successes + comparison.straddling == 200
+    assert json.loads(json.dumps(found.row()))["straddling"] == found.straddling
+    # The other way: what may fail is not called sufficient, what may succeed not insufficient, at any share.
+    monkeypatch.setattr(_least._Judge, "__call__", lambda self, policy: None)
+    assert least_sufficient_m(COINS, 0.1, 0.2, horizon=2, largest=2, max_runs=100).interval == (1, None)
+
+
+@pytest.mark.parametrize("error", [0.01, 0.05, 0.3])
+def test_the_error_of_a_whole_search_is_the_one_that_is_stated(monkeypatch, error):
+    """Union over the comparisons: the rates of the tests of all m add up to `error` at most, whatever their number."""
+    rates = []
+
+    class Recorded(SequentialTest):
+        def __init__(self, least, rate):
+            rates.append(rate)
+            super().__init__(least, rate)
+
+    monkeypatch.setattr(_least, "SequentialTest", Recorded)
+    found = least_sufficient_m(COINS, 0.1, 0.2, error=error, horizon=2, max_runs=60, resolution=0.01, largest=64)
+    each = rates[::2]  # two tests of each m, of which one can be wrong
+    assert each == rates[1::2]
+    assert len(each) == len(found.comparisons) >= 6
+    assert sum(each) <= found.error == error
 
 
 def test_success_need_not_grow_with_m():

@@ -12,13 +12,16 @@ from exact import slow_ledger
 from tabular import dense_of
 
 import bounds.exploration
+import bounds.rmax
+import bounds.sharp
 from rfos.games import matching_pennies
 from rfos.grids import SimplexGrid
 from rfos.learners import NaiveLearner
 from rfos.mdp import TabularMDP
 from rfos.metagames import WindowMetaGame
 from rfos.opponents import QLearner, WindowQLearner
-from rfos.pac import ledger
+from rfos.pac import ledger, theory_m
+from rfos.pac._covering import covering
 from rfos.pac._ledger import MARK, _Continuing
 from rfos.planning import evaluate_policy, solve
 from rfos.policy_metagames import PolicyMetaGame
@@ -207,6 +210,20 @@ def test_few_steps_are_bad_at_the_m_of_the_theorem():
         ratios.append(found.ratio)
     assert_rate_at_most(failures, runs, 0.05)
     assert max(ratios) > 0  # something was bad
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_t1_plus_promises_a_run_what_its_family_states(pooled):
+    """At its own m, below T1's, it covers alone: ⌊C V_max/(w_esc ε)⌋ steps, with the share that its weights leave."""
+    agent = Rmax(epsilon=0.4, delta=0.1, pooled=pooled)
+    m = theory_m(EXACT, agent)
+    assert m["T1+"] < m["T1"]
+    promised = covering(EXACT, agent, m["T1+"], epsilon=0.4, delta=0.1, horizon=None, uniform_starts=True)
+    sizes = {"n_states": 16, "n_actions": 2, "branching": 2, "r_max": 1, "discount": "4/5"}
+    at = {**sizes, "epsilon": "2/5", "delta": "1/10", **bounds.rmax.default_weights("episodic")}
+    family = bounds.sharp.t1_plus(pooled=pooled)
+    assert (promised.theorem, m["T1+"]) == ("T1+", family.m.evaluate(**at))
+    assert promised.count == pytest.approx(int(family.steps.evaluate(**at)), abs=1)
 
 
 def test_the_planted_m_is_outside_every_bound():
