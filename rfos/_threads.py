@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -42,7 +43,7 @@ class Threads:
 
     def __init__(self, work: int) -> None:
         self.count = processors() if work >= SMALL else 1
-        self.pool = ThreadPoolExecutor(self.count) if self.count > 1 else None
+        self.pool = ThreadPoolExecutor(self.count - 1) if self.count > 1 else None
 
     def __enter__(self) -> Threads:
         """Return itself."""
@@ -57,15 +58,23 @@ class Threads:
 
     def each(self, ranges: list[tuple[int, int]], call: Callable[[int, int, int], object]) -> None:
         """Call `call(i, first, last)` for the i-th range, in any order, several at a time."""
-        if self.pool is None or len(ranges) == 1:
-            for i, (first, last) in enumerate(ranges):
-                call(i, first, last)
-            return
-        for future in [self.pool.submit(call, i, *ends) for i, ends in enumerate(ranges)]:
-            future.result()
+        numbers = itertools.count()
+
+        def work() -> None:
+            # Each thread takes the next range that nobody has taken: next() of a count is one step of the interpreter.
+            while (i := next(numbers)) < len(ranges):
+                call(i, *ranges[i])
+
+        others = min(self.count, len(ranges)) - 1
+        futures = [self.pool.submit(work) for _ in range(others)] if self.pool is not None else []
+        try:
+            work()
+        finally:
+            for future in futures:
+                future.result()
 
 
-def in_ranges(work: Callable[[int, int], None], n: int) -> None:
-    """Call work(first, last) for ranges that cover 0 to n - 1, on all processors."""
-    with Threads(SMALL) as threads:
+def in_ranges(work: Callable[[int, int], None], n: int, products: int = SMALL) -> None:
+    """Call work(first, last) for ranges that cover 0 to n - 1, on all processors unless there are few products."""
+    with Threads(products) as threads:
         threads.each(split(n, 8 * threads.count), lambda _, first, last: work(first, last))

@@ -31,10 +31,12 @@ MOST_SWEEPS = 96
 """Where that doubling ends."""
 EXTRAPOLATE = 8
 """Sweeps after which the slowest mode of the changes is taken to its limit."""
+LARGEST_SPAN = 1e300
+"""A policy is not evaluated where changes span more: near the end of the range of floats backups alone are safe."""
 SLOW = 0.8
 """A policy whose changes still span this share after all sweeps was not worth its evaluation: of the next backups one,
 then three, then seven go without, and so on until an evaluation pays again."""
-LITTLE = 1 / 8
+LITTLE = 1 / 4
 """Share of the MDP's memory that action values may take; elsewhere a backup is too cheap for them to pay."""
 REDUCED = 0.5
 """Actions are left out once what is left takes this share of the memory that a backup reads."""
@@ -85,6 +87,7 @@ class Iteration:
         self.limit = SWEEPS
         self.left = 0.0  # span of the changes at the end of the last evaluation
         self.last: tuple[Int, Chain] | None = None
+        self.scratch = [np.empty(0, np.float32)] * 4
 
     def _sweep(self, part: Callable[[int, int, Float], object], work: int) -> Change:
         """Run a kernel over all states, split among the threads where the sweep's number of products is not small."""
@@ -93,8 +96,9 @@ class Iteration:
         least, most, largest = self.results[: len(ranges)].T
         return Change(float(least.min()), float(most.max()), float(largest.max()))
 
-    def keep_action_values(self) -> None:
-        """Keep Q of each backup, for `rule_out`, where that takes little memory beside the MDP itself."""
+    def prepare(self) -> None:
+        """Keep Q of each backup, for `rule_out`, where that takes little memory beside the MDP itself; and scratch."""
+        self.scratch = [np.empty(self.mdp.n_states, np.float32) for _ in range(4)]
         shape = (self.mdp.n_states, self.mdp.n_actions)
         if 4 * math.prod(shape) <= LITTLE * self.mdp.nbytes:
             self.table = np.empty(shape, np.float32)
@@ -125,7 +129,8 @@ class Iteration:
             return
         self.tried = width
         # The table is rounded to float32.
-        enough = backed_up - (width * (1 + 1e-6) + 1e-6 * (change.largest + abs(change.least) + abs(change.most)))
+        short = width * (1 + 1e-6) + 1e-6 * (change.largest + abs(change.least) + abs(change.most))
+        enough = (backed_up - short).astype(np.float32)
         mdp, old = self.mdp, self.candidates
         possible = self.table >= (enough[:, None] if old is None else enough[old.state])
         size = int(np.count_nonzero(possible)) * (12 * mdp.branching + 28)
@@ -141,21 +146,20 @@ class Iteration:
         self.table = np.empty(len(state), np.float32)
 
     def chain(self, policy: Int) -> Chain:
-        """Return the chain of a policy; where few actions changed since the last call only their rows are new."""
+        """Return the chain of a policy in float32; where few actions changed since the last one, only those are new."""
         mdp = self.mdp
         if self.last is not None and len(self.last[1].successor) == mdp.n_states * mdp.branching:
             before, chain = self.last
             moved = np.flatnonzero(policy != before)
-            if not len(moved):
+            if len(moved) <= mdp.n_states // 4:
+                if len(moved):
+                    rows = mdp.storage.chain(mdp.rewards, policy[moved], moved)
+                    chain.successor.reshape(mdp.n_states, -1)[moved] = rows.successor.reshape(len(moved), -1)
+                    chain.probability.reshape(mdp.n_states, -1)[moved] = rows.probability.reshape(len(moved), -1)
+                    before[moved] = policy[moved]
                 return chain
-            if len(moved) <= mdp.n_states // 4 and chain.probability.flags.writeable:
-                rows = mdp.storage.chain(mdp.rewards, policy[moved], moved)
-                chain.successor.reshape(mdp.n_states, -1)[moved] = rows.successor.reshape(len(moved), -1)
-                chain.probability.reshape(mdp.n_states, -1)[moved] = rows.probability.reshape(len(moved), -1)
-                chain.reward[moved] = rows.reward
-                before[moved] = policy[moved]
-                return chain
-        self.last = policy.copy(), mdp.storage.chain(mdp.rewards, policy)
+        full = mdp.storage.chain(mdp.rewards, policy)
+        self.last = policy.copy(), full._replace(probability=full.probability.astype(np.float32))
         return self.last[1]
 
     def evaluate(self, chain: Chain, values: Float, new_values: Float) -> Change:
@@ -172,47 +176,67 @@ class Iteration:
         if least != 0 and math.isfinite(least):
             new_values += least
 
-    def settle(self, policy: Int, values: Float, spare: Float, span: float) -> Pair:
-        """Evaluate a policy roughly; return the values and the spare. `span` is that of the last changes."""
-        if self.pause > 0:
-            self.pause -= 1
-            return values, spare
+    def settle(self, policy: Int, values: Float, backed_up: Float, change: Change) -> None:
+        """Evaluate a policy roughly, from T v = `backed_up` of v = `values`, and overwrite T v by its values.
+
+        What is missing from them solves e = r + discount * P e, r = T v - v. That is swept in float32 and in units of
+        the span of r: half of the memory, and what is rounded away is left to the next r, which is exact.
+        """
+        if self.pause > 0 or not 0 < change.span < LARGEST_SPAN:
+            self.pause -= self.pause > 0
+            self.lift(backed_up, change)
+            return
         chain = self.chain(policy)
-        target = min(SETTLED, 1 / self.mdp.n_actions) * span
+        residual = np.subtract(backed_up, values)
+        residual -= change.least
+        residual /= change.span
+        begun = self.scratch[0]
+        begun[:] = residual
+        target = min(SETTLED, 1 / self.mdp.n_actions)
         # A backup over all actions costs as much as some A sweeps: where A is large, evaluate for longer before it.
         fewest, most = (max(sweeps, self.mdp.n_actions // 4) for sweeps in (SWEEPS, MOST_SWEEPS))
-        self.limit = min(2 * self.limit, most) if span <= 2 * self.left else fewest
-        begun = span
-        older, old, new = np.empty_like(values), spare, values  # the last three values, the newest last
-        change = None
+        self.limit = min(2 * self.limit, most) if change.span <= 2 * self.left else fewest
+        older, old, new = self.scratch[1:]  # the last three e, the newest last
+        new[:] = begun
+        last = Change(0.0, 1.0, 0.0)
         for sweep in range(1, self.limit + 1):
-            if not span > target:
+            if not last.span > target:
                 break
-            change = self.evaluate(chain, new, older)
+            last = self._correct(chain, begun, new, older)
             older, old, new = old, new, older
-            span = change.span
             if sweep % EXTRAPOLATE == 0:
-                older, old, new, change = self._extrapolate(chain, older, old, new, change)
-                span = change.span
-        # Constants do not change spans, so only the last values are lifted.
-        if change is not None:
-            self.lift(new, change)
-        self.left = span
-        self.patience = 2 * self.patience if span > SLOW * begun else 1
+                older, old, new, last = self._extrapolate(chain, begun, older, old, new, last)
+        # T of the last but one e is the last: v + e changed by these, which `lift` takes to their limit.
+        np.multiply(new, change.span, out=backed_up)
+        backed_up += values
+        backed_up += change.least
+        self.lift(backed_up, Change(change.span * last.least + change.least, math.inf, math.inf))
+        self.left = change.span * last.span
+        self.patience = 2 * self.patience if last.span > SLOW else 1
         self.pause = self.patience - 1
-        return new, old
+
+    def _correct(self, chain: Chain, residual: Float32, values: Float32, new_values: Float32) -> Change:
+        """Sweep e = residual + discount * P e once."""
+        rows = chain.start, chain.successor, chain.probability
+        even = self.mdp.branching if len(chain.successor) == self.mdp.n_states * self.mdp.branching else 0
+        return self._sweep(
+            lambda first, last, result: dp.correct(
+                even, *rows, residual, self.mdp.discount, values, new_values, first, last, result
+            ),
+            len(chain.successor),
+        )
 
     def _extrapolate(
-        self, chain: Chain, older: Float, old: Float, new: Float, change: Change
-    ) -> tuple[Float, Float, Float, Change]:
+        self, chain: Chain, residual: Float32, older: Float32, old: Float32, new: Float32, change: Change
+    ) -> tuple[Float32, Float32, Float32, Change]:
         """Take the slowest mode of the changes to its limit and keep that if the changes then span less."""
         factor = dp.rate(older, old, new)
         if not 0 < factor < 1:
             return older, old, new, change
         np.subtract(new, old, out=older)
-        older *= factor / (1 - factor)
+        older *= np.float32(factor / (1 - factor))
         older += new
-        extrapolated = self.evaluate(chain, older, old)
+        extrapolated = self._correct(chain, residual, older, old)
         if not extrapolated.span < change.span:
             return older, old, new, change
         return new, older, old, extrapolated

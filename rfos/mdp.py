@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from rfos._kernels import dp
 from rfos._memory import require_memory
+from rfos._threads import in_ranges
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
@@ -284,7 +285,8 @@ class Sparse:
             start = np.zeros(len(pair) + 1, np.int64)
             np.cumsum(self.indptr[pair + 1] - self.indptr[pair], out=start[1:])
         chain = Chain(start, np.empty(start[-1], np.int32), np.empty(start[-1]), rewards.ravel()[pair])
-        dp.chain_sparse(self.indptr, self.indices, self.data, pair, start, chain.successor, chain.probability)
+        rows = (self.indptr, self.indices, self.data, pair, start, chain.successor, chain.probability)
+        in_ranges(lambda first, last: dp.chain_sparse(*rows, first, last), len(pair), len(chain.successor))
         return chain
 
     def backup(self, rewards: Float, discount: float, values: Float, q: Float) -> None:

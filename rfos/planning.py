@@ -254,8 +254,8 @@ def _by_both(
 ) -> Pair:
     if margins is not None:
         steps.rule_out(values, change, margins.high - margins.low)
-    steps.lift(values, change)
-    return steps.settle(policy, values, spare, change.span)
+    steps.settle(policy, spare, values, change)
+    return values, spare
 
 
 def _start(mdp: TabularMDP, tol: float, max_iterations: int | None, initial: ArrayLike | None) -> Float:
@@ -531,7 +531,7 @@ def solve(
     with Threads(mdp.n_states * mdp.n_actions * mdp.branching) as threads:
         steps = Iteration(mdp, threads)
         if advance is _by_both:
-            steps.keep_action_values()
+            steps.prepare()
         lower, upper, iterations = _iterate(
             mdp,
             lambda old, new: steps.improve(old, new, policy),

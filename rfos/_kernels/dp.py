@@ -146,9 +146,12 @@ def improve_shift(shifted, offset, probability, rewards, discount, values, new_v
 
 
 @kernel
-def chain_sparse(indptr, indices, data, pair, start, successor, probability):
-    """Fill `successor` and `probability` (nnz,) with the rows `pair` (K,) of a compressed matrix, then zeros."""
-    for i in range(pair.shape[0]):
+def chain_sparse(indptr, indices, data, pair, start, successor, probability, first, last):
+    """Fill rows `first` to `last` - 1 of a chain: those of `pair` (K,) in a compressed matrix, then zeros.
+
+    `successor` and `probability` are (nnz,).
+    """
+    for i in range(first, last):
         k = np.uint64(start[i])
         for source in range(np.uint64(indptr[pair[i]]), np.uint64(indptr[pair[i] + 1])):
             successor[k] = indices[source]
@@ -225,12 +228,38 @@ def evaluate(start, successor, probability, reward, discount, values, new_values
 
 
 @kernel
+def correct(branching, start, successor, probability, residual, discount, values, new_values, first, last, result):
+    """Do what `evaluate` does in float32 throughout, for what is still missing from the values of a policy.
+
+    With V^pi = v + e and r the `residual` (S,) of v, e = r + discount * P e. Rows have `branching` entries, or those
+    of `start` where it is 0. `result` (3,) receives the smallest and the largest change, and 0.
+    """
+    least, most = np.inf, -np.inf
+    factor = np.float32(discount)
+    for s in range(first, last):
+        begin, end = np.uint64(s * branching), np.uint64((s + 1) * branching)
+        if branching == 0:
+            begin, end = np.uint64(start[s]), np.uint64(start[s + 1])
+        expected = np.float32(0.0)
+        for k in range(begin, end):
+            expected += probability[k] * values[np.uint32(successor[k])]
+        new = residual[s] + factor * expected
+        new_values[s] = new
+        difference = np.float64(new) - np.float64(values[s])
+        if difference < least:
+            least = difference
+        if difference > most:
+            most = difference
+    result[0], result[1], result[2] = least, most, 0.0
+
+
+@kernel
 def rate(older, old, new):
     """Return the factor by which the changes shrank from old - older to new - old, means left out; least squares."""
     n_states = new.shape[0]
     before = after = square = product = 0.0
     for s in range(n_states):
-        x, y = old[s] - older[s], new[s] - old[s]
+        x, y = np.float64(old[s]) - np.float64(older[s]), np.float64(new[s]) - np.float64(old[s])
         before += x
         after += y
         square += x * x

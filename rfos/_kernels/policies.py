@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rfos._kernels._jit import kernel
-from rfos._kernels.grids import SHIFT, mean_of_corners, place, walk
+from rfos._kernels.grids import SHIFT, mean_of_corners, mean_of_six, place, walk
 
 Array = Any
 
@@ -369,11 +369,16 @@ def backup_table(rewards, corner, steps, strides, discount, values, q):
 @kernel
 def improve_table(rewards, corner, steps, strides, discount, values, new_values, policy, table, first, last):
     """Fill `new_values` and `policy` (X,), and `table` (X, A) with Q if it has rows; states `first` to `last` - 1."""
+    n_actions, n_steps = steps.shape[1], steps.shape[2]
+    flat = steps.reshape(steps.size)
     for x in range(first, last):
         best = 0.0
         chosen = 0
         for a in range(rewards.shape[1]):
-            mean = mean_of_corners(values, strides, corner[x, a], steps[x, a])
+            if n_steps == 5:
+                mean = mean_of_six(values, strides, corner[x, a], flat, 5 * (x * n_actions + a))
+            else:
+                mean = mean_of_corners(values, strides, corner[x, a], steps[x, a])
             q = np.float64(rewards[x, a]) + discount * mean
             if table.shape[0] > 0:
                 table[x, a] = q
@@ -499,7 +504,11 @@ def improve_on_the_fly(
             else:
                 reward = meet(game, rule, own, other, system, vectors, following)[0]
             corner = land(levels, nearest, following, strides, places, steps)
-            q = np.float64(np.float32(reward)) + discount * mean_of_corners(values, strides, corner, steps)
+            if n_states == 5:
+                mean = mean_of_six(values, strides, corner, steps, 0)
+            else:
+                mean = mean_of_corners(values, strides, corner, steps)
+            q = np.float64(np.float32(reward)) + discount * mean
             if table.shape[0] > 0:
                 table[x, a] = q
             if a == 0 or q > best:
