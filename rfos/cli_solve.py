@@ -63,6 +63,10 @@ DISCOUNTED_STARTS = 16, 4
 """Starts of which the discounted value is computed, beside that on the grid, with a kernel and without."""
 
 
+LOOK_AHEAD, PROJECTED = "one-step look-ahead", "policy of the nearest grid point"
+"""How a solution on the grid is played off the grid."""
+
+
 @dataclass(frozen=True)
 class Request:
     """What `rfos solve` was asked for."""
@@ -86,8 +90,9 @@ class Answer:
     `start_value` is that of the grid point `start`, written from the opponents' own sides; `mean_value` is the mean
     over grid points. `promised`, the value on the grid, and `discounted`, what `played` earns in the continuous game,
     are means over the same random starts, and so comparable; `n_discounted` says over how many steps and starts.
-    `worth` is the first row's mean reward less that of the best yardstick against the same opponent,
-    `best`. `policies` (T, S, A_i) of each opponent and `rewards` (T, n_players) are the first roll-out's.
+    `worth` is the mean reward of `shaper`, the better way of playing in `continuous`, less that of `best`, the best
+    yardstick against the same opponent. `policies` (T, S, A_i) of each opponent and `rewards` (T, n_players) are
+    the first roll-out's.
     """
 
     request: Request
@@ -105,6 +110,7 @@ class Answer:
     continuous: tuple[Earned, ...]
     yardsticks: tuple[Earned, ...]
     worth: float
+    shaper: str
     best: str
     promised: tuple[float, float]
     discounted: tuple[float, float]
@@ -230,17 +236,18 @@ def answer(request: Request, say: Callable[[str], None]) -> Answer:
     say("rolled out at grid points")
     if affordable:
         seen, chosen = roll_out(meta_game, starts, values=ahead, steps=steps)
-        continuous.append(earned("one-step look-ahead", seen))
+        continuous.append(earned(LOOK_AHEAD, seen))
         say("rolled out with look-ahead")
     else:
         notes.append("one-step look-ahead is left out: no kernel evaluates this game, and it would take too long")
-    continuous.append(earned("policy of the nearest grid point", projected))
+    continuous.append(earned(PROJECTED, projected))
     few, lasting = (
         [each[: DISCOUNTED_STARTS[meta_game.dynamics is None]] for each in starts],
         _lasting(request.discount),
     )
     long = replace(request, steps=lasting, starts=len(few[0]))
-    looked = affordable_starts(meta_game, long) == len(few[0])
+    top = max(continuous, key=lambda row: row.shaper[0])
+    looked = top.name == LOOK_AHEAD and affordable_starts(meta_game, long) == len(few[0])
     way: dict[str, Any] = {"values": ahead} if looked else {"policy": policy}
     ends = discounted_value(meta_game, few, roll_out(meta_game, few, steps=lasting, **way)[1])
     promised = _promised(meta_game, few, low), _promised(meta_game, few, high)
@@ -281,11 +288,12 @@ def answer(request: Request, say: Callable[[str], None]) -> Answer:
         mean_value=(float(low.mean()), float(high.mean())),
         continuous=tuple(continuous),
         yardsticks=tuple(beside),
-        worth=continuous[0].shaper[0] - best.shaper[0],
+        worth=top.shaper[0] - best.shaper[0],
+        shaper=top.name,
         best=best.name,
         promised=promised,
         discounted=discounted,
-        played="one-step look-ahead" if looked else "the policy of the nearest grid point",
+        played=LOOK_AHEAD if looked else PROJECTED,
         n_discounted=(lasting, len(few[0])),
         moves=tuple(
             (_listed(game, [each[n] for each in starts]), *_first_moves(game, grids[0], chosen[n]))
@@ -396,14 +404,14 @@ def show(found: Answer, echo: Callable[[str], None]) -> None:
         for row in rows:
             own, other = (_interval(*ends) for ends in (row.shaper, row.opponent))
             echo(f"  {_label(row):{width}} {own:>27} {other:>27}")
-    echo(f"\nshaping ({found.continuous[0].name}) is worth {found.worth:+.3f} a step over the best yardstick")
+    echo(f"\nshaping ({found.shaper}) is worth {found.worth:+.3f} a step over the best yardstick")
     echo(f"  against this opponent, {found.best}")
     lasting, n = found.n_discounted
     echo(f"discounted by {r.discount:g} a step, " + (f"mean over {n} of these starts" if n > 1 else "from its start"))
     rounded = "of the nearest point" if r.rounding == "nearest" else "interpolated"
     for what, ends in (
         (f"promised by the grid, {rounded}", found.promised),
-        (f"earned in the continuous game by {found.played}", found.discounted),
+        (f"earned in the continuous game, {found.played}", found.discounted),
     ):
         echo(f"  {what:70} {ends[0]:9.4f} to {ends[1]:.4f}")
     echo(f"  (of what is earned {lasting} steps are played, and the rest bounded)")
