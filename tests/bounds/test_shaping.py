@@ -6,9 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from bounds.bound import Bound
 from bounds.rmax import default_weights, t1
-from bounds.shaping import case_one, case_two, inner_samples, simplex_levels, sizes
+from bounds.shaping import case_one, case_two, inner_samples, sizes, t2
 from bounds.sharp import t1_deterministic, t1_plus
 
 THREE = {"w_plan": Fraction(1, 100), "w_sim": Fraction(66, 100), "w_esc": Fraction(33, 100)}
@@ -84,17 +83,6 @@ def test_elasticity_of_the_simplex_grid_at_finite_radius():
     inner = {"players": 2, "inner_states": 5, "inner_actions": 2}
     found = [-points.elasticity("radius", **inner, radius=a) for a in (0.2, 0.05, 0.01)]
     assert found == pytest.approx([5 * 5 / 6, 5 * 20 / 21, 5 * 100 / 101], rel=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("actions", "alpha", "levels"), [(1, "1/2", 1), (2, 1, 1), (2, "1/10", 10), (3, "1/3", 4), (5, "1/2", 5)]
-)
-def test_levels_for_a_radius(actions, alpha, levels):
-    """⌈2κ/α⌉, κ_2 = 1/2, κ_3 = 2/3, κ_5 = 6/5; one level for one action."""
-    from bounds.symbols import radius
-
-    bound = Bound(name="levels", label="N3", expression=simplex_levels(radius), source="")
-    assert bound.evaluate(inner_actions=actions, radius=alpha) == levels
 
 
 @pytest.mark.parametrize("window", [1, 2, 3])
