@@ -319,9 +319,9 @@ def t1(rewards: Rewards = "known", pooled: bool = False, form: Form = "binomial"
     v_max = r_max / (1 - discount)
     pairs = n_states if pooled else n_states * n_actions
     if rewards == "known":
-        visits = _model_m(rewards, pairs, sp.Integer(0), v_max / (2 * (1 - discount)))
+        visits = _model_m(rewards, pairs, sp.Integer(0), v_max / (1 - discount) / 2)
     else:
-        visits = _model_m(rewards, pairs, 1 / (1 - discount), discount * v_max / (2 * (1 - discount)))
+        visits = _model_m(rewards, pairs, 1 / (1 - discount), discount * v_max / (1 - discount) / 2)
     reach = sp.ceiling(sp.log(v_max / (w_hor * epsilon)) / sp.log(1 / discount))
     steps_ahead = sp.Piecewise((1, sp.Eq(discount, 0)), (sp.Max(1, reach, evaluate=False), True))
     threshold = sp.Min(1, w_esc * epsilon / v_max, evaluate=False)

@@ -94,7 +94,7 @@ class T1Observed(Family):
     steps: Bound
 
 
-def _row_root(union: sp.Expr) -> sp.Expr:
+def row_root(union: sp.Expr) -> sp.Expr:
     """Return x with ½ε_P = x/√(2m): Weissman's or McDiarmid's, whichever is smaller; for B >= 2."""
     weissman = sp.sqrt(branching * sp.log(2) + sp.log((1 - 2 ** (1 - branching)) * union))
     mcdiarmid = sp.sqrt((branching - 1) / 2) + sp.sqrt(sp.log(union))
@@ -138,14 +138,13 @@ def t1_plus(rewards: Rewards = "known", pooled: bool = False, rate_is: RateIs = 
     accuracy = 1 / (2 * (w_sim * epsilon * (1 - discount)) ** 2)
     if rewards == "known":
         union = 4 * pairs / delta
-        several, one = _V_MAX * (_row_root(union) + sp.sqrt(sp.log(union))), sp.Integer(0)
+        several, one = _V_MAX * (row_root(union) + sp.sqrt(sp.log(union))), sp.Integer(0)
     else:
         union = 6 * pairs / delta
         root = sp.sqrt(sp.log(union))
-        several, one = r_max * root + discount * _V_MAX * _row_root(union) + _V_MAX * root, 2 * r_max * root
-    visits = sp.Max(
-        1, sp.ceiling(accuracy * sp.Piecewise((one**2, sp.Eq(branching, 1)), (several**2, True))), evaluate=False
-    )
+        several, one = r_max * root + discount * _V_MAX * row_root(union) + _V_MAX * root, 2 * r_max * root
+    needed = sp.Piecewise((accuracy * one**2, sp.Eq(branching, 1)), (accuracy * several**2, True))
+    visits = sp.Max(1, sp.ceiling(needed), evaluate=False)
     counted = x1(rate_is)
     total = substitute(counted.expression, {explorations: pairs * visits})
     steps = sp.floor(total * _V_MAX / (w_esc * epsilon))
