@@ -33,7 +33,7 @@ _NAMED = {
     "row": ("x", "what the support of a row costs"),
     "ahead": ("H", "steps looked ahead"),
     "blocks": ("N", "blocks of steps, or episodes, that may be bad"),
-    "total": ("C", "bound on the sum of all e_t"),
+    "total": ("C", "bound on the expected discounts until an unknown pair is taken, summed over all steps"),
     "steps": (r"\mathrm{steps}", "steps that are not epsilon-optimal, at most"),
 }
 _V, _X, _H, _N, _C, _STEPS = (sp.Symbol(name, positive=True) for name in _NAMED)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _AXES = ("n_states", "n_actions", "branching", "epsilon", "delta", "r_max", "horizon")
 _SHOWN = {"horizon": "episode"}
 _MOST_STEPS = 10**15
+_AS_GOOD = 1.001  # a factor that is not worth a choice
 _OBSERVED = (
     "a deterministic learner whose next policy is seen: one visit reveals a row (N4, T1'), so B = 1 whatever the "
     "rounding; T1' itself holds for nearest rounding only"
@@ -321,16 +322,15 @@ def _show(cell: dict[str, Any] | None) -> str:
 
 def _choice(entry: dict[str, Any]) -> str:
     """Return the line on what --optimise chose."""
-    rated = "rate" in entry["weights"]
+    rated, shared = "rate" in entry["weights"], "w_esc" in entry["weights"]
     names = [(name.replace("rate", "lambda"), float(Fraction(x))) for name, x in entry["weights"].items()]
     weights = ", ".join(f"{name} {x:.3g}" if name == "lambda" else f"{name} {x:.3f}" for name, x in names)
+    if not shared:
+        return f"    chosen {weights}: {entry['default_gain']:.3f} times smaller than at the default lambda"
     gain = f"{entry['optimisation_gain']:.2f} times smaller than at equal weights{' and the default lambda' * rated}"
     if entry["default_gain"] > _AS_GOOD:
         gain += f", {entry['default_gain']:.3f} times than at the default weights{' and lambda' * rated}"
     return f"    chosen {weights}: {gain}"
-
-
-_AS_GOOD = 1.001
 
 
 def _print(found: dict[str, Any]) -> None:
@@ -397,6 +397,7 @@ def _print_latex(theorems: dict[str, _Theorem]) -> None:
     from bounds.definitions import legend
 
     every: list[Definition] = []
+    typer.echo(r"\begingroup\allowdisplaybreaks")
     for name, theorem in theorems.items():
         shown = _definitions(name, theorem)
         every += shown
@@ -404,6 +405,7 @@ def _print_latex(theorems: dict[str, _Theorem]) -> None:
         typer.echo(r"\begin{align*}")
         typer.echo(" \\\\\n".join(definition.latex() for definition in shown))
         typer.echo(r"\end{align*}")
+    typer.echo(r"\endgroup")
     typer.echo(r"\begin{description}")
     for symbol, meaning in legend(tuple(every)).items():
         typer.echo(rf"\item[${symbol}$] {meaning}")
