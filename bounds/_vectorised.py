@@ -12,6 +12,25 @@ from bounds._evaluate import FewestTrials
 _BLOCK = 1 << 13
 
 
+def _damped(e: sp.Expr) -> tuple[sp.Expr, sp.Expr] | None:
+    """Return c and x of e = c·x/(1-e^{-x}), the form in X1's denominator, or None."""
+    for factor in sp.Mul.make_args(e):
+        share = 1 / factor
+        if share.is_Add and share.args[0] == 1 and len(share.args) == 2 and isinstance(-share.args[1], sp.exp):
+            x = -(-share.args[1]).args[0]
+            return e * share / x, x
+    return None
+
+
+def _excess(x: Any) -> Any:
+    """Return x/(1-e^{-x}) - 1, by its series at small x, where the difference would cancel."""
+    import numpy as np
+
+    y = np.square(x)
+    series = x / 2 + y / 12 * (1 - y / 60 * (1 - y / 42))
+    return np.where(x < 0.1, series, x / -np.expm1(-x) - 1)
+
+
 class Program:
     """An expression compiled to a list of array operations, common parts computed once.
 
@@ -62,8 +81,14 @@ class Program:
             if e.base == 2:
                 return self._emit(e, np.exp2, (self._add(e.exp),))
             return self._emit(e, np.power, (self._add(e.base), self._add(e.exp)))
-        if e.is_Add and e.args[0] == 1 and len(e.args) == 2 and isinstance(-e.args[1], sp.exp):
-            return self._emit(e, lambda x: -np.expm1(x), (self._add((-e.args[1]).args[0]),))  # 1 - e^x at small x
+        if e.is_Add and e.args[0] == 1 and len(e.args) == 2:
+            if isinstance(-e.args[1], sp.exp):
+                return self._emit(e, lambda x: -np.expm1(x), (self._add((-e.args[1]).args[0]),))  # 1 - e^x at small x
+            found = _damped(-e.args[1])
+            if found is not None:
+                return self._emit(e, lambda c, x: (1 - c) - c * _excess(x), tuple(self._add(a) for a in found))
+        if isinstance(e, sp.log) and e.args[0].is_Pow and e.args[0].exp == -1:
+            return self._emit(e, lambda x: -np.log(x), (self._add(e.args[0].base),))  # 1/γ is rounded next to 1
         args = tuple(self._add(a) for a in e.args)
         folded = {sp.Add: np.add, sp.Mul: np.multiply, sp.Max: np.maximum, sp.Min: np.minimum}
         for kind, join in folded.items():

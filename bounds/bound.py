@@ -230,7 +230,9 @@ class Bound:
         -------
         numpy.ndarray of float64
             Within about 1e-13 of the exact values, relatively, save where rounding moves the argument of a ceiling
-            across a whole number, and where 1 - discount cancels. Points beyond the range of floats are inf.
+            across a whole number. A float means itself here and not, as for `evaluate`, the decimal that it prints as:
+            near discount = 1 the two are different points, and T1+ differs by some 1e-11 at 1 - 1e-4, 1e-9 at 1 - 1e-6
+            and 1e-7 at 1 - 1e-8. Compare with `evaluate` at Fraction(x). Points beyond the range of floats are inf.
 
         Raises
         ------

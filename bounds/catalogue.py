@@ -62,14 +62,23 @@ STATEMENTS: Mapping[str, Mapping[str, Maker]] = MappingProxyType(
             "p5, closed": partial(rmax.p5, "closed"),
             "p5, classical": partial(rmax.p5, "classical"),
         },
-        "X1": {"x1": exploration.x1, "x1, free": partial(exploration.x1, "free"), "x1_mean": exploration.x1_mean},
+        "X1": {
+            "x1": exploration.x1,
+            "x1, free": partial(exploration.x1, "free"),
+            "x1_rate": exploration.x1_rate,
+            "x1_mean": exploration.x1_mean,
+        },
         "T1": {
             "t1": rmax.t1,
             "t1, sampled": partial(rmax.t1, "sampled"),
             "t1, closed": partial(rmax.t1, "known", False, "closed"),
             "t1, classical": partial(rmax.t1, "known", False, "classical"),
         },
-        "T1+": {"t1_plus": sharp.t1_plus, "t1_plus, sampled": partial(sharp.t1_plus, "sampled")},
+        "T1+": {
+            "t1_plus": sharp.t1_plus,
+            "t1_plus, sampled": partial(sharp.t1_plus, "sampled"),
+            "t1_plus, free": partial(sharp.t1_plus, rate_is="free"),
+        },
         "T1-ep": {"t1_episodic": rmax.t1_episodic, "t1_episodic, sampled": partial(rmax.t1_episodic, "sampled")},
         "X4": {
             "x4": rmax.x4,
@@ -80,9 +89,14 @@ STATEMENTS: Mapping[str, Mapping[str, Maker]] = MappingProxyType(
         "X2": {
             "t1, pooled": partial(rmax.t1, pooled=True),
             "t1_plus, pooled": partial(sharp.t1_plus, pooled=True),
+            "t1_plus, pooled, free": partial(sharp.t1_plus, pooled=True, rate_is="free"),
             "t1_episodic, pooled": partial(rmax.t1_episodic, pooled=True),
         },
-        "T1'": {"t1_deterministic": sharp.t1_deterministic, "t1_observed": sharp.t1_observed},
+        "T1'": {
+            "t1_deterministic": sharp.t1_deterministic,
+            "t1_observed": sharp.t1_observed,
+            "t1_observed, free": partial(sharp.t1_observed, "free"),
+        },
         "X3": {"x3": exploration.x3, "x3_failure": exploration.x3_failure},
         "X6": {"x6": simulation.x6, "x6_accuracy": simulation.x6_accuracy},
         "T2": {
@@ -102,6 +116,9 @@ STATEMENTS: Mapping[str, Mapping[str, Maker]] = MappingProxyType(
             "sizes, one": partial(shaping.sizes, "one"),
             "sizes, two": partial(shaping.sizes, "two"),
             "inner_samples": lambda: shaping.inner_samples(shaping.case_two("T1+")),
+            "t2": shaping.t2,
+            "t2, paper, gradient": lambda: shaping.t2("paper", "T1+", discretisation.d1(*_PLAIN)),
+            "t2, x5": lambda: shaping.t2(discretisation=discretisation.x5()),
             "accuracy": lambda: shaping.accuracy(discretisation.d1(*_PLAIN)),
         },
         "paper": {"paper_m": rmax.paper_m, "paper_sweeps": rmax.paper_sweeps},

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import sympy as sp
 
 from bounds.bound import Bound
 from bounds.symbols import delta, discount, explorations, far_states, m, n_actions, r_max, rate, safe_value
+
+RateIs: TypeAlias = Literal["free", "chosen"]
 
 
 def best_rate(k0: sp.Expr, discount: sp.Expr, delta: sp.Expr) -> sp.Expr:
@@ -19,6 +21,28 @@ def best_rate(k0: sp.Expr, discount: sp.Expr, delta: sp.Expr) -> sp.Expr:
     """
     a, b = k0 + discount, discount * sp.log(2 / delta)
     return (sp.sqrt(b**2 + 2 * a * b * (1 - discount)) - b) / a
+
+
+def x1_rate() -> Bound:
+    """Return the λ that X1 takes where none is given: valid for every k0 and nearly the best, for γ̂ > 0.
+
+    Examples
+    --------
+    a = 1000 + ½ and b = ½ ln 10: (√(b² + ab) - b)/a, near √(b/a) = .0339.
+
+    >>> round(x1_rate().evaluate(explorations=1000, discount=0.5, delta=0.2), 6)
+    0.032791
+    """
+    return Bound(
+        name="rate of the horizon-free count",
+        label="X1",
+        expression=best_rate(explorations, discount, delta),
+        source="X1, of this package",
+        assumptions=("a choice, not a bound: every rate that X1 allows proves it",),
+        conditions=((discount, "without a discount every rate gives k0"),),
+        shrinks=("explorations", "delta"),
+        sketch="The minimum of X1 with λ/(1-e^{-λ}) = 1 + λ/2.",
+    )
 
 
 def count(k0: sp.Expr, rate: sp.Expr, discount: sp.Expr, delta: sp.Expr) -> sp.Expr:
@@ -33,7 +57,7 @@ def chosen_count(k0: sp.Expr, discount: sp.Expr, delta: sp.Expr) -> sp.Expr:
 
 
 @cache
-def x1(rate_is: Literal["free", "chosen"] = "chosen") -> Bound:
+def x1(rate_is: RateIs = "chosen") -> Bound:
     """Return X1: with probability 1-δ/2, Σ_t e_t <= C = [k0+γ̂(λ+ℓ)/(1-e^{-λ})]/[1-γ̂λ/(1-e^{-λ})].
 
     e_t = E[γ̂^τ], τ = steps until an unknown pair is taken, and ℓ = ln(2/δ).

@@ -217,6 +217,13 @@ def _model_m(rewards: Rewards, pairs: sp.Expr, reward_weight: sp.Expr, row_weigh
     return sp.Max(sp.ceiling(means), rows, evaluate=False)
 
 
+def _accuracy(rewards: Rewards, scale: sp.Expr) -> Factors:
+    """Return the factor of m that the accuracy asks for: 1 where one visit tells all (B = 1, rewards known)."""
+    if rewards == "known":
+        scale = sp.Piecewise((1, sp.Eq(branching, 1)), (scale, True))
+    return (("accuracy of the model", scale),)
+
+
 def _bound(
     label: str,
     assumptions: tuple[str, ...],
@@ -312,16 +319,16 @@ def t1(rewards: Rewards = "known", pooled: bool = False, form: Form = "binomial"
     v_max = r_max / (1 - discount)
     pairs = n_states if pooled else n_states * n_actions
     if rewards == "known":
-        visits = _model_m(rewards, pairs, sp.Integer(0), v_max / (2 * (1 - discount)))
+        visits = _model_m(rewards, pairs, sp.Integer(0), v_max / (1 - discount) / 2)
     else:
-        visits = _model_m(rewards, pairs, 1 / (1 - discount), discount * v_max / (2 * (1 - discount)))
+        visits = _model_m(rewards, pairs, 1 / (1 - discount), discount * v_max / (1 - discount) / 2)
     reach = sp.ceiling(sp.log(v_max / (w_hor * epsilon)) / sp.log(1 / discount))
     steps_ahead = sp.Piecewise((1, sp.Eq(discount, 0)), (sp.Max(1, reach, evaluate=False), True))
     threshold = sp.Min(1, w_esc * epsilon / v_max, evaluate=False)
     parts = {explorations: pairs * visits, escape: threshold}
     blocks = substitute(p5(form).expression, parts)
     names = (*_SIZES, "w_plan", "w_sim", "w_hor", "w_esc")
-    accuracy = (("accuracy of the model", (v_max / (w_sim * epsilon * (1 - discount))) ** 2),)
+    accuracy = _accuracy(rewards, (v_max / (w_sim * epsilon * (1 - discount))) ** 2)
     logarithms = (("support and union", visits / accuracy[0][1]),)
     count = (("pairs" if not pooled else "states", pairs), *accuracy, *logarithms)
     escapes = (("escape probability", 1 / threshold),)
@@ -392,7 +399,7 @@ def t1_episodic(rewards: Rewards = "known", pooled: bool = False, form: Form = "
     episodes = substitute(p5(form).expression, {explorations: pairs * visits, escape: threshold})
     names = (*_SIZES, "horizon", "w_plan", "w_sim", "w_esc")
     known_weight = r_max * (total - horizon * tail) / (1 - discount)
-    accuracy = (("accuracy of the model", (known_weight / (w_sim * epsilon)) ** 2),)
+    accuracy = _accuracy(rewards, (known_weight / (w_sim * epsilon)) ** 2)
     logarithms = (("support and union", visits / accuracy[0][1]),)
     count = (("states" if pooled else "pairs", pairs), *accuracy, *logarithms, ("escape probability", 1 / threshold))
     whole = (*_grows(rewards, pooled), "horizon"), _SHRINKS

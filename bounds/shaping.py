@@ -1,27 +1,30 @@
 """T2, the sample complexity of R-FOS: a theorem on R-max with the cardinalities of the meta-game substituted.
 
 Nothing is typed in finished: `case_one` and `case_two` take the Bounds of T1, T1+ or T1' and put |Ŝ|, |Â| and B of
-the discretised meta-game in place of their symbols. What a discretisation costs (D1 to D3, X5) comes on top. Every
-player has the same number of actions here.
+the discretised meta-game in place of their symbols, the points of a grid being N2's or N3's. What a discretisation
+costs (D1 to D3, X5) comes on top; `t2` has both as functions of one radius. Every player has the same number of actions
+here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal, TypeAlias
 
 import sympy as sp
 
-from bounds._evaluate import Compositions
 from bounds._substitute import substituted
-from bounds.bound import Bound
-from bounds.discretisation import Discretisation
+from bounds.bound import Bound, Family
+from bounds.discretisation import Discretisation, d1
+from bounds.grids import n2, n3
 from bounds.rmax import t1, t1_restarts
 from bounds.sharp import t1_deterministic, t1_plus
 from bounds.symbols import (
     REGISTRY,
+    alpha_action,
+    alpha_state,
     branching,
     epsilon,
     inner_actions,
@@ -55,25 +58,18 @@ def _theorem(theorem: str, pooled: bool = False) -> Bound:
     raise ValueError(f"theorem must be T1, T1+, T1' or X4 (the last two not pooled); got {theorem!r}")
 
 
-def cube_points(radius: sp.Expr) -> sp.Expr:
-    """Return the points of the paper's grid of one player's policies: ⌈√D/(2α)⌉^D, D = |S||A| (N2)."""
-    dimension = inner_states * inner_actions
-    return sp.ceiling(sp.sqrt(dimension) / (2 * radius)) ** dimension
+def _values(grid: Grid) -> dict[Any, sp.Expr]:
+    """Return |Ŝ|, |Â| and B of Case I for the symbols that they stand for; the points are N2's or N3's."""
+    points = n3().points.expression if grid == "refined" else n2("l2").points.expression
+    states = points ** (players - 1 if grid == "refined" else players)
+    return {n_states: states, n_actions: points, branching: states if grid == "paper" else sp.Integer(1)}
 
 
-def simplex_points(levels: sp.Expr) -> sp.Expr:
-    """Return the points of a simplex grid of one player's policies: C(k+|A|-1, |A|-1)^|S| (N1)."""
-    return Compositions(levels, inner_actions) ** inner_states
-
-
-def simplex_levels(radius: sp.Expr) -> sp.Expr:
-    """Return levels whose grid has radius α at most: max(1, ⌈2κ_A/α⌉), κ_A = ⌊A/2⌋⌈A/2⌉/A.
-
-    For α below 2⌈A/2⌉/A no fewer will do (N3); above, the radius is still at most α.
-    """
-    half = sp.floor(inner_actions / 2)
-    kappa = half * (inner_actions - half) / inner_actions
-    return sp.Max(1, sp.ceiling(2 * kappa / radius), evaluate=False)
+def _split(base: Bound, values: Mapping[Any, sp.Expr]) -> tuple[tuple[str, sp.Expr], ...]:
+    """Return the factors of a theorem at the sizes `values`, with its pairs taken apart."""
+    named, *rest = substituted(base, values).factors
+    sizes = [("meta-states", values[n_states]), ("meta-actions", values[n_actions])]
+    return (*sizes[: 1 if named[0] == "states" else 2], *rest)
 
 
 @cache
@@ -110,10 +106,7 @@ def case_one(grid: Grid = "refined", theorem: Theorem | None = None) -> Bound:
     name = theorem or ("T1" if grid == "paper" else "T1'")
     if grid == "paper" and name == "T1'":
         raise ValueError("T1' needs B = 1: take another grid")
-    points = simplex_points(simplex_levels(radius)) if grid == "refined" else cube_points(radius)
-    states = points ** (players - 1 if grid == "refined" else players)
-    values: dict[Any, sp.Expr] = {n_states: states, n_actions: points}
-    values[branching] = states if grid == "paper" else sp.Integer(1)
+    values = _values(grid)
     base = _theorem(name)
     detail = (f"{grid} grid", "deterministic learner" if grid != "paper" else "nothing is known of the successors")
     return substituted(
@@ -123,7 +116,7 @@ def case_one(grid: Grid = "refined", theorem: Theorem | None = None) -> Bound:
         label=f"T2, Case I with {name}",
         source=_SOURCE,
         assumptions=(*base.assumptions, *detail, _SIMULATED),
-        factors=(("meta-states", states), ("meta-actions", points)),
+        factors=_split(base, values),
         grows=("players", "inner_states", "inner_actions", "discount", "r_max", *_EPISODE.get(theorem, ())),
         shrinks=("radius", "epsilon", *(("delta",) if name != "T1'" else ())),
         sketch="The theorem on R-max with the grid's cardinalities.",
@@ -193,7 +186,7 @@ def case_two(
         label=f"T2, Case II with {theorem}",
         source=_SOURCE,
         assumptions=(*base.assumptions, "the opponents' play is a function of the window", f"{support} support"),
-        factors=(("meta-states", values[n_states]), *substituted(base, values).factors[1:]),
+        factors=_split(base, values),
         grows=(
             *(s for s in sizes if support == "exact" or s != "inner_branching"),
             "discount",
@@ -217,9 +210,7 @@ def sizes(case: Literal["one", "two"], grid: Grid = "refined", *, several_states
         values = _window_sizes(several_states)
         names: tuple[str, ...] = ("players", "inner_actions", "window", "inner_states", "inner_branching")
     else:
-        points = simplex_points(simplex_levels(radius)) if grid == "refined" else cube_points(radius)
-        states = points ** (players - 1 if grid == "refined" else players)
-        values = {n_states: states, n_actions: points, branching: states if grid == "paper" else sp.Integer(1)}
+        values = _values(grid)
         names = ("players", "inner_actions", "inner_states", "radius")
     return {
         str(symbol): Bound(
@@ -287,3 +278,77 @@ def inner_samples(steps: Bound) -> Bound:
         factors=(*steps.factors, ("inner steps", inner_steps)),
         grows=(*steps.grows, "inner_steps"),
     )
+
+
+@dataclass(frozen=True)
+class T2(Family):
+    """T2 in Case I at the radius α of every player's grid: what is paid for what accuracy.
+
+    Attributes
+    ----------
+    steps : Bound
+        Meta-steps that are not epsilon-optimal in the simulated meta-game on the grid.
+    samples : Bound
+        Their inner-environment samples.
+    accuracy : Bound
+        ε + E, of all other meta-steps against the continuous meta-game, at the grid's meta-states.
+    loss : Bound
+        D3: what the final policy loses in the continuous meta-game.
+    """
+
+    steps: Bound
+    samples: Bound
+    accuracy: Bound
+    loss: Bound
+
+
+def t2(grid: Grid = "refined", theorem: Theorem | None = None, discretisation: Discretisation | None = None) -> T2:
+    """Return T2 in Case I with bound and accuracy in the one symbol `radius`, α.
+
+    The shaper's grid has α_a = d and the opponents' together α_s = (n-1)d, where d is the radius in the distance of
+    policies: α itself on the simplex grid (N3), and |A|/(2q) with q = ⌈√D/(2α)⌉ on the paper's, whose α is Euclidean
+    (N2).
+
+    Parameters
+    ----------
+    grid, theorem
+        As for `case_one`.
+    discretisation : Discretisation, optional
+        From `bounds.discretisation`, with the learner's constants put in or not; default `d1()`.
+
+    Returns
+    -------
+    T2
+        Bounds that all take the same values.
+
+    Examples
+    --------
+    Matching Pennies as for `case_one`, a gradient learner with steps of 1/5: L_R = ½ and L_V = 5/2, so that
+    E = [½·¼ + (4/5)(5/2)(¼/5 + ¼)]/(1/5) = 29/8 and ε + E = 233/40.
+
+    >>> from bounds.discretisation import projected_gradient, reward_lipschitz
+    >>> family = t2(discretisation=d1(projected_gradient(), reward_lipschitz()))
+    >>> point = dict(players=2, inner_states=1, inner_actions=2, radius="1/4", epsilon=2.2, discount=0.8, r_max=1)
+    >>> found = family.evaluate(**point, step_size=0.2, inner_span=1, inner_discount=0, inner_steps=10, w_plan=0)
+    >>> found["steps"], found["samples"], found["accuracy"]
+    (100, 1000, Fraction(233, 40))
+    """
+    steps = case_one(grid, theorem)
+    own = d1() if discretisation is None else discretisation
+    refined = grid == "refined"
+    near = radius if refined else n2("l2").radius.expression
+    moved = {alpha_action: near, alpha_state: (players - 1) * near}
+    lost = {alpha_action.name, alpha_state.name, *(() if refined else ("inner_states", "inner_actions"))}
+
+    def placed(bound: Bound) -> Bound:
+        grows = {*bound.grows, "radius", "players"} - lost  # a fixed Euclidean radius takes more cells for larger D
+        return substituted(bound, moved, grows=tuple(sorted(grows)))
+
+    parts = {
+        "steps": steps,
+        "samples": inner_samples(steps),
+        "accuracy": accuracy(replace(own, upper=placed(own.upper))),
+        "loss": placed(own.loss),
+    }
+    names = tuple(sorted({n for b in parts.values() for n in (*b.symbols, *b.parameters, *b.weights)}))
+    return T2(**{name: replace(bound, parameters=names) for name, bound in parts.items()})

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import sympy as sp
 
 from bounds._substitute import substitute
 from bounds.bound import Bound, Family
-from bounds.exploration import x1
+from bounds.exploration import RateIs, x1
 from bounds.rmax import (
     _CONTINUING,
     _SHRINKS,
@@ -94,7 +94,7 @@ class T1Observed(Family):
     steps: Bound
 
 
-def _row_root(union: sp.Expr) -> sp.Expr:
+def row_root(union: sp.Expr) -> sp.Expr:
     """Return x with ½ε_P = x/√(2m): Weissman's or McDiarmid's, whichever is smaller; for B >= 2."""
     weissman = sp.sqrt(branching * sp.log(2) + sp.log((1 - 2 ** (1 - branching)) * union))
     mcdiarmid = sp.sqrt((branching - 1) / 2) + sp.sqrt(sp.log(union))
@@ -102,7 +102,7 @@ def _row_root(union: sp.Expr) -> sp.Expr:
 
 
 @cache
-def t1_plus(rewards: Rewards = "known", pooled: bool = False) -> T1Plus:
+def t1_plus(rewards: Rewards = "known", pooled: bool = False, rate_is: RateIs = "chosen") -> T1Plus:
     """Return T1+: T1 with X1 in place of P4 and P5, and with P3+ in place of P3.
 
     ε_sim + ξ/(1-γ̂) = w_sim ε, so that
@@ -116,11 +116,13 @@ def t1_plus(rewards: Rewards = "known", pooled: bool = False) -> T1Plus:
         4 for 6; m = 1 for B = 1.
     pooled : bool
         X2, as in `bounds.rmax.t1`.
+    rate_is : {"chosen", "free"}
+        As for `bounds.exploration.x1`: whether `count` and `steps` take λ as the symbol `rate`, for `bounds.optimise`.
 
     Returns
     -------
     T1Plus
-        Bounds in the symbols of `t1` without w_hor. The three weights must sum to 1.
+        Bounds in the symbols of `t1` without w_hor, and `rate` where it is free. The three weights must sum to 1.
 
     Examples
     --------
@@ -136,18 +138,20 @@ def t1_plus(rewards: Rewards = "known", pooled: bool = False) -> T1Plus:
     accuracy = 1 / (2 * (w_sim * epsilon * (1 - discount)) ** 2)
     if rewards == "known":
         union = 4 * pairs / delta
-        several, one = _V_MAX * (_row_root(union) + sp.sqrt(sp.log(union))), sp.Integer(0)
+        several, one = _V_MAX * (row_root(union) + sp.sqrt(sp.log(union))), sp.Integer(0)
     else:
         union = 6 * pairs / delta
         root = sp.sqrt(sp.log(union))
-        several, one = r_max * root + discount * _V_MAX * _row_root(union) + _V_MAX * root, 2 * r_max * root
-    visits = sp.Max(
-        1, sp.ceiling(accuracy * sp.Piecewise((one**2, sp.Eq(branching, 1)), (several**2, True))), evaluate=False
-    )
-    total = substitute(x1().expression, {explorations: pairs * visits})
+        several, one = r_max * root + discount * _V_MAX * row_root(union) + _V_MAX * root, 2 * r_max * root
+    needed = sp.Piecewise((accuracy * one**2, sp.Eq(branching, 1)), (accuracy * several**2, True))
+    visits = sp.Max(1, sp.ceiling(needed), evaluate=False)
+    counted = x1(rate_is)
+    total = substitute(counted.expression, {explorations: pairs * visits})
     steps = sp.floor(total * _V_MAX / (w_esc * epsilon))
     names = (*_SIZES, "w_plan", "w_sim", "w_esc")
     scale = _V_MAX**2 * accuracy
+    if rewards == "known":
+        scale = sp.Piecewise((1, sp.Eq(branching, 1)), (scale, True))  # one visit tells all
     parts: Factors = (
         ("states" if pooled else "pairs", pairs),
         ("accuracy of the model", scale),
@@ -157,7 +161,8 @@ def t1_plus(rewards: Rewards = "known", pooled: bool = False) -> T1Plus:
 
     def bound(name: str, expression: sp.Expr, sketch: str, factors: Factors) -> Bound:
         moves = _grows(rewards, pooled), _SHRINKS
-        return _bound("T1+", _CONTINUING, rewards, pooled, names, name, expression, factors, *moves, sketch)
+        made = _bound("T1+", _CONTINUING, rewards, pooled, names, name, expression, factors, *moves, sketch)
+        return replace(made, conditions=counted.conditions if expression != visits else ())
 
     return T1Plus(
         m=bound(
@@ -218,12 +223,17 @@ def t1_deterministic() -> T1Deterministic:
 
 
 @cache
-def t1_observed() -> T1Observed:
+def t1_observed(rate_is: RateIs = "chosen") -> T1Observed:
     """Return the bound for m = 1 where one visit to a pair reveals its row, as under barycentric rounding.
 
     The model of a known pair is exact, so that nothing of ε goes to estimation and k0 = |Ŝ||Â|; what is left is X1's
     count of explorations, and δ pays for that alone. T1''s certain number of steps does *not* carry over: a plan
     may reach an unknown pair with any probability, and X3's family with m = 1 exceeds it.
+
+    Parameters
+    ----------
+    rate_is : {"chosen", "free"}
+        As in `t1_plus`.
 
     Examples
     --------
@@ -233,7 +243,8 @@ def t1_observed() -> T1Observed:
     >>> t1_observed().evaluate(**sizes, w_plan=0)
     {'m': 1, 'count': 6, 'steps': 12}
     """
-    total = substitute(x1().expression, {explorations: n_states * n_actions})
+    counted = x1(rate_is)
+    total = substitute(counted.expression, {explorations: n_states * n_actions})
     steps = sp.floor(total * _V_MAX / ((1 - w_plan) * epsilon))
 
     def bound(name: str, expression: sp.Expr, grows: tuple[str, ...] = (), factors: Factors = ()) -> Bound:
@@ -243,6 +254,7 @@ def t1_observed() -> T1Observed:
             expression=expression,
             source="T1' and X1, of this package",
             assumptions=("a visit to a pair reveals its row and its reward", *_CONTINUING[2:]),
+            conditions=counted.conditions if grows else (),
             parameters=("n_states", "n_actions", "branching", "epsilon", "delta", "discount", "r_max", "w_plan"),
             factors=factors,
             grows=grows,

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import typer
 
-_POWER = re.compile(r"([0-9]{1,4000})(?:\^([0-9]{1,5}))?")
+_POWER = re.compile(r"([0-9]+)(?:\^([0-9]+))?")
 _MOST_DIGITS = 10_000
+_MOST_READ = 4000  # digits of a number that is written out, which Python limits
 
 
 def whole(text: str) -> int:
     """Read a whole number, also as a power: "4^600"."""
     text = str(text)  # defaults come as numbers
+    if re.fullmatch("-[0-9]+", text):
+        raise typer.BadParameter(f"{text[:40]!r} is negative; a whole number from 0 on is needed")
     found = _POWER.fullmatch(text)
     if found is None:
         raise typer.BadParameter(f"{text[:40]!r} is no whole number; write 64 or 4^3")
-    base, power = found.group(1), int(found.group(2) or 1)
-    if len(base) * power > _MOST_DIGITS:
-        raise typer.BadParameter(f"{text[:40]!r} has more than {_MOST_DIGITS} digits")
-    return int(int(base) ** power)
+    digits, exponent = (part.lstrip("0") or "0" for part in (found.group(1), found.group(2) or "1"))
+    if len(digits) > _MOST_READ:
+        raise typer.BadParameter(f"{text[:40]!r} is too large; at most {_MOST_READ} digits are read, or a power")
+    base = int(digits)
+    if base > 1 and (len(exponent) > 5 or int(exponent) * math.log10(base) >= _MOST_DIGITS):
+        raise typer.BadParameter(f"{text[:40]!r} is too large; it has more than {_MOST_DIGITS} digits")
+    return int(base ** int(exponent)) if base > 1 else base if exponent != "0" else 1
 
 
 def table(heading: list[str], rows: list[list[str]]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from fractions import Fraction
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -13,9 +13,73 @@ from rfos._options import table, whole
 
 if TYPE_CHECKING:
     from bounds import Bound
+    from bounds.definitions import Definition
 
 _AXES = ("n_states", "n_actions", "branching", "epsilon", "delta", "r_max", "horizon")
 _SHOWN = {"horizon": "episode"}
+_MOST_STEPS = 10**15
+_AS_GOOD = 1.001  # a factor that is not worth a choice
+_OBSERVED = (
+    "a deterministic learner whose next policy is seen: one visit reveals a row (N4, T1'), so B = 1 whatever the "
+    "rounding; T1' itself holds for nearest rounding only"
+)
+
+
+class _Theorem(NamedTuple):
+    """A family, the kind of its default weights, and where there is a λ to choose the family with it free."""
+
+    family: Any
+    kind: str | None = None
+    free: Any = None
+
+
+def _rows(game: str, actions: tuple[int, ...], given: dict[str, Any]) -> int:
+    """Return the rows of a policy: one, or for the iterated game one per joint action and a first."""
+    from rfos.games import ITERATED_GAMES
+
+    return given["inner_states"] or (1 + math.prod(actions) if game in ITERATED_GAMES else 1)
+
+
+def _window(actions: tuple[int, ...], given: dict[str, Any]) -> dict[str, Any]:
+    """Return the sizes of a Case II meta-game, and how their logarithms grow in those of its variables."""
+    window = 2 if given["window"] is None else given["window"]
+    joint = math.prod(actions)
+    if window < 1:
+        raise ValueError(f"--window is {window}: it must be at least 1")
+    if window > 4000 / math.log10(joint):
+        raise ValueError(f"--window {_short(Fraction(window))} has more than 10^4000 windows: give a shorter one")
+    chain = {"window": {"n_states": window * math.log(joint)}}
+    if len(set(actions)) == 1:
+        n, log = len(actions), math.log(actions[0])
+        chain["players"] = {"n_states": n * window * log, "branching": n * log}
+        chain["inner_actions"] = {"n_states": n * window, "n_actions": 1, "branching": n - 1}
+    return {"n_states": joint**window, "n_actions": actions[0], "branching": joint // actions[0], "chain": chain}
+
+
+def _policy(actions: tuple[int, ...], rows: int, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the same for a Case I meta-game on simplex grids of K levels, k = K-1 steps (N1)."""
+    levels = 10 if given["levels"] is None else given["levels"]
+    if levels < 2:
+        raise ValueError(f"--levels is {levels}: it must be at least 2")
+    logs = [sum(math.log10(levels - 1 + j) - math.log10(j) for j in range(1, a)) for a in actions]
+    if rows > 20_000 or rows * sum(logs) > 4000:
+        size = f"{_short(Fraction(rows))} rows of {_short(Fraction(levels))} levels"
+        raise ValueError(f"{size} have more than 10^4000 policies: give fewer")
+    points = [math.comb(levels + a - 2, a - 1) ** rows for a in actions]
+    logs = [rows * math.log(10) * log for log in logs]
+
+    def grow(slopes: list[float]) -> dict[str, float]:
+        return {"n_states": sum(slopes[1:]), "n_actions": slopes[0]}
+
+    chain = {
+        "levels": grow([rows * sum(levels / (levels - 1 + j) for j in range(1, a)) for a in actions]),
+        "inner_states": grow(logs),
+    }
+    if len(set(actions)) == 1:
+        chain["players"] = {"n_states": len(actions) * logs[0]}
+        if levels <= 10**6:  # a sum of as many terms
+            chain["inner_actions"] = grow([rows * a * sum(1 / (a - 1 + i) for i in range(1, levels)) for a in actions])
+    return {"n_states": math.prod(points[1:]), "n_actions": points[0], "branching": 1, "chain": chain}
 
 
 def _point(case: str | None, game: str | None, **given: Any) -> dict[str, Any]:
@@ -23,71 +87,72 @@ def _point(case: str | None, game: str | None, **given: Any) -> dict[str, Any]:
     sizes = {name: given[name] for name in ("n_states", "n_actions", "branching")}
     if case is None:
         options = {"--states": "n_states", "--actions": "n_actions", "--branching": "branching"}
-        missing = [option for option, name in options.items() if not sizes[name]]
+        missing = [option for option, name in options.items() if sizes[name] is None]
         if missing:
             raise ValueError(f"{', '.join(missing)} not given: give all three sizes, or --case window or --case policy")
+        for option, name in options.items():
+            if sizes[name] < 1:
+                raise ValueError(f"{option} is {sizes[name]}: it must be at least 1")
+        if sizes["branching"] > sizes["n_states"]:
+            few, many = (_short(Fraction(sizes[name])) for name in ("n_states", "branching"))
+            raise ValueError(f"--branching is {many}: a pair has at most |S| = {few} successors")
         return {**sizes, "r_max": given["r_max"] or "1"}
-    if any(sizes.values()):
+    if any(size is not None for size in sizes.values()):
         raise ValueError(f"--case {case} sets the sizes: leave --states, --actions and --branching out")
     if game is None:
         raise ValueError(f"--case {case} needs a game: give --game, such as matching-pennies")
-    from rfos.games import ITERATED_GAMES, named_game
+    from rfos.games import named_game
 
     inner = named_game(game)
     payoffs = inner.payoffs[0]
     span = Fraction(repr(float(payoffs.max()))) - Fraction(repr(float(payoffs.min())))
     if span == 0:
         raise ValueError(f"all rewards of {game} are equal: every policy is optimal")
-    actions = inner.n_actions
-    found: dict[str, Any] = {"r_max": given["r_max"] or span}
     other = {"window": ("levels", "inner_states"), "policy": ("window",)}.get(case, ())
     for name in other:
         if given[name] is not None:
             raise ValueError(f"--{name.replace('_', '-')} does not go with --case {case}: leave it out")
     if case == "window":
-        window = 2 if given["window"] is None else given["window"]
-        if window < 1:
-            raise ValueError(f"--window is {window}: it must be at least 1")
-        if window * math.log10(math.prod(actions)) > 4000:
-            raise ValueError(f"--window {window} has more than 10^4000 windows: give a shorter one")
-        found["n_states"] = math.prod(actions) ** window
-        found["n_actions"], found["branching"] = actions[0], math.prod(actions[1:])
-        found["chain"] = {"window": {"n_states": window * math.log(math.prod(actions))}}
+        found = _window(inner.n_actions, given)
     elif case == "policy":
-        levels = 10 if given["levels"] is None else given["levels"]
-        rows = given["inner_states"] or (1 + math.prod(actions) if game in ITERATED_GAMES else 1)
-        if levels < 1:
-            raise ValueError(f"--levels is {levels}: it must be at least 1")
-        digits = rows * sum(math.lgamma(levels + a) - math.lgamma(levels + 1) - math.lgamma(a) for a in actions)
-        if digits > 4000 * math.log(10):
-            raise ValueError(f"{rows} rows of {levels} levels have more than 10^4000 policies: give fewer")
-        points = [math.comb(levels + a - 1, a - 1) ** rows for a in actions]
-        found["n_states"], found["n_actions"], found["branching"] = math.prod(points[1:]), points[0], 1
-        slopes = [rows * sum(levels / (levels + j) for j in range(1, a)) for a in actions]  # of N1's count
-        found["chain"] = {"levels": {"n_states": sum(slopes[1:]), "n_actions": slopes[0]}}
+        found = _policy(inner.n_actions, _rows(game, inner.n_actions, given), given)
     else:
         raise ValueError(f"unknown case {case!r}: choose window or policy")
-    return found
+    return {"r_max": given["r_max"] or span, **found}
 
 
-def _theorems(case: str | None, branching: int) -> dict[str, tuple[Any, str | None]]:
-    """Return (family, kind of default weights) by what the table calls it, classical first."""
+def _theorems(case: str | None, branching: int) -> dict[str, _Theorem]:
+    """Return the theorems by what the table calls them, classical first."""
     from bounds.rmax import t1, t1_restarts
     from bounds.sharp import t1_deterministic, t1_observed, t1_plus
 
-    found: dict[str, tuple[Any, str | None]] = {}
+    found: dict[str, _Theorem] = {}
     if case is not None:
-        found["T1 with B = |S|"] = (t1("known", False, "classical"), "continuing")
-    found["T1, classical count"] = (t1("known", False, "classical"), "continuing")
-    found["T1"] = (t1(), "continuing")
-    found["T1+"] = (t1_plus(), "episodic")
+        found["T1 with B = |S|"] = _Theorem(t1("known", False, "classical"), "continuing")
+    found["T1, classical count"] = _Theorem(t1("known", False, "classical"), "continuing")
+    found["T1"] = _Theorem(t1(), "continuing")
+    found["T1+"] = _Theorem(t1_plus(), "episodic", t1_plus(rate_is="free"))
     if case == "window":
-        found["T1+ with X2"] = (t1_plus("known", True), "episodic")
-    found["T1 with X4"] = (t1_restarts(), "restarts")
+        found["T1+ with X2"] = _Theorem(t1_plus("known", True), "episodic", t1_plus("known", True, "free"))
+    found["T1 with X4"] = _Theorem(t1_restarts(), "restarts")
     if branching == 1:
-        found["T1'"] = (t1_deterministic(), None)
-        found["T1' with X1"] = (t1_observed(), None)
+        found["T1'"] = _Theorem(t1_deterministic())
+        found["T1' with X1"] = _Theorem(t1_observed(), None, t1_observed("free"))
     return found
+
+
+def _definitions(name: str, theorem: _Theorem) -> tuple[Definition, ...]:
+    from bounds.definitions import Definition, definitions
+    from bounds.symbols import branching, n_states
+
+    support = (Definition(branching, n_states),) if name == "T1 with B = |S|" else ()
+    return (*support, *definitions(theorem.family))
+
+
+def _known(bound: Bound, values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values that a bound takes."""
+    names = (*bound.symbols, *bound.parameters, *bound.weights)
+    return {name: value for name, value in values.items() if name in names}
 
 
 def _number(bound: Bound, values: dict[str, Any]) -> dict[str, Any]:
@@ -124,6 +189,43 @@ def _elasticities(
     return {_SHOWN.get(name, name): slope for name, slope in slopes.items()}
 
 
+def _default_rate(family: Any, values: dict[str, Any]) -> Fraction:
+    """Return the λ of a theorem where none is chosen, to some six digits."""
+    from bounds.exploration import x1_rate
+
+    if values["discount"] == 0:
+        return Fraction(1, 2)  # any will do
+    pairs = values["n_states"] * (1 if family.steps.factors[0][0] == "states" else values["n_actions"])
+    visits = int(family.m.ball(digits=10, **_known(family.m, values))[0])
+    point = {"explorations": pairs * max(1, visits), "discount": values["discount"], "delta": values["delta"]}
+    exact = x1_rate().ball(digits=10, **point)[0]
+    grain = 2 ** max(20, 20 + exact.denominator.bit_length() - exact.numerator.bit_length())
+    return Fraction(int(exact * grain), grain)
+
+
+def _chosen(theorem: _Theorem, here: dict[str, Any], weights: dict[str, Any]) -> tuple[Any, dict[str, Any], Any, Any]:
+    """Return the family and the weights (and λ) that --optimise takes, and how many times smaller the bound is.
+
+    First than at equal weights and the default λ, then than at the default weights and λ; neither is below 1.
+    """
+    import bounds
+
+    steps = theorem.family.steps
+    default = steps.log10(**_known(steps, {**here, **weights}))
+    equal = default
+    if steps.weights:
+        share = Fraction(1, len(steps.weights))
+        equal = steps.log10(**_known(steps, {**here, **dict.fromkeys(steps.weights, share)}))
+    searched, start = theorem.free or theorem.family, dict(weights)
+    if theorem.free:
+        start["rate"] = _default_rate(theorem.family, {**here, **weights})
+    fixed = {} if steps.weights else weights
+    choice = bounds.optimise(searched.steps, start=start, **_known(searched.steps, {**here, **fixed}))
+    if choice.log10 >= default:
+        return theorem.family, weights, 10 ** (equal - default), 1.0
+    return searched, {**weights, **choice.values}, 10 ** (equal - choice.log10), 10 ** (default - choice.log10)
+
+
 def evaluate(
     point: dict[str, Any], *, case: str | None = None, inner_steps: int = 1, optimise: bool = False, episode: int = 10
 ) -> dict[str, Any]:
@@ -139,7 +241,7 @@ def evaluate(
     inner_steps : int
         Inner-environment samples of one meta-step.
     optimise : bool
-        Choose the weights.
+        Choose the weights and λ.
     episode : int
         Steps between random restarts, for X4.
 
@@ -150,7 +252,6 @@ def evaluate(
     >>> found["theorems"]["T1+"]["m"]["value"], found["theorems"]["T1+"]["steps"]["value"]
     (30506, 92804735)
     """
-    import bounds
     from bounds.rivals import rivals
     from bounds.rmax import default_weights
     from bounds.symbols import REGISTRY
@@ -163,7 +264,8 @@ def evaluate(
             f"epsilon is {point['epsilon']}, not below the largest return {float(v_max):g}: nothing to learn"
         )
     theorems = {}
-    for name, (family, kind) in _theorems(case, point["branching"]).items():
+    for name, theorem in _theorems(case, point["branching"]).items():
+        kind, family = theorem.kind, theorem.family
         here = {**numbers, **({"horizon": REGISTRY["horizon"].read(episode)} if kind == "restarts" else {})}
         if name == "T1 with B = |S|":
             here["branching"] = here["n_states"]
@@ -171,25 +273,18 @@ def evaluate(
         weights: dict[str, Any] = {"w_plan": Fraction(1, 100)}
         if kind == "restarts":
             weights |= {"w_sim": Fraction(99, 100)}  # there is nothing else to pay
-        elif kind is None:
-            pass
-        else:
+        elif kind is not None:
             weights = dict(default_weights(kind))  # type: ignore[arg-type]
-            if optimise:
-                choice = bounds.optimise(family.steps, **here)
-                default = family.steps.log10(**here, **weights)
-                gained = 10 ** (choice.equal_log10 - min(choice.log10, default))
-                better_by = 10 ** (default - min(choice.log10, default))
-                weights = choice.values if choice.log10 < default else weights
+        if optimise and (kind in ("continuing", "episodic") or theorem.free):
+            family, weights, gained, better_by = _chosen(theorem, here, weights)
         values = {**here, **weights}
         entry: dict[str, Any] = {"weights": {k: str(x) for k, x in weights.items()}}
         for attribute in ("m", "horizon", "blocks", "count", "episodes", "lower", "steps"):
             if hasattr(family, attribute):
                 bound = getattr(family, attribute)
-                known = (*bound.symbols, *bound.parameters, *bound.weights)
-                entry[attribute] = _number(bound, {k: x for k, x in values.items() if k in known})
+                entry[attribute] = _number(bound, _known(bound, values))
         steps = family.steps
-        values = {k: x for k, x in values.items() if k in (*steps.symbols, *steps.parameters, *steps.weights)}
+        values = _known(steps, values)
         log10 = entry["steps"]["log10"]
         entry["samples_log10"] = None if log10 is None else log10 + math.log10(inner_steps)
         value = entry["steps"]["value"]
@@ -198,15 +293,15 @@ def evaluate(
         entry["parts"] = {part.name: part.log10 for part in steps.parts(**values)}
         entry["optimisation_gain"], entry["default_gain"] = gained, better_by
         entry["label"], entry["kind"], entry["sketch"] = steps.label, str(steps.kind), steps.sketch
-        entry["formula"] = steps.latex()
+        entry["formula"] = theorem.family.steps.latex()
+        entry["definitions"] = [definition.latex() for definition in _definitions(name, theorem)]
         entry["source"] = steps.source
         entry["assumptions"] = list(steps.assumptions)
         theorems[name] = entry
-    others = {
-        name: {"log10": b.log10(**{k: x for k, x in numbers.items() if k in b.symbols}), "source": b.source}
-        for name, b in rivals().items()
-    }
-    shown = {name: _short(value) for name, value in numbers.items()}
+    scaled = {**numbers, "epsilon": numbers["epsilon"] / numbers["r_max"]}  # rivals take R_max = 1
+    others = {name: {"log10": b.log10(**_known(b, scaled)), "source": b.source} for name, b in rivals().items()}
+    given = {name: point[name] for name in numbers}
+    shown = {name: given[name] if isinstance(given[name], str) else _short(x) for name, x in numbers.items()}
     shown["v_max"] = _short(v_max)
     return {
         "point": shown,
@@ -215,6 +310,7 @@ def evaluate(
         "episode": episode,
         "theorems": theorems,
         "rivals": others,
+        "rivals_epsilon": _short(scaled["epsilon"]),
     }
 
 
@@ -226,11 +322,29 @@ def _show(cell: dict[str, Any] | None) -> str:
     return f"10^{cell['log10']:.3f}"
 
 
+def _choice(entry: dict[str, Any]) -> str:
+    """Return the line on what --optimise chose."""
+    rated, shared = "rate" in entry["weights"], "w_esc" in entry["weights"]
+    names = [(name.replace("rate", "lambda"), float(Fraction(x))) for name, x in entry["weights"].items()]
+    weights = ", ".join(f"{name} {x:.3g}" if name == "lambda" else f"{name} {x:.3f}" for name, x in names)
+    if not shared:
+        return f"    chosen {weights}: {entry['default_gain']:.3f} times smaller than at the default lambda"
+    gain = f"{entry['optimisation_gain']:.2f} times smaller than at equal weights{' and the default lambda' * rated}"
+    if entry["default_gain"] > _AS_GOOD:
+        gain += f", {entry['default_gain']:.3f} times than at the default weights{' and lambda' * rated}"
+    return f"    chosen {weights}: {gain}"
+
+
 def _print(found: dict[str, Any]) -> None:
     typer.echo(", ".join(f"{name} {value}" for name, value in found["point"].items()))
-    typer.echo(
-        f"inner steps of a meta-step {found['inner_steps']}, episode (X4 alone has restarts) {found['episode']}\n"
-    )
+    typer.echo(f"inner steps of a meta-step {found['inner_steps']}, episode (X4 alone has restarts) {found['episode']}")
+    if found["case"] == "policy":
+        typer.echo(_OBSERVED)
+        typer.echo(
+            f"a meta-step of Case I is an inner episode; it counts as {found['inner_steps']} inner samples here: "
+            "give its length as --inner-steps"
+        )
+    typer.echo("")
     theorems = found["theorems"]
     rows = []
     for name, e in theorems.items():
@@ -253,7 +367,7 @@ def _print(found: dict[str, Any]) -> None:
         "m: visits that make a pair known; H: steps looked ahead; N: blocks, or episodes under X4; C: sum of e_t (X1)"
     )
     typer.echo("all but that many steps are epsilon-optimal, with probability 1-delta (T1': with certainty)")
-    typer.echo("\nelasticity in: the power of each variable that the bound grows with here")
+    typer.echo("\nelasticity in: the power of each variable that the bound grows with here, the others held fixed")
     axes = list(dict.fromkeys(axis for e in theorems.values() for axis in e["elasticities"]))
     rows = [
         [name, *(f"{e['elasticities'][a]:.3f}" if a in e["elasticities"] else "-" for a in axes)]
@@ -262,13 +376,15 @@ def _print(found: dict[str, Any]) -> None:
     typer.echo(table(["theorem", *axes], rows))
     typer.echo("\nfactors, as log10: they add up to that of the bound")
     for name, e in theorems.items():
-        typer.echo(f"  {name}: " + ", ".join(f"{part} {x:.2f}" for part, x in e["parts"].items()))
+        typer.echo(f"  {name}: " + ", ".join(f"{part} {x + 0.0:.2f}" for part, x in e["parts"].items()))
         if e["optimisation_gain"] is not None:
-            weights = ", ".join(f"{w} {float(Fraction(x)):.3f}" for w, x in e["weights"].items())
-            gain = f"{e['optimisation_gain']:.2f} times smaller than at equal weights"
-            typer.echo(f"    chosen {weights}: {gain}, {e['default_gain']:.3f} than at the default ones")
+            typer.echo(_choice(e))
+    good = [name for name, e in theorems.items() if e["default_gain"] and e["default_gain"] <= _AS_GOOD]
+    if good:
+        typer.echo(f"  the default weights are as good, to 0.1 %: {', '.join(good)}")
     typer.echo(
-        "\nrivals: orders without constants and logarithms, values not normalised, R_max = 1; not bounds at this point"
+        "\nrivals: orders without constants and logarithms, values not normalised, R_max = 1 and so at epsilon/R_max = "
+        f"{found['rivals_epsilon']}; not bounds at this point"
     )
     typer.echo(
         table(
@@ -276,6 +392,26 @@ def _print(found: dict[str, Any]) -> None:
             [[n, f"{r['log10']:.3f}", r["source"]] for n, r in found["rivals"].items()],
         )
     )
+
+
+def _print_latex(theorems: dict[str, _Theorem]) -> None:
+    """Print every theorem as definitions that build on each other, and what the symbols mean; needs amsmath."""
+    from bounds.definitions import legend
+
+    every: list[Definition] = []
+    typer.echo(r"\begingroup\allowdisplaybreaks")
+    for name, theorem in theorems.items():
+        shown = _definitions(name, theorem)
+        every += shown
+        typer.echo(r"\paragraph{" + name.replace("B = |S|", r"$B = |\hat S|$") + "}")
+        typer.echo(r"\begin{align*}")
+        typer.echo(" \\\\\n".join(definition.latex() for definition in shown))
+        typer.echo(r"\end{align*}")
+    typer.echo(r"\endgroup")
+    typer.echo(r"\begin{description}")
+    for symbol, meaning in legend(tuple(every)).items():
+        typer.echo(rf"\item[${symbol}$] {meaning}")
+    typer.echo(r"\end{description}")
 
 
 def bound(
@@ -288,12 +424,15 @@ def bound(
     ] = None,
     window: Annotated[int | None, typer.Option(parser=whole, metavar="H", help="Joint actions remembered.")] = None,
     levels: Annotated[
-        int | None, typer.Option(parser=whole, metavar="K", help="Steps of the policy grid from 0 to 1.")
+        int | None,
+        typer.Option(parser=whole, metavar="K", help="Levels per probability, as in rfos solve; default 10."),
     ] = None,
     inner_states: Annotated[
         int | None, typer.Option(parser=whole, metavar="N", help="Rows of a policy: 1; memory one (ipd, imp) has 5.")
     ] = None,
-    inner_steps: Annotated[int, typer.Option(parser=whole, metavar="N", help="Inner steps of a meta-step.")] = 1,
+    inner_steps: Annotated[
+        int, typer.Option(parser=whole, metavar="N", help="Inner steps of a meta-step; in Case I an episode.")
+    ] = 1,
     episode: Annotated[int, typer.Option(parser=whole, metavar="T", help="Steps between restarts, for X4.")] = 10,
     epsilon: Annotated[str, typer.Option(metavar="NUMBER", help="Accuracy, in reward/(1-discount).")] = "0.8",
     delta: Annotated[str, typer.Option(metavar="NUMBER", help="Failure probability.")] = "0.2",
@@ -301,21 +440,19 @@ def bound(
     r_max: Annotated[
         str | None, typer.Option(metavar="NUMBER", help="Largest meta-reward; default the game's.")
     ] = None,
-    optimise: Annotated[bool, typer.Option("--optimise", help="Choose the free weights.")] = False,
-    latex: Annotated[bool, typer.Option("--latex", help="Print the formulas instead.")] = False,
+    optimise: Annotated[bool, typer.Option("--optimise", help="Choose the free weights and lambda.")] = False,
+    latex: Annotated[bool, typer.Option("--latex", help="Print the formulas for amsmath instead.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Print the bounds on R-max at one point: classical beside sharp, what they are made of, and the rivals."""
-    if min(1 if inner_states is None else inner_states, inner_steps, episode) < 1:
-        raise ValueError("--inner-states, --inner-steps and --episode must be at least 1")
+    for option, count in (("inner-states", inner_states), ("inner-steps", inner_steps), ("episode", episode)):
+        if count is not None and not 1 <= count <= _MOST_STEPS:
+            raise ValueError(f"--{option} is {_short(Fraction(count))}: it must be from 1 to 10^15")
     sizes = {"n_states": states, "n_actions": actions, "branching": branching}
     found = _point(case, game, **sizes, window=window, levels=levels, inner_states=inner_states, r_max=r_max)
     point = {**found, "epsilon": epsilon, "delta": delta, "discount": discount}
-    if latex:
-        for name, (family, _) in _theorems(case, point["branching"]).items():
-            for attribute in ("m", "steps"):
-                typer.echo(f"% {name}: {getattr(family, attribute).name}")
-                typer.echo(rf"\[ {getattr(family, attribute).latex()} \]")
+    if latex and not as_json:  # the JSON object holds the formulas too
+        _print_latex(_theorems(case, point["branching"]))
         return
     result = evaluate(point, case=case, inner_steps=inner_steps, optimise=optimise, episode=episode)
     if as_json:

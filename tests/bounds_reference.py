@@ -340,14 +340,23 @@ def blocks(k0, p, delta, form):
     return up(max(2 * k0, 8 * ell) / p)
 
 
+def chosen_rate(k0, g, delta):
+    """The positive root λ of aλ² + 2bλ = 2b(1-γ), a = k0 + γ, b = γ ln(2/δ)."""
+    a, b = k0 + g, g * mp.log(2 / delta)
+    return 2 * b * (1 - g) / (b + mp.sqrt(b**2 + 2 * a * b * (1 - g)))
+
+
+def x1_rate(p):
+    return chosen_rate(p.explorations, p.discount, p.delta)
+
+
 def count(k0, g, delta, rate=None):
-    """C of X1; without a rate at the positive root λ of aλ² + 2bλ = 2b(1-γ), a = k0 + γ, b = γ ln(2/δ)."""
+    """C of X1; without a rate at `chosen_rate`."""
     if g == 0:
         return k0
     ell = mp.log(2 / delta)
     if rate is None:
-        a, b = k0 + g, g * ell
-        rate = 2 * b * (1 - g) / (b + mp.sqrt(b**2 + 2 * a * b * (1 - g)))
+        rate = chosen_rate(k0, g, delta)
     share = -mp.expm1(-rate)
     return (k0 + g * (rate + ell) / share) / (1 - g * rate / share)
 
@@ -407,7 +416,7 @@ def t1(p, sampled=False, form="binomial", pooled=False, sizes=None):
     return found
 
 
-def t1_plus(p, sampled=False, pooled=False, sizes=None):
+def t1_plus(p, sampled=False, pooled=False, sizes=None, free=False):
     s, a, b = sizes or sizes_of(p)
     g, v = p.discount, v_max(p)
     pairs = s if pooled else s * a
@@ -418,7 +427,7 @@ def t1_plus(p, sampled=False, pooled=False, sizes=None):
         row = min(mp.sqrt(root**2 + log_subsets(b)), mp.sqrt((b - 1) / 2) + root)
         total = p.r_max * root + g * v * row + v * root if sampled else v * (row + root)
     m = max(mp.mpf(1), up(total**2 / (2 * (p.w_sim * p.epsilon * (1 - g)) ** 2)))
-    c = count(pairs * m, g, p.delta)
+    c = count(pairs * m, g, p.delta, p.rate if free else None)
     return {"m": m, "count": c, "steps": down(c * v / (p.w_esc * p.epsilon))}
 
 
@@ -428,8 +437,8 @@ def t1_deterministic(p, sizes=None):
     return {"m": mp.mpf(1), "horizon": ahead, "steps": min(ahead, s) * s * a}
 
 
-def t1_observed(p):
-    c = count(p.n_states * p.n_actions, p.discount, p.delta)
+def t1_observed(p, free=False):
+    c = count(p.n_states * p.n_actions, p.discount, p.delta, p.rate if free else None)
     return {"m": mp.mpf(1), "count": c, "steps": down(c * v_max(p) / ((1 - p.w_plan) * p.epsilon))}
 
 
@@ -468,8 +477,7 @@ def t1_restarts(p, sampled=False, sizes=None):
 def sizes_one(p, grid):
     n, a = p.exact["players"], p.exact["inner_actions"]
     if grid == "refined":
-        k = max(mp.mpf(1), up(2 * kappa(p.inner_actions) / p.radius))
-        points = compositions(k, a) ** p.exact["inner_states"]
+        points = n3(p)["points"]
         return points ** (n - 1), points, mp.mpf(1)
     points = l2_cells(p) ** (p.exact["inner_states"] * a)
     return points**n, points, points**n if grid == "paper" else mp.mpf(1)
@@ -492,6 +500,22 @@ def case_one(p, grid, theorem):
 def case_two(p, theorem, support="exact", several=False, **options):
     s, a, b = sizes_two(p, several)
     return THEOREMS[theorem](p, sizes=(s, a, s if support == "paper" else b), **options)["steps"]
+
+
+class At(Point):
+    """A point with the radii of the grids, which depend on each other."""
+
+    def __init__(self, p, alpha_action, alpha_state):
+        super().__init__(p.exact)
+        self.alpha_action, self.alpha_state = alpha_action, alpha_state
+
+
+def t2(p, grid="refined", theorem="T1'", cost=d1):
+    near = p.radius if grid == "refined" else p.inner_actions / (2 * l2_cells(p))
+    found = cost(At(p, near, (p.players - 1) * near))
+    steps = case_one(p, grid, theorem)
+    accuracy = p.epsilon + found["upper"]
+    return {"steps": steps, "samples": p.inner_steps * steps, "accuracy": accuracy, "loss": found["loss"]}
 
 
 def sizes(p, case):
@@ -567,6 +591,7 @@ REFERENCE = {
     "p5, classical": lambda p: blocks(p.explorations, p.escape, p.delta, "classical"),
     "x1": lambda p: count(p.explorations, p.discount, p.delta),
     "x1, free": lambda p: count(p.explorations, p.discount, p.delta, p.rate),
+    "x1_rate": x1_rate,
     "x1_mean": lambda p: p.explorations / (1 - p.discount),
     "t1": t1,
     "t1, sampled": partial(t1, sampled=True),
@@ -574,6 +599,8 @@ REFERENCE = {
     "t1, classical": partial(t1, form="classical"),
     "t1_plus": t1_plus,
     "t1_plus, sampled": partial(t1_plus, sampled=True),
+    "t1_plus, free": partial(t1_plus, free=True),
+    "t1_plus, pooled, free": partial(t1_plus, pooled=True, free=True),
     "t1_episodic": t1_episodic,
     "t1_episodic, sampled": partial(t1_episodic, sampled=True),
     "x4": x4,
@@ -585,6 +612,7 @@ REFERENCE = {
     "t1_episodic, pooled": partial(t1_episodic, pooled=True),
     "t1_deterministic": t1_deterministic,
     "t1_observed": t1_observed,
+    "t1_observed, free": partial(t1_observed, free=True),
     "x3": x3,
     "x3_failure": x3_failure,
     "x6": aliased,
@@ -605,6 +633,9 @@ REFERENCE = {
     "sizes, one": partial(sizes, case="one"),
     "sizes, two": partial(sizes, case="two"),
     "inner_samples": lambda p: p.inner_steps * case_two(p, "T1+"),
+    "t2": t2,
+    "t2, paper, gradient": partial(t2, grid="paper", theorem="T1+", cost=d1_gradient),
+    "t2, x5": partial(t2, cost=x5),
     "accuracy": lambda p: p.epsilon + d1_gradient(p)["upper"],
     "paper_m": paper_m,
     "paper_sweeps": paper_sweeps,

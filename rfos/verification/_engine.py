@@ -227,7 +227,9 @@ def verify(
     chosen = list(STATEMENTS) if ids is None else [name for name in STATEMENTS if name in set(ids)]
     unknown = sorted(set(ids or ()) - set(STATEMENTS))
     if unknown:
-        raise ValueError(f"unknown statement {', '.join(unknown)}: choose among {', '.join(STATEMENTS)}")
+        raise ValueError(
+            f"unknown statement {', '.join(map(repr, unknown))}: choose among {', '.join(map(repr, STATEMENTS))}"
+        )
     chunks = []
     for name in chosen:
         statement = STATEMENTS[name]

@@ -129,6 +129,7 @@ AXES = (
 )
 UNDECLARED = {  # what a bound contains of the axes without moving one way in it
     ("paper_sweeps", None): {"discount"},  # ln(1/(ε(1-γ̂)))/(1-γ̂), negative for large ε
+    ("x1_rate", None): {"discount"},  # from 0 at γ̂ = 0 up and down to 0 at 1
 }
 
 

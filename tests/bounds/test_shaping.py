@@ -6,9 +6,10 @@ from itertools import pairwise
 
 import pytest
 
-from bounds.bound import Bound
+from bounds.discretisation import d1, d2, x5
+from bounds.grids import n3
 from bounds.rmax import default_weights, t1
-from bounds.shaping import case_one, case_two, inner_samples, simplex_levels, sizes
+from bounds.shaping import case_one, case_two, inner_samples, sizes, t2
 from bounds.sharp import t1_deterministic, t1_plus
 
 THREE = {"w_plan": Fraction(1, 100), "w_sim": Fraction(66, 100), "w_esc": Fraction(33, 100)}
@@ -84,17 +85,6 @@ def test_elasticity_of_the_simplex_grid_at_finite_radius():
     inner = {"players": 2, "inner_states": 5, "inner_actions": 2}
     found = [-points.elasticity("radius", **inner, radius=a) for a in (0.2, 0.05, 0.01)]
     assert found == pytest.approx([5 * 5 / 6, 5 * 20 / 21, 5 * 100 / 101], rel=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("actions", "alpha", "levels"), [(1, "1/2", 1), (2, 1, 1), (2, "1/10", 10), (3, "1/3", 4), (5, "1/2", 5)]
-)
-def test_levels_for_a_radius(actions, alpha, levels):
-    """⌈2κ/α⌉, κ_2 = 1/2, κ_3 = 2/3, κ_5 = 6/5; one level for one action."""
-    from bounds.symbols import radius
-
-    bound = Bound(name="levels", label="N3", expression=simplex_levels(radius), source="")
-    assert bound.evaluate(inner_actions=actions, radius=alpha) == levels
 
 
 @pytest.mark.parametrize("window", [1, 2, 3])
@@ -180,3 +170,82 @@ def test_bounds_of_astronomic_size_have_a_logarithm():
     inner = {"players": 5, "inner_states": 100, "inner_actions": 10, "radius": "1/1000"}
     found = bound.log10(**point_of(bound, **inner))
     assert found == pytest.approx(11 * 1000 * math.log10(math.ceil(math.sqrt(1000) * 500)), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("states", "actions", "alpha", "points"), [(5, 6, "5/3", 6**5), (1, 3, "4/3", 3), (2, 5, "6/5", 15**2)]
+)
+def test_points_of_the_refined_grid_are_those_of_n3(states, actions, alpha, points):
+    """Also at coarse radii, where N3 needs fewer levels than ⌈2κ/α⌉: six pure actions cover α = 5/3."""
+    inner = {"inner_states": states, "inner_actions": actions, "radius": alpha}
+    assert n3().points.evaluate(**inner) == points
+    assert sizes("one")["n_actions"].evaluate(players=2, **inner) == points
+    assert t2().steps.evaluate(**t2_point(**inner)) == case_one().evaluate(
+        **point_of(case_one(), players=2, **inner, epsilon="2/5")
+    )
+
+
+def t2_point(**changes):
+    """A point for `t2` with the constants of the learner left as symbols."""
+    constants = {"l_reward": 1, "l_state": 1, "l_action": "1/5", "epsilon": "2/5", "discount": "4/5", "r_max": 1}
+    inner = {"players": 2, "inner_states": 1, "inner_actions": 2, "radius": "1/4", "inner_steps": 10}
+    return {**constants, **inner, "w_plan": "1/100", **changes}
+
+
+@pytest.mark.parametrize("grid", LIMITS)
+@pytest.mark.parametrize("players", [2, 3])
+def test_t2_is_steps_samples_and_accuracy_at_one_radius(grid, players):
+    """α_a = d, α_s = (n-1)d with d = α on the simplex and |A|/(2⌈√D/(2α)⌉) on the paper's grid, whose α is in L2."""
+    point = t2_point(players=players, inner_states=2, inner_actions=3)
+    family = t2(grid, "T1+")
+    found = family.evaluate(**point, delta="1/10", w_sim="66/100", w_esc="33/100")
+    steps = case_one(grid, "T1+")
+    assert found["steps"] == steps.evaluate(**point_of(steps, **{**point, "w_plan": "1/100"}))
+    assert found["samples"] == 10 * found["steps"]
+    d = Fraction(1, 4) if grid == "refined" else Fraction(3, 2 * math.ceil(math.sqrt(6) / (2 / 4)))
+    g, l_v = Fraction(4, 5), 1 / (1 - Fraction(4, 5))
+    gap = (d + g * l_v * (d / 5 + (players - 1) * d)) / (1 - g)
+    assert found["accuracy"] == Fraction(2, 5) + gap
+    back = g * l_v * (players - 1) * d / (1 - g)
+    assert found["loss"] == (gap + back + Fraction(2, 5) + 2 * l_v * (players - 1) * d) / (1 - g)
+
+
+@pytest.mark.parametrize("cost", [d1, d2, x5], ids=["D1", "D2", "X5"])
+def test_a_smaller_radius_costs_more_steps_and_buys_accuracy(cost):
+    """As α falls the steps rise, ε + E and the loss fall; for each way to say what the grid costs."""
+    family = t2(discretisation=cost())
+    extra = {"l_state": 2} if cost is x5 else {}
+    extra |= {} if cost is d1 else {"meta_span": 1}
+    extra |= {"l_transition": "1/2"} if cost is d2 else {}
+    for name, order in (("steps", 1), ("samples", 1), ("accuracy", -1), ("loss", -1)):
+        bound = getattr(family, name)
+        points = [t2_point(radius=a, **extra) for a in ("1/2", "1/8", "1/32")]
+        values = [bound.evaluate(**{n: x for n, x in p.items() if n in bound.parameters}) for p in points]
+        assert values == sorted(values, reverse=order < 0)
+        assert values[0] != values[-1]
+
+
+def test_factors_of_t2_by_hand():
+    """Grid of 3 cells for each of two probabilities: |Ŝ| = 9² = B, |Â| = 9, ((V/(w ε(1-γ)))² = (5/(.62·.5·.2))²."""
+    bound = case_one("paper", "T1")
+    point = point_of(bound, players=2, inner_states=1, inner_actions=2, radius="1/4")
+    found = {part.name: part for part in bound.parts(**point)}
+    assert found["meta-states"].log10 == pytest.approx(math.log10(81))
+    assert found["meta-actions"].log10 == pytest.approx(math.log10(9))
+    assert found["accuracy of the model"].log10 == pytest.approx(2 * math.log10(5 / (0.62 * 0.5 * 0.2)))
+    assert found["escape probability"].log10 == pytest.approx(math.log10(5 / (0.31 * 0.5)))
+    assert found["horizon"].log10 == pytest.approx(math.log10(math.ceil(math.log(5 / 0.03) / math.log(1.25))))
+    union = math.log(4 * 81 * 9 / 0.1)
+    assert found["support and union"].log10 == pytest.approx(
+        math.log10(2 * (81 * math.log(2) + union)), abs=1e-6
+    )  # Weissman's is the smaller one here
+    assert abs(found["rest"].log10) < 0.01
+
+
+def test_factors_of_case_two_take_states_and_actions_apart():
+    """16 windows, 2 actions; pooled, the actions do not count."""
+    for pooled, names in ((False, {"meta-states": 16, "meta-actions": 2}), (True, {"meta-states": 16})):
+        bound = case_two("T1+", pooled=pooled)
+        parts = bound.parts(**point_of(bound, players=2, inner_actions=2, window=2))
+        assert {p.name: round(10**p.log10) for p in parts if p.name.startswith("meta")} == names
+        assert abs(parts[-1].log10) < 0.01

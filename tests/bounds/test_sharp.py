@@ -12,9 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bounds import Bound, optimise
-from bounds.exploration import x1, x1_mean, x3, x3_failure
+from bounds.exploration import x1, x1_mean, x1_rate, x3, x3_failure
 from bounds.rivals import rivals
-from bounds.rmax import default_weights, t1
+from bounds.rmax import default_weights, t1, t1_episodic
 from bounds.sharp import t1_deterministic, t1_observed, t1_plus
 from bounds.simulation import optimism_error, p2, p2_plus, p3, p3_plus, p4, x6
 from bounds.symbols import epsilon
@@ -352,3 +352,79 @@ def test_t1_for_observed_rows_equals_an_independent_evaluation(values, w_plan):
         shared = {name: x for name, x in values.items() if name in family.count.parameters}
         assert family.count.log10(**shared) == pytest.approx(float(mpmath.log10(count)), rel=1e-12, abs=1e-12)
         assert family.steps.evaluate(**values, w_plan=w_plan) == int(mpmath.floor(steps))
+
+
+NEAR_ONE = {
+    "T1": (t1("known", False, "closed").steps, default_weights("continuing")),
+    "T1+": (t1_plus().steps, THREE),
+    "T1+, sampled": (t1_plus("sampled").steps, THREE),
+    "T1', observed": (t1_observed().steps, {"w_plan": 0}),
+    "X1": (x1(), {}),
+}
+
+
+@pytest.mark.parametrize("name", NEAR_ONE)
+@pytest.mark.parametrize("gap", [1e-2, 1e-4, 1e-6, 1e-8])
+def test_grids_do_not_cancel_near_discount_one(name, gap):
+    """1e-12 at the very numbers that the floats are, up to 1 - 1e-8: neither in 1-γ, ln(1/γ) nor 1-γλ/(1-e^-λ)."""
+    bound, weights = NEAR_ONE[name]
+    for n, discount in ((1, 1 - gap), (40, 1 - 0.77 * gap), (10**6, 1 - 0.31 * gap)):
+        point = {**POINT, "n_states": n, "epsilon": 0.75, "delta": 0.125, "explorations": 3 * n, "discount": discount}
+        weights = {name: Fraction(float(x)) for name, x in weights.items()}  # may miss the sum 1 by an ulp
+        here = {k: x for k, x in point.items() if k in bound.symbols}
+        shares = {k: x for k, x in weights.items() if k in bound.symbols}
+        bare = Bound(name="", label="", expression=bound.expression, source="")
+        exact = bare.ball(**{k: Fraction(x) for k, x in here.items()}, **shares)[0]
+        found = bound.on_grid(**here, **{k: float(x) for k, x in shares.items()})
+        assert abs(Fraction(float(found)) - exact) <= exact / 10**12
+
+
+FREE = {
+    "T1+": (t1_plus(), t1_plus(rate_is="free"), THREE),
+    "T1+, pooled": (t1_plus(pooled=True), t1_plus(pooled=True, rate_is="free"), THREE),
+    "T1', observed": (t1_observed(), t1_observed("free"), {"w_plan": Fraction(1, 100)}),
+}
+
+
+@pytest.mark.parametrize("name", FREE)
+def test_a_free_rate_is_chosen_with_the_weights_and_never_worse(name):
+    """At the chosen λ and default weights at most the default; a third less at k0 = 1; too large a λ is refused."""
+    chosen, free, weights = FREE[name]
+    assert "rate" in free.steps.symbols
+    for change in ({}, {"n_states": 1, "n_actions": 1, "branching": 1, "discount": 1 / 60, "delta": 1 / 60}):
+        point = {**POINT, **change, "epsilon": 1e-3}  # many steps, so that rounding does not matter
+        pairs = point["n_states"] * (1 if "pooled" in name else point["n_actions"])
+        k0 = pairs * chosen.m.evaluate(**{**point, **weights})
+        rate = x1_rate().evaluate(explorations=k0, discount=point["discount"], delta=point["delta"])
+        default = chosen.steps.log10(**point, **weights)
+        assert free.steps.log10(**point, **weights, rate=rate) == pytest.approx(default, abs=1e-9)
+        fixed = {} if chosen.steps.weights else weights
+        choice = optimise(free.steps, **point, **fixed, start={**weights, "rate": rate})
+        assert choice.log10 == free.steps.log10(**point, **fixed, **choice.values) <= default + 1e-12
+        if change and not chosen.steps.weights:
+            assert choice.log10 < default - math.log10(1.1)
+    with pytest.raises(ValueError, match="rate λ must satisfy"):
+        free.steps.evaluate(**{**POINT, "discount": 0.9}, **weights, rate=1)
+    with pytest.raises(ValueError, match="every rate gives k0"):
+        x1_rate().evaluate(explorations=3, discount=0, delta=0.1)
+
+
+def test_factors_by_hand():
+    """γ = ½, R = 1, w_sim ε = ½: T1 (2/(½·½))² = 64 and T1+ 4/(2·(½·½)²) = 32; both 1 where B = 1 needs no model."""
+    weights = {"w_plan": 0, "w_sim": "1/2", "w_esc": "1/4"}
+    point = {"n_states": 3, "n_actions": 2, "branching": 2, "epsilon": 1, "delta": 0.5, "discount": 0.5, "r_max": 1}
+    for bound, extra, accuracy in ((t1().steps, {"w_hor": "1/4"}, 64), (t1_plus().steps, {"w_plan": "1/4"}, 32)):
+        shares = {**weights, **extra}
+        parts = {p.name: p.log10 for p in bound.parts(**point, **shares)}
+        assert parts["pairs"] == pytest.approx(math.log10(6))
+        assert parts["accuracy of the model"] == pytest.approx(math.log10(accuracy))
+        one = {p.name: p.log10 for p in bound.parts(**{**point, "branching": 1}, **shares)}
+        assert one["accuracy of the model"] == one["support and union"] == 0
+    parts = {p.name: p.log10 for p in t1_plus().steps.parts(**point, **{**weights, "w_plan": "1/4"})}
+    assert parts["1/(1-discount)"] == pytest.approx(math.log10(2))
+    assert parts["V_max/(w_esc epsilon)"] == pytest.approx(math.log10(8))
+    ends = {"w_sim": "1/2", "w_esc": "1/4", "w_plan": "1/4", "horizon": 2}
+    episodic = {p.name: p.log10 for p in t1_episodic().episodes.parts(**point, **ends)}
+    assert episodic["accuracy of the model"] == pytest.approx(2 * math.log10((3 / 2 + 1 / 2) / (1 / 2)))
+    sampled = {p.name: p.log10 for p in t1("sampled").steps.parts(**point, **weights, w_hor="1/4", w_reward="1/2")}
+    assert sampled["accuracy of the model"] == pytest.approx(math.log10(64))

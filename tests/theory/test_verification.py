@@ -122,7 +122,7 @@ def test_result_does_not_depend_on_the_number_of_processes():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"ids": ["P9"]}, "unknown statement P9: choose among G1"),
+        ({"ids": ["P9"]}, "unknown statement 'P9': choose among 'G1'"),
         ({"instances": 0}, "instances is 0"),
         ({"jobs": 0}, "jobs is 0"),
         ({"seed": -1}, "seed is -1"),
