@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaln
 
+from rfos._legs import Leg
 from rfos._threads import processors
 from rfos.mdp import TabularMDP
 from rfos.metagames import CONTINUING, WindowMetaGame
@@ -21,7 +22,7 @@ from rfos.pac._ledger import FINE, largest_loss
 from rfos.planning import solve
 from rfos.policy_metagames import PolicyMetaGame
 from rfos.randomness import Seed, seed_sequence
-from rfos.rmax import Moment, Rmax, run
+from rfos.rmax import Moment, Rmax, Watcher, run
 
 Int = NDArray[np.int64]
 Verdict = Literal["sufficient", "insufficient", "undecided"]
@@ -151,7 +152,7 @@ class LeastM:
         }
 
 
-class _UntilFinal:
+class _UntilFinal(Watcher):
     """Ends a run when its policy can change no more: no unknown pair can be reached under it."""
 
     meter = None
@@ -218,6 +219,7 @@ def least_sufficient_m(
     max_steps: int | None = None,
     jobs: int | None = None,
     rng: Seed = 0,
+    leg: Leg | None = None,
 ) -> LeastM:
     """Find the smallest m at which R-max ends with an epsilon-optimal policy in at least 1 - delta of its runs.
 
@@ -254,6 +256,8 @@ def least_sufficient_m(
         Threads; default one per processor. The result does not depend on it.
     rng : int, SeedSequence or Generator, optional
         Run i at m has the stream of the key (m, i).
+    leg : Leg, optional
+        For sweeps: which runs are done, and when the search is to be left again.
 
     Returns
     -------
@@ -261,6 +265,8 @@ def least_sufficient_m(
 
     Raises
     ------
+    Unfinished
+        If the leg is over before the search is.
     ValueError
         If a parameter is out of range, or the opponent's state is hidden.
 
@@ -284,9 +290,14 @@ def least_sufficient_m(
     rows = mdp.n_states * (1 if pooled else mdp.n_actions)
     root = seed_sequence(rng)
     judged: dict[bytes, bool] = {}
+    done: dict[tuple[int, int], tuple[bool, bool, bool]] = {}
+    if leg is not None and leg.saved:
+        done = {(m, i): (bool(a), bool(b), bool(c)) for m, i, a, b, c in leg.saved["runs"].tolist()}
 
     def play(m: int, i: int) -> tuple[bool, bool, bool]:
         """Return whether run i ended well, was cut off, and leaves pairs unknown."""
+        if (m, i) in done:
+            return done[m, i]
         longest = PATIENCE * (horizon or 1) * rows * (m + 20) if max_steps is None else max_steps
         watcher = _UntilFinal(mdp, horizon, first)
         agent = Rmax(m=m, epsilon=epsilon, delta=delta, pooled=pooled)
@@ -307,6 +318,10 @@ def least_sufficient_m(
             verdict: Verdict = "undecided"
             cut = unknown = 0
             for ended_well, was_cut, left in _in_order(pool, play, m, max_runs, 4 * (jobs or processors())):
+                new = (m, test.tosses) not in done
+                done[m, test.tosses] = ended_well, was_cut, left
+                if leg is not None and new and leg.over():
+                    leg.leave({"runs": np.array([(*run, *found) for run, found in done.items()], np.int64)})
                 cut += was_cut
                 unknown += left
                 verdict = test.toss(ended_well)

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rfos import opponents
+from rfos._legs import Leg, Unfinished
 from rfos.games import NormalFormGame, named_game, public_goods
 from rfos.learners import named_learner
 from rfos.metagames import WindowMetaGame
@@ -155,12 +156,30 @@ def _same(cell: Cell) -> Cell:
 
 
 class Outcome(NamedTuple):
-    """What came of a cell: a result (canonical JSON), or the error that ended it; and the seconds that it took."""
+    """What came of a cell, and the seconds that it took.
+
+    That is a result (canonical JSON), the error that ended it, or where it was left, to be taken up again.
+    """
 
     cell: Cell
     result: bytes | None
     error: str | None
     seconds: float
+    state: bytes | None = None
+
+
+DIED = "WorkerDied: the process that measured it was killed, or ran out of memory"
+"""The error of a cell that ended its worker."""
+
+UNRELATED = ("WorkerDied", "MemoryError")
+"""Errors that come of the machine and not of the cell: they say nothing against a result."""
+
+
+class Task(NamedTuple):
+    """A cell to be measured, and where it was left; None: from its beginning."""
+
+    cell: Cell
+    state: bytes | None = None
 
 
 def canonical(value: Any) -> bytes:
@@ -280,7 +299,7 @@ def _peak_bytes(cell: Cell) -> int:
     return window + table + watched + stages * game.n_states * 8
 
 
-def _measure_run(cell: Cell) -> dict[str, Any]:
+def _measure_run(cell: Cell, leg: Leg) -> dict[str, Any]:
     """Return the learning curve's summary, when all pairs were known, and the final reward."""
     played = process(cell)
     length = run_length(cell)
@@ -293,6 +312,7 @@ def _measure_run(cell: Cell) -> dict[str, Any]:
         horizon=cell.horizon,
         bins=min(BINS, episodes or length),
         rng=np.random.SeedSequence(cell.root, spawn_key=cell.words),
+        leg=leg,
     )
     bins = len(trace.bin_end)
     converged = convergence(trace.bin_end, trace.mean_reward, average=min(5, bins), final=FINAL_SHARE)
@@ -330,7 +350,7 @@ def _point(played: Played) -> dict[str, Any]:
     }
 
 
-def _measure_ledger(cell: Cell) -> dict[str, Any]:
+def _measure_ledger(cell: Cell, leg: Leg) -> dict[str, Any]:
     """Return how many steps were not epsilon-optimal, the sum of e_t, and what the theorem promises of both."""
     played = process(cell)
     length = run_length(cell)
@@ -345,6 +365,7 @@ def _measure_ledger(cell: Cell) -> dict[str, Any]:
         horizon=cell.horizon,
         bins=1,
         rng=np.random.SeedSequence(cell.root, spawn_key=cell.words),
+        leg=leg,
     )
     row = found.row()
     row["steps_all_known"] = row.pop("all_known_at")
@@ -354,7 +375,7 @@ def _measure_ledger(cell: Cell) -> dict[str, Any]:
     return {**_point(played), **kept, "count_most": found.count + found.undecided}
 
 
-def _measure_least(cell: Cell) -> dict[str, Any]:
+def _measure_least(cell: Cell, leg: Leg) -> dict[str, Any]:
     """Return where the least sufficient m lies, and the m that the theory asks for."""
     played = process(cell)
     found = least_sufficient_m(
@@ -367,6 +388,7 @@ def _measure_least(cell: Cell) -> dict[str, Any]:
         max_runs=LEAST_RUNS,
         jobs=1,
         rng=np.random.SeedSequence(cell.root, spawn_key=cell.words),
+        leg=leg,
     )
     row = found.row()
     low, high = found.interval
@@ -375,23 +397,25 @@ def _measure_least(cell: Cell) -> dict[str, Any]:
     return {**_point(played), **kept, "m_middle": None if high is None else math.sqrt(low * high)}
 
 
-MEASURES: Mapping[str, Callable[[Cell], dict[str, Any]]] = MappingProxyType(
+MEASURES: Mapping[str, Callable[[Cell, Leg], dict[str, Any]]] = MappingProxyType(
     {"run": _measure_run, "ledger": _measure_ledger, "least-m": _measure_least}
 )
 """What can be measured in a cell; each returns plain JSON values without NaN."""
 
 
-def measure(cell: Cell) -> Outcome:
-    """Measure a cell; an error becomes part of the outcome, in one line."""
+def measure(cell: Cell, state: bytes | None = None, seconds: float = math.inf) -> Outcome:
+    """Measure a cell from where it was left, for so long at most; an error is part of the outcome, in one line."""
     began = time.perf_counter()
     try:
-        result = canonical(MEASURES[cell.measure](cell))
+        result = canonical(MEASURES[cell.measure](cell, Leg(seconds, state)))
+    except Unfinished as left:
+        return Outcome(cell, None, None, time.perf_counter() - began, left.state)
     except Exception as error:
         line = f"{type(error).__name__}: {error}".replace("\n", " ")
         return Outcome(cell, None, line, time.perf_counter() - began)
     return Outcome(cell, result, None, time.perf_counter() - began)
 
 
-def measure_all(cells: tuple[Cell, ...]) -> list[Outcome]:
-    """Measure several cells, one after the other: what a worker is sent."""
-    return [measure(cell) for cell in cells]
+def measure_all(tasks: tuple[Task, ...], seconds: float = math.inf) -> list[Outcome]:
+    """Measure several cells, one after the other, each for so long at most: what a worker is sent."""
+    return [measure(*task, seconds) for task in tasks]

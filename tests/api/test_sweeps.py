@@ -17,7 +17,7 @@ import rfos
 from rfos.pac import least_sufficient_m, ledger
 from rfos.rmax import Rmax, run
 from rfos.sweeps import cells, driver, executors, fingerprint
-from rfos.sweeps.cells import Cell, Outcome, measure
+from rfos.sweeps.cells import DIED, Cell, Outcome, Task, measure
 from rfos.sweeps.driver import chunked, require_room, sweep
 from rfos.sweeps.executors import InProcess, Processes
 from rfos.sweeps.spec import parse_spec, read_spec
@@ -311,7 +311,7 @@ def fault(monkeypatch):
 
     def plant(what):
         honest = cells.MEASURES["run"]
-        monkeypatch.setattr(cells, "MEASURES", {"run": lambda cell: what(cell) if cell.seed == 1 else honest(cell)})
+        monkeypatch.setattr(cells, "MEASURES", {"run": lambda cell, leg: what(cell) if cell.seed == 1 else honest(cell, leg)})
 
     return plant
 
@@ -458,10 +458,10 @@ def test_a_cell_that_kills_its_worker_is_found_out_and_the_others_are_measured()
     deadly = Deadly(**vars(replace(CELL, seed=99)))
     honest = [replace(CELL, seed=seed) for seed in range(6)]
     with Processes(2) as pool:
-        found = list(pool.outcomes([(*honest[:2], deadly), tuple(honest[2:4]), tuple(honest[4:])]))
+        found = list(pool.outcomes([tuple(map(Task, part)) for part in ((*honest[:2], deadly), honest[2:4], honest[4:])]))
     outcomes = {outcome.cell.seed: outcome for batch in found for outcome in batch}
     assert set(outcomes) == {0, 1, 2, 3, 4, 5, 99}
-    assert outcomes.pop(99).error == executors.DIED
+    assert outcomes.pop(99).error == DIED
     assert all(outcome.result == measure(outcome.cell).result for outcome in outcomes.values())
 
 
@@ -492,7 +492,7 @@ def foreign_database(path: Path) -> None:
 
 def later_version(path: Path) -> None:
     Store(path).__exit__(None, None, None)
-    sqlite_file(path, "PRAGMA user_version = 2")
+    sqlite_file(path, "PRAGMA user_version = 3")
 
 
 def fifty_cells(path: Path) -> None:
@@ -518,7 +518,7 @@ def overwritten(path: Path) -> None:
     [
         (text_file, "is no store of rfos and was left as it is"),
         (foreign_database, "is no store of rfos and was left as it is"),
-        (later_version, "has tables of version 2, this code has 1"),
+        (later_version, "has tables of version 3, this code has 2"),
         (truncated, "is damaged .* restore a copy"),
         (overwritten, "is damaged .* restore a copy"),
     ],
