@@ -42,6 +42,9 @@ __all__ = [
 ]
 
 _MAX_BYTES = 2**28
+MOST_PLAYERS = 20
+"""Most players of a public goods game: the payoffs of one more take more than 256 MiB."""
+
 _FUNG_2024 = "Fung et al. (2024), Analysing the Sample Complexity of Opponent Shaping, AAMAS, arXiv:2402.05782"
 
 
@@ -603,10 +606,10 @@ def public_goods(n_players: int = 3, *, multiplier: float = 2.0, contribution: f
         )
     if not 0.0 < contribution < math.inf:
         raise ValueError(f"contribution is {contribution}: give a positive finite number")
-    n_bytes = 8 * n * 2**n
-    if n_bytes > _MAX_BYTES:
+    if n > MOST_PLAYERS:  # 2^n itself may not fit
         raise MemoryError(
-            f"payoffs of {n} players need {n_bytes} bytes and the limit is {_MAX_BYTES}: give at most 20 players"
+            f"payoffs of {n} players need 8 * {n} * 2^{n} bytes and the limit is {_MAX_BYTES}: give at most "
+            f"{MOST_PLAYERS} players"
         )
     contributes = np.array([1, 0])  # by action
     own = [contributes.reshape([2 if axis == player else 1 for axis in range(n)]) for player in range(n)]

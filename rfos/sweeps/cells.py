@@ -23,7 +23,7 @@ import numpy as np
 
 from rfos import opponents
 from rfos._legs import Leg, Unfinished
-from rfos.games import NormalFormGame, named_game, public_goods
+from rfos.games import MOST_PLAYERS, NormalFormGame, named_game, public_goods
 from rfos.learners import named_learner
 from rfos.metagames import WindowMetaGame
 from rfos.pac import convergence, least_sufficient_m, ledger, theory_m
@@ -38,6 +38,12 @@ FINAL_SHARE = 0.25
 
 LONGEST_RUN = 10**11
 """Most effort of one cell, in steps of a run: about half an hour."""
+
+PRODUCTS = 20
+"""Products of a probability and a value, when planning, that take as long as a step of a run."""
+
+MUCH_LESS = 1000
+"""How many times less than T1's m the least sufficient one was, at least, wherever it was looked for."""
 
 LEAST_ERROR = 0.05
 """Chance that the interval of a least-m cell is wrong."""
@@ -197,6 +203,8 @@ def game_of(name: str) -> NormalFormGame:
     """
     family, _, players = name.rpartition("-")
     if family == "public-goods" and players.isascii() and players.isdigit():
+        if len(players) > 3:  # too many for a float, or even to be counted
+            raise ValueError(f"game is {name[:40]!r}: give at most {MOST_PLAYERS} players")
         # The multiplier midway between 1 and N makes it a dilemma for every N; for 3 it is the default.
         return public_goods(int(players), multiplier=(int(players) + 1) / 2).scaled()
     return named_game(name).scaled()
@@ -264,11 +272,38 @@ def run_length(cell: Cell) -> int:
 
 
 def effort(cell: Cell) -> int:
-    """Return about how long a cell takes, in steps of a run (some 20 ns each)."""
+    """Return about how long a cell takes at most, in steps of a run (some 20 ns each)."""
+    return _effort(cell.point)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _effort(cell: Cell) -> int:
     if cell.measure != "least-m":
-        return run_length(cell)
-    # Each run plans once per row, over all states, and takes a millisecond or more.
-    return LEAST_RUNS * (rows(cell) * meta_game(cell).n_states + 100_000)
+        steps = run_length(cell)
+        plans = min(rows(cell), steps // derived_m(process(cell), agent(cell), horizon=cell.horizon)) + 1
+        # The ledger evaluates what each plan plays, which takes about as long as to find it.
+        return steps + _planning(cell, plans * (2 if cell.measure == "ledger" else 1))
+    # A run of least-m plans once per row and takes a millisecond or more; m is doubled until it is enough.
+    chosen = agent(cell)
+    assert isinstance(chosen, Rmax)
+    largest = theory_m(process(cell), chosen, horizon=cell.horizon)["T1"]
+    return LEAST_RUNS * (100_000 + _planning(cell, rows(cell)) + rows(cell) * -(-largest // MUCH_LESS))
+
+
+def _planning(cell: Cell, plans: int) -> int:
+    """Return how long so many plans take, in steps: sweeps over all pairs until the values are exact enough."""
+    game = meta_game(cell)
+    products = game.n_states * game.n_actions * game.branching
+    if cell.agent == "rmax-episode":
+        sweeps = float(cell.horizon or 1)
+    elif cell.discount == 0:
+        sweeps = 1.0
+    else:
+        # From V_max to the agents' tolerance, a hundredth of epsilon lost at most; in logarithms, as it may be tiny.
+        largest = max(abs(reward) for reward in (*process(cell).reward_range, 1e-300))
+        span = math.log(largest) - math.log(cell.epsilon) - 2 * math.log1p(-cell.discount) + math.log(200)
+        sweeps = max(1.0, span / -math.log(cell.discount))
+    return plans * math.ceil(sweeps) * products // PRODUCTS
 
 
 @functools.lru_cache(maxsize=10_000)

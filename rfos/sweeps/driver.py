@@ -62,18 +62,20 @@ class Summary:
 def chunked(cells: Sequence[Cell]) -> Iterator[tuple[Cell, ...]]:
     """Yield cells in chunks for workers, the longest runs first so that the workers end together."""
 
+    sizes = {cell: effort(cell) for cell in cells}
+
     def place(cell: Cell) -> tuple[object, ...]:
         # Cells of one meta-game stay together, and those of one point: they share what is computed for it.
-        return -effort(cell), cell.game, cell.opponent, cell.window or 0, cell.levels or 0, cell.point.name, cell.seed
+        return -sizes[cell], cell.game, cell.opponent, cell.window or 0, cell.levels or 0, cell.point.name, cell.seed
 
     chunk: list[Cell] = []
     steps = 0
     for cell in sorted(cells, key=place):
-        if chunk and (steps + effort(cell) > CHUNK_STEPS or len(chunk) == CHUNK_CELLS):
+        if chunk and (steps + sizes[cell] > CHUNK_STEPS or len(chunk) == CHUNK_CELLS):
             yield tuple(chunk)
             chunk, steps = [], 0
         chunk.append(cell)
-        steps += effort(cell)
+        steps += sizes[cell]
     if chunk:
         yield tuple(chunk)
 
