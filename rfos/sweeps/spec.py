@@ -32,6 +32,9 @@ from rfos.sweeps.cells import (
 MOST_CELLS = 1_000_000
 """Largest number of cells of a sweep."""
 
+LARGEST = 10**18
+"""Largest whole number in a spec, the seed apart: no run has so many steps."""
+
 LONGEST_TABLE = 60
 """Seconds that the table of a policy meta-game may take: it is filled once to check a spec, and in each worker."""
 
@@ -56,10 +59,12 @@ def _show(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _whole(low: int) -> Callable[[str, object], int]:
+def _whole(low: int, high: int = LARGEST) -> Callable[[str, object], int]:
     def check(name: str, value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or value < low:
             raise ValueError(f"{name} is {_show(value)}: give a whole number of at least {low}")
+        if value > high:
+            raise ValueError(f"{name} is {_show(value)}: give a whole number of at most {high:.0e}")
         return value
 
     return check
@@ -195,7 +200,7 @@ def _spec(given: dict[str, Any]) -> Spec:
     _known(given, ("title", "seed", "grid"), "")
     _present(given, ("title", "seed", "grid"), "the spec")
     title = _text("title", given["title"])
-    root = _whole(0)("seed", given["seed"])
+    root = _whole(0, 2**256)("seed", given["seed"])
     grids = given["grid"]
     if not isinstance(grids, list) or not grids or not all(isinstance(grid, dict) for grid in grids):
         raise ValueError("grid is no list of tables: begin each grid with [[grid]]")
