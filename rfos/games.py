@@ -44,6 +44,9 @@ __all__ = [
 ]
 
 _MAX_BYTES = 2**28
+MOST_PLAYERS = 20
+"""Most players of a public goods game: the payoffs of one more take more than 256 MiB."""
+
 _FUNG_2024 = "Fung et al. (2024), Analysing the Sample Complexity of Opponent Shaping, AAMAS, arXiv:2402.05782"
 
 
@@ -631,11 +634,10 @@ def public_goods(n_players: int = 3, *, multiplier: float = 2.0, contribution: f
         )
     if not 0.0 < contribution < math.inf:
         raise ValueError(f"contribution is {contribution}: give a positive finite number")
-    n_bytes = 8 * n * 2 ** min(n, 1000)  # of more players the power itself would not fit
-    if n_bytes > _MAX_BYTES:
-        shown = n_bytes if n < 100 else f"8 * {n} * 2^{n}"
+    if n > MOST_PLAYERS:  # 2^n itself may not fit
         raise MemoryError(
-            f"payoffs of {n} players need {shown} bytes and the limit is {_MAX_BYTES}: give at most 20 players"
+            f"payoffs of {n} players need 8 * {n} * 2^{n} bytes and the limit is {_MAX_BYTES}: give at most "
+            f"{MOST_PLAYERS} players"
         )
     contributes = np.array([1, 0])  # by action
     own = [contributes.reshape([2 if axis == player else 1 for axis in range(n)]) for player in range(n)]
@@ -699,7 +701,9 @@ def named_game(name: str) -> NormalFormGame:
     ((0.0, 2.0), 'standard-prisoners-dilemma', (2, 2, 2, 2))
     """
     family, _, players = name.rpartition("-")
-    if family == "public-goods" and players.isascii() and players.isdigit() and len(players) < 10:
+    if family == "public-goods" and players.isascii() and players.isdigit():
+        if len(players) > 3:  # too many for a float, or even to be counted
+            raise ValueError(f"game is {name[:40]!r}: give at most {MOST_PLAYERS} players")
         return public_goods(int(players), multiplier=(int(players) + 1) / 2)
     if name in ITERATED_GAMES:
         return ITERATED_GAMES[name]()

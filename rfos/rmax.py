@@ -23,6 +23,7 @@ import bounds.rmax
 from bounds import sharp
 from bounds.bound import Bound
 from rfos._kernels import rmax as kernels
+from rfos._legs import Arrays, Leg
 from rfos._memory import require_memory
 from rfos.mdp import TabularMDP, thresholds
 from rfos.metagames import CONTINUING, WindowMetaGame, check_horizon
@@ -254,6 +255,14 @@ class Watcher(Protocol):
     def told(self, moment: Moment) -> bool:
         """Take note of a new plan; return whether the run may end here."""
         ...
+
+    def kept(self) -> dict[str, NDArray[Any]]:
+        """Return what it has noted so far, where the run is left to be taken up again; by default nothing."""
+        return {}
+
+    def restore(self, saved: Arrays) -> None:
+        """Take up what it had noted."""
+        return
 
 
 def played(process: Process) -> Played:
@@ -534,6 +543,10 @@ class _SoftmaxLearner:
         """Return what it plays, shape (S, A)."""
         return self.action_probabilities()
 
+    def changing(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays that planning changes."""
+        return {"q": self.q, "play": self.behaviour.thresholds}
+
 
 def _rounded_up(x: Fraction) -> float:
     """Return the smallest float that is at least x, or infinity."""
@@ -597,6 +610,10 @@ class _OptimisticPlanner:
         """Return what it plays, shape (S,), or (T, S) where it plans episodes."""
         return self.policy()
 
+    def changing(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays that planning changes and starts from."""
+        return {"q": self.q, "values": self.values, "play": self.behaviour.action}
+
 
 def run(
     process: Process,
@@ -610,6 +627,7 @@ def run(
     rng: Seed = None,
     progress: Callable[[int], None] | None = None,
     watcher: Watcher | None = None,
+    leg: Leg | None = None,
 ) -> Trace:
     """Run an agent in a meta-game or an MDP and return what it learned.
 
@@ -635,6 +653,9 @@ def run(
         exception raised in it ends the run.
     watcher : Watcher, optional
         Told of each plan; where it answers that the run may end, the run ends there, and so does its trace.
+    leg : Leg, optional
+        For sweeps: where the run was left, and when it is to be left again. However often that is, the trace of the
+        last leg is that of the whole run, but for its seconds.
 
     Returns
     -------
@@ -642,6 +663,8 @@ def run(
 
     Raises
     ------
+    Unfinished
+        If the leg is over before the run is.
     ValueError
         If a length, the horizon, a start or the number of bins is out of range.
     MemoryError
@@ -702,29 +725,51 @@ def run(
         return watcher.told(Moment(int(position[0]), int(position[2]), planner.play(), memory.visits < memory.m))
 
     state = stream(rng)
-    plans = 0
+    total = np.zeros(1)
+    # The bin under way, the steps at its beginning and at that of the kernel's call, and the plans.
+    i = first = before = plans = 0
+    changing = {
+        **memory._asdict(),
+        **planner.changing(),
+        "learners": learners.q,
+        "position": position,
+        "stream": state,
+        "total": total,
+        "mean_reward": mean_reward,
+        "known": known,
+    }
+    del changing["m"], changing["pooled"]
     began = time.thread_time()
     ended = False
-    tell()
-    for i, end in enumerate(bin_end):
-        total = np.zeros(1)
-        first = before = int(position[0])
+    if leg is not None and leg.saved:
+        for name, array in changing.items():
+            array[...] = leg.saved[name]
+        if watcher is not None:
+            watcher.restore(leg.saved)
+        i, first, before, plans = leg.saved["loop"].tolist()
+    else:
+        tell()
+    while i < bins and not ended:
+        end = int(bin_end[i])
         while before < end and not ended:
-            stop = min(int(end), before + LONGEST_CALL)
+            stop = min(end, before + LONGEST_CALL)
             while position[0] < stop and not ended:
                 if kernels.advance(world, learners, planner.behaviour, memory, state, position, total, meter, stop):
                     planner.plan()
                     plans += 1
                     ended = tell()
+                if leg is not None and not ended and leg.over():
+                    noted = {} if watcher is None else watcher.kept()
+                    leg.leave({**changing, **noted, "loop": np.array([i, first, before, plans])})
             if progress is not None:
                 progress(int(position[0]) - before)
             before = int(position[0])
         bin_end[i] = before
         mean_reward[i] = total[0] / (before - first)
         known[i] = np.count_nonzero(memory.known_at)
-        if ended:
-            bin_end, mean_reward, known = bin_end[: i + 1], mean_reward[: i + 1], known[: i + 1]
-            break
+        total[0], first = 0.0, before
+        i += 1
+    bin_end, mean_reward, known = bin_end[:i], mean_reward[:i], known[:i]
     return Trace(
         agent=agent,
         m=m,

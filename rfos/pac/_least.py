@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaln
 
+from rfos._legs import Leg
 from rfos._threads import processors
 from rfos.mdp import TabularMDP
 from rfos.metagames import CONTINUING, WindowMetaGame
@@ -23,10 +24,13 @@ from rfos.pac._ledger import FINE, largest_loss
 from rfos.planning import _rational, _solve_system, exact_optimum, solve
 from rfos.policy_metagames import PolicyMetaGame
 from rfos.randomness import Seed, seed_sequence
-from rfos.rmax import Moment, Rmax, run
+from rfos.rmax import Moment, Rmax, Watcher, run
 
 Int = NDArray[np.int64]
 Verdict = Literal["sufficient", "insufficient", "undecided"]
+
+_OUTCOMES = False, True, None
+"""How a run may have ended, as numbers in checkpoints."""
 
 PATIENCE = 100
 """Steps after which a run is cut off, in units of (steps per episode) * (rows of counts) * (m + 20)."""
@@ -166,7 +170,7 @@ class LeastM:
         }
 
 
-class _UntilFinal:
+class _UntilFinal(Watcher):
     """Ends a run when its policy can change no more: no unknown pair can be reached under it."""
 
     meter = None
@@ -263,6 +267,7 @@ def least_sufficient_m(
     max_steps: int | None = None,
     jobs: int | None = None,
     rng: Seed = 0,
+    leg: Leg | None = None,
 ) -> LeastM:
     """Find the smallest m at which R-max ends with an epsilon-optimal policy in at least 1 - delta of its runs.
 
@@ -301,6 +306,8 @@ def least_sufficient_m(
         Threads; default one per processor. The result does not depend on it.
     rng : int, SeedSequence or Generator, optional
         Run i at m has the stream of the key (m, i).
+    leg : Leg, optional
+        For sweeps: which runs are done, and when the search is to be left again.
 
     Returns
     -------
@@ -308,6 +315,8 @@ def least_sufficient_m(
 
     Raises
     ------
+    Unfinished
+        If the leg is over before the search is.
     ValueError
         If a parameter is out of range, or the opponent's state is hidden.
 
@@ -331,9 +340,14 @@ def least_sufficient_m(
     rows = mdp.n_states * (1 if pooled else mdp.n_actions)
     root = seed_sequence(rng)
     judged: dict[bytes, bool | None] = {}
+    done: dict[tuple[int, int], tuple[bool | None, bool, bool]] = {}
+    if leg is not None and leg.saved:
+        done = {(m, i): (_OUTCOMES[a], bool(b), bool(c)) for m, i, a, b, c in leg.saved["runs"].tolist()}
 
     def play(m: int, i: int) -> tuple[bool | None, bool, bool]:
         """Return whether run i ended well (None: cannot be told), was cut off, and leaves pairs unknown."""
+        if (m, i) in done:
+            return done[m, i]
         longest = PATIENCE * (horizon or 1) * rows * (m + 20) if max_steps is None else max_steps
         watcher = _UntilFinal(mdp, horizon, first)
         agent = Rmax(m=m, epsilon=epsilon, delta=delta, pooled=pooled)
@@ -356,6 +370,11 @@ def least_sufficient_m(
             verdict: Verdict = "undecided"
             cut = unknown = 0
             for ended_well, was_cut, left in _in_order(pool, play, m, max_runs, 4 * (jobs or processors())):
+                new = (m, surely.tosses) not in done
+                done[m, surely.tosses] = ended_well, was_cut, left
+                if leg is not None and new and leg.over():
+                    runs = [(*run, _OUTCOMES.index(well), *rest) for run, (well, *rest) in done.items()]
+                    leg.leave({"runs": np.array(runs, np.int64)})
                 cut += was_cut
                 unknown += left
                 if surely.toss(ended_well is True) == "sufficient":

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rfos._kernels import ledger as kernels
 from rfos._kernels.rmax import Meter
+from rfos._legs import Arrays, Leg
 from rfos._memory import require_memory
 from rfos.iteration import Change
 from rfos.mdp import TabularMDP
@@ -184,6 +185,22 @@ class _Account:
         """Fill the meter for what is played from now on."""
         raise NotImplementedError
 
+    def changing(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays that the account goes on from, none named as one of the run's."""
+        return {"worth": self.meter.worth, "added": self.meter.total}
+
+    def kept(self) -> dict[str, NDArray[Any]]:
+        """Return all that the account goes on from."""
+        counts = np.array([self.step, self.evaluations, self.bad, self.possible])
+        return {**self.changing(), "counts": counts, "sums": np.array([self.low, self.high, self.width])}
+
+    def restore(self, saved: Arrays) -> None:
+        """Go on from there."""
+        for name, array in self.changing().items():
+            array[...] = saved[name]
+        self.step, self.evaluations, self.bad, self.possible = saved["counts"].tolist()
+        self.low, self.high, self.width = saved["sums"].tolist()
+
 
 class _Continuing(_Account):
     """Steps with V^pi(s_t) < V*(s_t) - epsilon, and e_t."""
@@ -262,6 +279,11 @@ class _Continuing(_Account):
         self.width = factor * (most - least) + 2 * margin
         return np.clip(self.exploring + (factor * least - margin), 0.0, 1.0)
 
+    def changing(self) -> dict[str, NDArray[Any]]:
+        """Return also the values, which the next evaluation starts from, and what is known."""
+        known = {"alive": self.alive, "stop": self.stop}
+        return {**super().changing(), **known, "evaluated": self.values, "exploring": self.exploring}
+
     def final_loss(self, play: NDArray[Any]) -> tuple[float, float]:
         """Return both ends of the largest loss of what is played."""
         return largest_loss(self.mdp, self.best, play, FINE * self.epsilon)
@@ -339,6 +361,7 @@ def ledger(
     bins: int | None = None,
     rng: Seed = None,
     progress: Callable[[int], None] | None = None,
+    leg: Leg | None = None,
 ) -> Ledger:
     """Run an agent and count its steps that are not epsilon-optimal.
 
@@ -352,7 +375,7 @@ def ledger(
     agent : Rmax or PaperRmax
     epsilon, delta : float, optional
         Accuracy in units of value, and failure probability; default the agent's.
-    episodes, steps, horizon, starts, bins, rng, progress
+    episodes, steps, horizon, starts, bins, rng, progress, leg
         As for `rfos.rmax.run`: the same seed brings the same run as without a ledger.
 
     Returns
@@ -397,7 +420,7 @@ def ledger(
         mdp = process.to_mdp() if isinstance(process, WindowMetaGame) else process
         account = _Episodic(mdp, epsilon, int(horizon or 1)) if staged else _Continuing(mdp, epsilon)
     options: dict[str, Any] = {"episodes": episodes, "steps": steps, "horizon": horizon, "starts": starts}
-    trace = run(process, agent, **options, bins=bins, rng=rng, progress=progress, watcher=account)
+    trace = run(process, agent, **options, bins=bins, rng=rng, progress=progress, watcher=account, leg=leg)
     promised = covering(
         process, agent, trace.m, epsilon=epsilon, delta=delta, horizon=horizon, uniform_starts=starts is None
     )

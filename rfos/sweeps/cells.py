@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rfos import opponents
+from rfos._legs import Leg, Unfinished
 from rfos.games import NormalFormGame, named_game
 from rfos.learners import named_learner
 from rfos.metagames import WindowMetaGame
@@ -36,6 +37,12 @@ FINAL_SHARE = 0.25
 
 LONGEST_RUN = 10**11
 """Most effort of one cell, in steps of a run: about half an hour."""
+
+PRODUCTS = 20
+"""Products of a probability and a value, when planning, that take as long as a step of a run."""
+
+MUCH_LESS = 1000
+"""How many times less than T1's m the least sufficient one was, at least, wherever it was looked for."""
 
 LEAST_ERROR = 0.05
 """Chance that the interval of a least-m cell is wrong."""
@@ -154,12 +161,30 @@ def _same(cell: Cell) -> Cell:
 
 
 class Outcome(NamedTuple):
-    """What came of a cell: a result (canonical JSON), or the error that ended it; and the seconds that it took."""
+    """What came of a cell, and the seconds that it took.
+
+    That is a result (canonical JSON), the error that ended it, or where it was left, to be taken up again.
+    """
 
     cell: Cell
     result: bytes | None
     error: str | None
     seconds: float
+    state: bytes | None = None
+
+
+DIED = "WorkerDied: the process that measured it was killed, or ran out of memory"
+"""The error of a cell that ended its worker."""
+
+UNRELATED = ("WorkerDied", "MemoryError")
+"""Errors that come of the machine and not of the cell: they say nothing against a result."""
+
+
+class Task(NamedTuple):
+    """A cell to be measured, and where it was left; None: from its beginning."""
+
+    cell: Cell
+    state: bytes | None = None
 
 
 def canonical(value: Any) -> bytes:
@@ -240,11 +265,38 @@ def run_length(cell: Cell) -> int:
 
 
 def effort(cell: Cell) -> int:
-    """Return about how long a cell takes, in steps of a run (some 20 ns each)."""
+    """Return about how long a cell takes at most, in steps of a run (some 20 ns each)."""
+    return _effort(cell.point)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _effort(cell: Cell) -> int:
     if cell.measure != "least-m":
-        return run_length(cell)
-    # Each run plans once per row, over all states, and takes a millisecond or more.
-    return LEAST_RUNS * (rows(cell) * meta_game(cell).n_states + 100_000)
+        steps = run_length(cell)
+        plans = min(rows(cell), steps // derived_m(process(cell), agent(cell), horizon=cell.horizon)) + 1
+        # The ledger evaluates what each plan plays, which takes about as long as to find it.
+        return steps + _planning(cell, plans * (2 if cell.measure == "ledger" else 1))
+    # A run of least-m plans once per row and takes a millisecond or more; m is doubled until it is enough.
+    chosen = agent(cell)
+    assert isinstance(chosen, Rmax)
+    largest = theory_m(process(cell), chosen, horizon=cell.horizon)["T1"]
+    return LEAST_RUNS * (100_000 + _planning(cell, rows(cell)) + rows(cell) * -(-largest // MUCH_LESS))
+
+
+def _planning(cell: Cell, plans: int) -> int:
+    """Return how long so many plans take, in steps: sweeps over all pairs until the values are exact enough."""
+    game = meta_game(cell)
+    products = game.n_states * game.n_actions * game.branching
+    if cell.agent == "rmax-episode":
+        sweeps = float(cell.horizon or 1)
+    elif cell.discount == 0:
+        sweeps = 1.0
+    else:
+        # From V_max to the agents' tolerance, a hundredth of epsilon lost at most; in logarithms, as it may be tiny.
+        largest = max(abs(reward) for reward in (*process(cell).reward_range, 1e-300))
+        span = math.log(largest) - math.log(cell.epsilon) - 2 * math.log1p(-cell.discount) + math.log(200)
+        sweeps = max(1.0, span / -math.log(cell.discount))
+    return plans * math.ceil(sweeps) * products // PRODUCTS
 
 
 @functools.lru_cache(maxsize=10_000)
@@ -275,7 +327,7 @@ def _peak_bytes(cell: Cell) -> int:
     return window + table + watched + stages * game.n_states * 8
 
 
-def _measure_run(cell: Cell) -> dict[str, Any]:
+def _measure_run(cell: Cell, leg: Leg) -> dict[str, Any]:
     """Return the learning curve's summary, when all pairs were known, and the final reward."""
     played = process(cell)
     length = run_length(cell)
@@ -288,6 +340,7 @@ def _measure_run(cell: Cell) -> dict[str, Any]:
         horizon=cell.horizon,
         bins=min(BINS, episodes or length),
         rng=np.random.SeedSequence(cell.root, spawn_key=cell.words),
+        leg=leg,
     )
     bins = len(trace.bin_end)
     converged = convergence(trace.bin_end, trace.mean_reward, average=min(5, bins), final=FINAL_SHARE)
@@ -325,7 +378,7 @@ def _point(played: Played) -> dict[str, Any]:
     }
 
 
-def _measure_ledger(cell: Cell) -> dict[str, Any]:
+def _measure_ledger(cell: Cell, leg: Leg) -> dict[str, Any]:
     """Return how many steps were not epsilon-optimal, the sum of e_t, and what the theorem promises of both."""
     played = process(cell)
     length = run_length(cell)
@@ -340,6 +393,7 @@ def _measure_ledger(cell: Cell) -> dict[str, Any]:
         horizon=cell.horizon,
         bins=1,
         rng=np.random.SeedSequence(cell.root, spawn_key=cell.words),
+        leg=leg,
     )
     row = found.row()
     row["steps_all_known"] = row.pop("all_known_at")
@@ -349,7 +403,7 @@ def _measure_ledger(cell: Cell) -> dict[str, Any]:
     return {**_point(played), **kept, "count_most": found.count + found.undecided}
 
 
-def _measure_least(cell: Cell) -> dict[str, Any]:
+def _measure_least(cell: Cell, leg: Leg) -> dict[str, Any]:
     """Return where the least sufficient m lies, and the m that the theory asks for."""
     played = process(cell)
     found = least_sufficient_m(
@@ -362,28 +416,31 @@ def _measure_least(cell: Cell) -> dict[str, Any]:
         max_runs=LEAST_RUNS,
         jobs=1,
         rng=np.random.SeedSequence(cell.root, spawn_key=cell.words),
+        leg=leg,
     )
     kept = {name: value for name, value in found.row().items() if name not in ("epsilon", "delta", "assumption")}
     return {**_point(played), **kept}
 
 
-MEASURES: Mapping[str, Callable[[Cell], dict[str, Any]]] = MappingProxyType(
+MEASURES: Mapping[str, Callable[[Cell, Leg], dict[str, Any]]] = MappingProxyType(
     {"run": _measure_run, "ledger": _measure_ledger, "least-m": _measure_least}
 )
 """What can be measured in a cell; each returns plain JSON values without NaN."""
 
 
-def measure(cell: Cell) -> Outcome:
-    """Measure a cell; an error becomes part of the outcome, in one line."""
+def measure(cell: Cell, state: bytes | None = None, seconds: float = math.inf) -> Outcome:
+    """Measure a cell from where it was left, for so long at most; an error is part of the outcome, in one line."""
     began = time.perf_counter()
     try:
-        result = canonical(MEASURES[cell.measure](cell))
+        result = canonical(MEASURES[cell.measure](cell, Leg(seconds, state)))
+    except Unfinished as left:
+        return Outcome(cell, None, None, time.perf_counter() - began, left.state)
     except Exception as error:
         line = f"{type(error).__name__}: {error}".replace("\n", " ")
         return Outcome(cell, None, line, time.perf_counter() - began)
     return Outcome(cell, result, None, time.perf_counter() - began)
 
 
-def measure_all(cells: tuple[Cell, ...]) -> list[Outcome]:
-    """Measure several cells, one after the other: what a worker is sent."""
-    return [measure(cell) for cell in cells]
+def measure_all(tasks: tuple[Task, ...], seconds: float = math.inf) -> list[Outcome]:
+    """Measure several cells, one after the other, each for so long at most: what a worker is sent."""
+    return [measure(*task, seconds) for task in tasks]

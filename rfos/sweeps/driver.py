@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rfos.sweeps.cells import Cell, Outcome, effort, peak_bytes
-from rfos.sweeps.executors import Chunk, Executor
+from rfos.sweeps.cells import UNRELATED, Cell, Outcome, Task, effort, peak_bytes
+from rfos.sweeps.executors import Executor
 from rfos.sweeps.fingerprint import fingerprint
 from rfos.sweeps.spec import Spec
 from rfos.sweeps.store import Store
@@ -43,6 +43,8 @@ class Summary:
         Key and error of all cells of the spec that have failed, now or before.
     audited : int
         Finished cells that were measured again and brought the same bytes.
+    unaudited : tuple of (str, str)
+        Key and error of those that could not be measured again, for want of memory or of a worker that lives.
     others : dict of str to int
         Cells in the store that other versions of the code have brought; they were left alone.
     """
@@ -53,33 +55,42 @@ class Summary:
     measured: int
     failed: tuple[tuple[str, str], ...]
     audited: int
+    unaudited: tuple[tuple[str, str], ...]
     others: dict[str, int]
 
 
-def chunked(cells: Sequence[Cell]) -> Iterator[Chunk]:
+def chunked(cells: Sequence[Cell]) -> Iterator[tuple[Cell, ...]]:
     """Yield cells in chunks for workers, the longest runs first so that the workers end together."""
-    # Cells of one point stay together: they share what is computed for it.
-    order = sorted(cells, key=lambda cell: (-effort(cell), cell.point.name, cell.seed))
+
+    sizes = {cell: effort(cell) for cell in cells}
+
+    def place(cell: Cell) -> tuple[object, ...]:
+        # Cells of one meta-game stay together, and those of one point: they share what is computed for it.
+        return -sizes[cell], cell.game, cell.opponent, cell.window or 0, cell.levels or 0, cell.point.name, cell.seed
+
     chunk: list[Cell] = []
     steps = 0
-    for cell in order:
-        if chunk and (steps + effort(cell) > CHUNK_STEPS or len(chunk) == CHUNK_CELLS):
+    for cell in sorted(cells, key=place):
+        if chunk and (steps + sizes[cell] > CHUNK_STEPS or len(chunk) == CHUNK_CELLS):
             yield tuple(chunk)
             chunk, steps = [], 0
         chunk.append(cell)
-        steps += effort(cell)
+        steps += sizes[cell]
     if chunk:
         yield tuple(chunk)
 
 
 def require_room(cells: Sequence[Cell], executor: Executor) -> None:
     """Raise MemoryError unless the largest cell fits into the workers' memory as often as there are workers."""
+    if not cells:
+        return
     largest = max(cells, key=peak_bytes)
     at_once = min(executor.workers, len(cells))
-    needed = peak_bytes(largest) * at_once
+    needed = (peak_bytes(largest) + executor.base) * at_once
     if needed > executor.memory:
+        own = f", {executor.base:,} of them for each process itself" if executor.base else ""
         raise MemoryError(
-            f"{at_once} workers need {needed:,} bytes for cells such as {largest.name}, above the limit of "
+            f"{at_once} workers need {needed:,} bytes for cells such as {largest.name}{own}, above the limit of "
             f"{executor.memory:,}: use fewer workers, or smaller windows or levels"
         )
 
@@ -108,7 +119,8 @@ def sweep(
     audit : bool
         Measure one finished cell in a hundred (at least one) again, drawn at random, and compare.
     acknowledge : callable, optional
-        Called with the outcomes that have just reached the disk, and how many are still to come; first with none.
+        Called with the outcomes that have just reached the disk, and how many are still to come; first with none. A
+        cell that was left half done is none of them.
     fail : callable, optional
         Called with the key and the error of each cell that fails.
 
@@ -153,8 +165,10 @@ def sweep(
     (1, 0, 1)
     """
     code = fingerprint()
+    unaudited: list[tuple[str, str]] = []
     with executor:
-        require_room(spec.cells, executor)
+        if not path.exists():
+            require_room(spec.cells, executor)
         with Store(path) as store:
             known = store.keys(code)
             keys = {cell: cell.key(code) for cell in spec.cells}
@@ -162,16 +176,26 @@ def sweep(
             todo = [cell for cell, good in status.items() if good is None or (retry and not good)]
             finished = [cell for cell, good in status.items() if good]
             again = random.SystemRandom().sample(finished, math.ceil(len(finished) / AUDITED)) if audit else []
+            require_room(todo + again, executor)
+            begun = store.checkpoints(code)
             left = len(todo) + len(again)
+
+            def task(cell: Cell) -> Task:
+                return Task(cell, store.checkpoint(keys[cell]) if keys[cell] in begun else None)
+
             if acknowledge is not None:
                 acknowledge((), left)
-            with contextlib.closing(executor.outcomes(chunked(todo + again))) as chunks:
-                for outcomes in chunks:
-                    store.put(code, outcomes)
-                    left -= len(outcomes)
+            chunks = (tuple(map(task, chunk)) for chunk in chunked(todo + again))
+            with contextlib.closing(executor.outcomes(chunks)) as batches:
+                for outcomes in batches:
+                    lost = [o for o in outcomes if status[o.cell] and o.error and o.error.startswith(UNRELATED)]
+                    unaudited += [(keys[o.cell], o.error or "") for o in lost]
+                    store.put(code, [outcome for outcome in outcomes if outcome not in lost])
+                    done = [outcome for outcome in outcomes if outcome.state is None]
+                    left -= len(done)
                     if acknowledge is not None:
-                        acknowledge(outcomes, left)
-                    for outcome in outcomes:
+                        acknowledge(done, left)
+                    for outcome in done:
                         if fail is not None and outcome.error is not None:
                             fail(keys[outcome.cell], outcome.error)
             mine = set(keys.values())
@@ -183,6 +207,7 @@ def sweep(
         found=len(finished),
         measured=len(spec.cells) - len(finished) - len(failed),
         failed=failed,
-        audited=len(again),
+        audited=len(again) - len(unaudited),
+        unaudited=tuple(sorted(unaudited)),
         others=others,
     )

@@ -1,19 +1,22 @@
 """Where cells are measured: in this process, in a pool of processes, or on the workers of a dask scheduler.
 
-All of them take chunks of cells and yield their outcomes chunk by chunk, in whatever order they end. None of them
-writes anything.
+All of them take chunks of cells and yield their outcomes chunk by chunk, in whatever order they end. A cell that takes
+long is measured in legs: its outcome says where it was left, and once that has been taken note of it is sent out again.
+None of them writes anything.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import multiprocessing
 import os
 import signal
 import threading
-from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+import warnings
+from collections import Counter, deque
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import resource_tracker
@@ -21,10 +24,11 @@ from types import FrameType, TracebackType
 from typing import Any, Protocol
 
 from rfos._memory import available_bytes
-from rfos.sweeps.cells import Cell, Outcome, measure_all
+from rfos.sweeps.cells import DIED, Outcome, Task, measure_all
 from rfos.sweeps.fingerprint import fingerprint
 
-Chunk = tuple[Cell, ...]
+Chunk = tuple[Task, ...]
+Answer = tuple[str, list[Outcome]]
 
 CONNECTING = 20
 """Seconds that a scheduler and its first worker may take to answer."""
@@ -32,8 +36,14 @@ CONNECTING = 20
 AHEAD = 3
 """Chunks per worker that are sent before the first comes back."""
 
+CHECKPOINT = 120.0
+"""Seconds after which a cell that is not finished is left, and stored so that it can be taken up there."""
 
-DIED = "WorkerDied: the process that measured it was killed, or ran out of memory"
+WORKER_BYTES = 320 * 2**20
+"""Memory of a worker process before it measures anything: the interpreter, the libraries, the compiled kernels."""
+
+_QUIET = ("distributed", "tornado", "asyncio")
+"""Loggers of what a lost scheduler or a worker without this package is told of in many lines; here in one."""
 
 
 class Executor(Protocol):
@@ -45,10 +55,13 @@ class Executor(Protocol):
         Cells measured at the same time at most.
     memory : int
         Bytes that they share.
+    base : int
+        Bytes of them that each takes before it measures anything.
     """
 
     workers: int
     memory: int
+    base: int
 
     def __enter__(self) -> Executor:
         """Start what measures."""
@@ -65,10 +78,49 @@ class Executor(Protocol):
         ...
 
 
+def measured(chunk: Chunk, seconds: float) -> Answer:
+    """Return the code that measures here, and the outcomes: what a worker process is sent."""
+    return fingerprint(), measure_all(chunk, seconds)
+
+
+def _checked(answer: Answer) -> list[Outcome]:
+    """Return the outcomes of a worker; raise ValueError if it has other code, as one that comes later may."""
+    code, outcomes = answer
+    if code != fingerprint():
+        raise ValueError(_other_code({code}, "a worker that came later has"))
+    return outcomes
+
+
+def _other_code(found: set[str], who: str) -> str:
+    theirs = ", ".join(sorted(found))
+    return f"{who} other code ({theirs}) than this driver ({fingerprint()}); no result of it is kept: install the same"
+
+
+class _Chunks:
+    """The chunks that are still to be sent: first the cells whose leg is over, then the driver's.
+
+    It may have an end, and then more again.
+    """
+
+    def __init__(self, chunks: Iterable[Chunk]) -> None:
+        self._onward: deque[Chunk] = deque()
+        self._chunks = iter(chunks)
+
+    def __iter__(self) -> _Chunks:
+        return self
+
+    def __next__(self) -> Chunk:
+        return self._onward.popleft() if self._onward else next(self._chunks)
+
+    def left(self, outcomes: Iterable[Outcome]) -> None:
+        """Take note of the cells that were left."""
+        self._onward += [(Task(outcome.cell, outcome.state),) for outcome in outcomes if outcome.state is not None]
+
+
 class InProcess:
     """One cell after the other, here."""
 
-    workers = 1
+    workers, base = 1, 0
 
     def __init__(self) -> None:
         """Take all memory there is."""
@@ -85,8 +137,11 @@ class InProcess:
 
     def outcomes(self, chunks: Iterable[Chunk]) -> Generator[list[Outcome], None, None]:
         """Yield the outcomes of each chunk, in order."""
-        for chunk in chunks:
-            yield measure_all(chunk)
+        waiting = _Chunks(chunks)
+        for chunk in waiting:
+            outcomes = measure_all(chunk, CHECKPOINT)
+            yield outcomes
+            waiting.left(outcomes)
 
 
 @contextlib.contextmanager
@@ -143,6 +198,8 @@ class Processes:
         If `workers` is below 1.
     """
 
+    base = WORKER_BYTES
+
     def __init__(self, workers: int) -> None:
         """Check the number; nothing is started yet."""
         if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
@@ -171,13 +228,13 @@ class Processes:
                 child.join()
         self._drop_pool()
 
-    def _submit(self, chunk: Chunk) -> Future[list[Outcome]]:
+    def _submit(self, chunk: Chunk) -> Future[Answer]:
         if self._pool is None:
             self._pool = ProcessPoolExecutor(
                 self.workers, mp_context=multiprocessing.get_context("spawn"), initializer=_begin_worker
             )
         with _interrupts_held():  # a submission may start a worker
-            return self._pool.submit(measure_all, chunk)
+            return self._pool.submit(measured, chunk, CHECKPOINT)
 
     def _drop_pool(self) -> None:
         if self._pool is not None:
@@ -186,9 +243,9 @@ class Processes:
 
     def outcomes(self, chunks: Iterable[Chunk]) -> Generator[list[Outcome], None, None]:
         """Yield the outcomes of each chunk as they come."""
-        waiting = iter(chunks)
-        pending: dict[Future[list[Outcome]], Chunk] = {}
-        suspects: deque[Cell] = deque()
+        waiting = _Chunks(chunks)
+        pending: dict[Future[Answer], Chunk] = {}
+        suspects: deque[Task] = deque()
         while True:
             for chunk in waiting:
                 try:
@@ -204,27 +261,58 @@ class Processes:
             for future in done:
                 chunk = pending.pop(future)
                 try:
-                    yield future.result()
+                    outcomes = _checked(future.result())
                 except BrokenProcessPool:
                     suspects += chunk
+                    continue
+                yield outcomes
+                waiting.left(outcomes)
             if suspects:
                 for future, chunk in pending.items():
                     try:
-                        yield future.result()
+                        outcomes = _checked(future.result())
                     except BrokenProcessPool:
                         suspects += chunk
+                        continue
+                    yield outcomes
+                    waiting.left(outcomes)
                 pending.clear()
                 self._drop_pool()
             while suspects:
-                yield self._alone(suspects.popleft())
+                outcomes = self._alone(suspects.popleft())
+                yield outcomes
+                waiting.left(outcomes)
 
-    def _alone(self, cell: Cell) -> list[Outcome]:
+    def _alone(self, task: Task) -> list[Outcome]:
         """Return the outcome of a cell that may kill its worker."""
         try:
-            return self._submit((cell,)).result()
+            return _checked(self._submit((task,)).result())
         except BrokenProcessPool:
             self._drop_pool()
-            return [Outcome(cell, None, DIED, 0.0)]
+            return [Outcome(task.cell, None, DIED, 0.0)]
+
+
+def _shared_memory(workers: Iterable[Mapping[str, Any]]) -> int:
+    """Return the bytes that the cells on the workers of a scheduler may take, from what it says of the workers.
+
+    The smallest share of a thread counts for all of them, since a cell may be sent to any.
+
+    Examples
+    --------
+    Two threads share 1 GB less what the process itself takes, and one has 800 MB less that.
+
+    >>> two, one = {"nthreads": 2, "memory_limit": 10**9}, {"nthreads": 1, "memory_limit": 8 * 10**8}
+    >>> _shared_memory([two, one]) == 3 * ((10**9 - WORKER_BYTES) // 2)
+    True
+    """
+    listed = list(workers)
+    unlimited = Counter(worker.get("host") for worker in listed if not worker["memory_limit"])
+    shares = []
+    for worker in listed:
+        # Workers without a limit share what the machine has.
+        limit = worker["memory_limit"] or available_bytes() // unlimited[worker.get("host")]
+        shares.append(max(0, limit - WORKER_BYTES) // worker["nthreads"])
+    return int(min(shares)) * sum(int(worker["nthreads"]) for worker in listed)
 
 
 class Dask:
@@ -240,10 +328,12 @@ class Dask:
     Raises
     ------
     ValueError
-        If dask.distributed is not installed, or the workers have other code.
+        If dask.distributed is not installed, or a worker has other code or none.
     OSError
         If the scheduler or its workers cannot be reached.
     """
+
+    base = 0  # left out of what they share already
 
     def __init__(self, address: str) -> None:
         """Keep the address; nothing is connected yet."""
@@ -251,6 +341,7 @@ class Dask:
         self.workers = 0
         self.memory = 0
         self._client: Any = None
+        self._loggers: dict[str, int] = {}
 
     def __enter__(self) -> Dask:
         """Connect, and see that the workers have this code."""
@@ -258,47 +349,63 @@ class Dask:
             import distributed
         except ImportError:
             raise ValueError("--scheduler needs dask.distributed: pip install 'rfos[distributed]'") from None
+        self._loggers = {name: logging.getLogger(name).level for name in _QUIET}
+        for name in _QUIET:
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         try:
-            self._client = distributed.Client(self.address, timeout=CONNECTING, set_as_default=False)
-            self._client.wait_for_workers(1, timeout=CONNECTING)
-        except (OSError, ValueError, TypeError) as error:
-            if self._client is not None:
-                self._client.close()
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise OSError(
-                f"no scheduler with workers answers at {self.address!r} ({reason}): start one, or give another address"
-            ) from error
-        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
-        self.workers = sum(worker["nthreads"] for worker in workers)
-        # The share of the tightest worker counts for all.
-        share = min((worker["memory_limit"] or available_bytes()) // worker["nthreads"] for worker in workers)
-        self.memory = share * self.workers
-        theirs = set(self._client.run(fingerprint).values())
-        if theirs != {fingerprint()}:
-            self._client.close()
-            found = ", ".join(sorted(theirs))
-            raise ValueError(
-                f"the workers have other code ({found}) than this driver ({fingerprint()}): install the same"
-            )
+            self._connect(distributed)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Disconnect; what was not finished is cancelled."""
-        self._client.close()
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+        for name, level in self._loggers.items():
+            logging.getLogger(name).setLevel(level)
+
+    def _connect(self, distributed: Any) -> None:
+        try:
+            self._client = distributed.Client(self.address, timeout=CONNECTING, set_as_default=False)
+            self._client.wait_for_workers(1, timeout=CONNECTING)
+        except (OSError, ValueError, TypeError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise OSError(
+                f"no scheduler with workers answers at {self.address!r} ({reason}): start one, or give another address"
+            ) from error
+        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        self.workers = sum(worker["nthreads"] for worker in workers)
+        self.memory = _shared_memory(workers)
+        try:
+            theirs = set(self._client.run(fingerprint).values())
+        except Exception as error:
+            raise ValueError(self._unable(error)) from error
+        if theirs != {fingerprint()}:
+            raise ValueError(_other_code(theirs, "the workers have"))
+
+    def _unable(self, error: BaseException) -> str:
+        """Return why a worker could not even begin; what goes wrong in a cell is part of its outcome."""
+        reason = (str(error).splitlines() or [""])[0]
+        return f"a worker at {self.address} cannot measure ({type(error).__name__}: {reason}): install the same rfos"
 
     def outcomes(self, chunks: Iterable[Chunk]) -> Generator[list[Outcome], None, None]:
         """Yield the outcomes of each chunk as they come."""
         from distributed import KilledWorker, as_completed
 
-        waiting = iter(chunks)
+        waiting = _Chunks(chunks)
         sent: dict[Any, Chunk] = {}
         running = as_completed(loop=self._client.loop)
 
         def send(chunk: Chunk) -> None:
-            # The scheduler must not take a second measurement of a cell for the first.
-            future = self._client.submit(measure_all, chunk, pure=False)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # where a long cell was left may be large
+                # The scheduler must not take a second measurement of a cell for the first.
+                future = self._client.submit(measured, chunk, CHECKPOINT, pure=False)
             sent[future.key] = chunk
             running.add(future)
 
@@ -307,14 +414,19 @@ class Dask:
         for future in running:
             chunk = sent.pop(future.key)
             try:
-                yield future.result()
+                answer = future.result()
             except KilledWorker:
-                if len(chunk) == 1:
-                    yield [Outcome(chunk[0], None, DIED, 0.0)]
-                else:  # one of them kills its worker: find out which
-                    for cell in chunk:
-                        send((cell,))
+                if len(chunk) > 1:  # one of them kills its worker: find out which
+                    for task in chunk:
+                        send((task,))
+                    continue
+                answer = fingerprint(), [Outcome(chunk[0].cell, None, DIED, 0.0)]
             except CancelledError:
                 raise OSError(f"the scheduler at {self.address} is lost: start it and run again") from None
+            except Exception as error:
+                raise ValueError(self._unable(error)) from error
+            outcomes = _checked(answer)
+            yield outcomes
+            waiting.left(outcomes)
             for following in itertools.islice(waiting, 1):
                 send(following)

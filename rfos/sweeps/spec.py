@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import functools
 import itertools
 import math
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +23,17 @@ from rfos.sweeps.cells import (
     MEASURES,
     OPPONENTS,
     Cell,
-    agent,
     effort,
+    game_of,
     meta_game,
     peak_bytes,
-    process,
 )
 
 MOST_CELLS = 1_000_000
 """Largest number of cells of a sweep."""
+
+LARGEST = 10**18
+"""Largest whole number in a spec, the seed apart: no run has so many steps."""
 
 LONGEST_TABLE = 60
 """Seconds that the table of a policy meta-game may take: it is filled once to check a spec, and in each worker."""
@@ -54,10 +59,12 @@ def _show(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _whole(low: int) -> Callable[[str, object], int]:
+def _whole(low: int, high: int = LARGEST) -> Callable[[str, object], int]:
     def check(name: str, value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or value < low:
             raise ValueError(f"{name} is {_show(value)}: give a whole number of at least {low}")
+        if value > high:
+            raise ValueError(f"{name} is {_show(value)}: give a whole number of at most {high:.0e}")
         return value
 
     return check
@@ -65,18 +72,21 @@ def _whole(low: int) -> Callable[[str, object], int]:
 
 def _number(low: float, high: float, closed: bool = False) -> Callable[[str, object], float]:
     def check(name: str, value: object) -> float:
-        good = not isinstance(value, bool) and isinstance(value, int | float)
-        if not good or not (low < float(value) < high or (closed and value == low)):  # type: ignore[arg-type]
+        number = math.nan
+        if not isinstance(value, bool) and isinstance(value, int | float):
+            with contextlib.suppress(OverflowError):  # whole numbers may be larger than any float
+                number = float(value)
+        if not (low < number < high or (closed and number == low)):
             ends = f"{'from' if closed else 'above'} {low:g}" + ("" if math.isinf(high) else f" and below {high:g}")
             raise ValueError(f"{name} is {_show(value)}: give a number {ends}")
-        return float(value)  # type: ignore[arg-type]
+        return number
 
     return check
 
 
 def _text(name: str, value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{name} is {_show(value)}: give a text in quotes")
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise ValueError(f"{name} is {_show(value)}: give a text in quotes, on one line")
     return value
 
 
@@ -90,22 +100,25 @@ def _one_of(names: Mapping[str, object]) -> Callable[[str, object], str]:
 
 
 VARIABLES: Mapping[str, Callable[[str, object], object]] = {
-    "measure": _one_of(MEASURES),
     "game": _text,
     "opponent": _text,
     "window": _whole(1),
     "levels": _whole(2),
     "inner_discount": _number(0, 1, closed=True),
+    "discount": _number(0, 1, closed=True),
+    "horizon": _whole(1),
+    "measure": _one_of(MEASURES),
     "agent": _one_of(AGENTS),
     "epsilon": _number(0, math.inf),
     "delta": _number(0, 1),
-    "discount": _number(0, 1, closed=True),
-    "horizon": _whole(1),
     "m": _whole(1),
     "steps": _whole(1),
     "budget": _whole(1),
 }
-"""The variables of a grid with their checks; each is a list in the file."""
+"""The variables of a grid with their checks; each is a list in the file.
+
+Those of the meta-game come first, so that in the product of all lists its table is built once.
+"""
 
 SPECS = Path(__file__).parent / "specs"
 """Specs that come with the package."""
@@ -187,7 +200,7 @@ def _spec(given: dict[str, Any]) -> Spec:
     _known(given, ("title", "seed", "grid"), "")
     _present(given, ("title", "seed", "grid"), "the spec")
     title = _text("title", given["title"])
-    root = _whole(0)("seed", given["seed"])
+    root = _whole(0, 2**256)("seed", given["seed"])
     grids = given["grid"]
     if not isinstance(grids, list) or not grids or not all(isinstance(grid, dict) for grid in grids):
         raise ValueError("grid is no list of tables: begin each grid with [[grid]]")
@@ -246,9 +259,9 @@ def _cells(grid: dict[str, Any], root: int, room: int) -> list[Cell]:
         if not values:
             raise ValueError(f"{name} is an empty list: give at least one value")
         lists[name] = [check(name, value) for value in values]
-        twice = [value for i, value in enumerate(lists[name]) if value in lists[name][:i]]
-        if twice:
-            raise ValueError(f"{name} has {_show(twice[0])} twice: give each value once")
+        twice = next((value for value, count in Counter(lists[name]).items() if count > 1), None)
+        if twice is not None:
+            raise ValueError(f"{name} has {_show(twice)} twice: give each value once")
     if "least-m" in lists["measure"] and len(lists["measure"]) > 1:
         raise ValueError("measure has least-m beside others: give it a grid of its own, since its runs have no length")
     count = math.prod(len(values) for values in lists.values()) * seeds
@@ -272,13 +285,12 @@ def _check_point(cell: Cell) -> None:
     if cell.window is not None and cell.opponent not in OPPONENTS:
         raise ValueError(f"opponent is {cell.opponent!r}: choose among {', '.join(OPPONENTS)} with a window")
     game = meta_game(cell)
-    if isinstance(game, WindowMetaGame) and game.is_markov:
-        WindowMetaGame(game.game, game.opponent, 1, 0.0).opponents_play  # noqa: B018  fits the game, or says why not
+    if cell.window is not None:
+        _check_opponent(cell.game, cell.opponent)
     if cell.measure != "run" and cell.opponent == "q-learner" and cell.window is not None:
         raise ValueError(f"measure {cell.measure} needs an MDP, and q-learner hides its state: choose another opponent")
     if cell.measure == "least-m" and cell.agent not in ("rmax", "rmax-pooled"):
         raise ValueError(f"agent is {cell.agent!r}: least-m looks for the m of rmax or rmax-pooled")
-    agent(cell)
     require_memory(peak_bytes(cell), f"{cell.game} with {_point(cell)}", "choose a smaller window or fewer levels")
     if isinstance(game, PolicyMetaGame) and game.size_estimate().seconds > LONGEST_TABLE:
         seconds = game.size_estimate().seconds
@@ -290,16 +302,25 @@ def _check_point(cell: Cell) -> None:
         raise ValueError("agent rmax-episode plans for the episode: give horizon, the steps per episode")
     if cell.agent == "rmax-pooled" and cell.window is None:
         raise ValueError("agent rmax-pooled counts per window: give window instead of levels")
-    process(cell)
     size = effort(cell)
     if size > LONGEST_RUN:
-        mend = "a smaller window" if cell.measure == "least-m" else "a smaller m, budget or steps, or a larger epsilon"
+        mend = "a smaller window or discount, or a larger epsilon"
+        if cell.measure != "least-m":
+            mend = "a smaller m, budget, steps, window or discount, or a larger epsilon"
         raise ValueError(
             f"measure {cell.measure} of {cell.game} with {_point(cell)} takes as long as 10^{math.log10(size):.1f} "
             f"steps, above the limit of {LONGEST_RUN:.0e}: give {mend}"
         )
 
 
+@functools.lru_cache(maxsize=1000)
+def _check_opponent(game: str, opponent: str) -> None:
+    """Raise ValueError unless an opponent of a window meta-game can play the game."""
+    small = WindowMetaGame(game_of(game), OPPONENTS[opponent](), 1, 0.0)
+    if small.is_markov:
+        small.opponents_play  # noqa: B018  computed for this only
+
+
 def _point(cell: Cell) -> str:
     where = f"window {cell.window}" if cell.window is not None else f"{cell.levels} levels"
-    return f"{where}, epsilon {cell.epsilon:g} and discount {cell.discount:g}"
+    return f"{where}, epsilon {cell.epsilon} and discount {cell.discount}"

@@ -1,14 +1,17 @@
 """The store of a sweep: one SQLite file, written by one driver, that never loses what it has acknowledged.
 
-A row is a cell with its result or its error. Rows are never changed, save that a failed cell may be tried again. A
-result has one spelling (canonical JSON), so that "the same result" means the same bytes.
+A row is a cell with its result or its error, and a digest of them that is checked when it is read. Rows are never
+changed, save that a failed cell may be tried again. A result has one spelling (canonical JSON), so that "the same
+result" means the same bytes. Beside them stands where the long cells were left that are not finished yet.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import sqlite3
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -16,15 +19,10 @@ from typing import IO, NamedTuple
 
 from rfos.sweeps.cells import Outcome
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
-
 APPLICATION = 0x72666F73
 """SQLite's application_id of a store: "rfos"."""
 
-VERSION = 1
+VERSION = 2
 """Version of the tables, SQLite's user_version."""
 
 _HEADER = b"SQLite format 3\x00"
@@ -36,7 +34,17 @@ CREATE TABLE cells (
     result BLOB,
     error TEXT,
     seconds REAL NOT NULL,
+    digest BLOB NOT NULL,
     CHECK ((result IS NULL) <> (error IS NULL))
+) STRICT
+"""
+_CHECKPOINTS = """
+CREATE TABLE checkpoints (
+    key TEXT PRIMARY KEY NOT NULL,
+    code TEXT NOT NULL,
+    state BLOB NOT NULL,
+    seconds REAL NOT NULL,
+    digest BLOB NOT NULL
 ) STRICT
 """
 
@@ -53,6 +61,30 @@ class Row(NamedTuple):
     cell: str
     result: bytes | None
     error: str | None
+
+
+def digest(*parts: str | bytes | None) -> bytes:
+    """Return the SHA-256 of the parts of a row, each with its length, so that no other parts have it."""
+    found = hashlib.sha256()
+    for part in parts:
+        content = part.encode() if isinstance(part, str) else part or b""
+        found.update(b"%d " % len(content) + content)
+    return found.digest()
+
+
+def _lock(file: IO[bytes]) -> None:
+    """Lock a file until it is closed, or this process has ended; raise BlockingIOError where another one has."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except PermissionError as error:
+            raise BlockingIOError from error
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @contextlib.contextmanager
@@ -80,7 +112,7 @@ class Store:
     Parameters
     ----------
     path : Path
-        Created if it does not exist, unless it is opened for reading.
+        Created if it does not exist, unless it is opened for reading. A link stands for what it points to.
     read_only : bool
         For reports: no lock, nothing is written.
 
@@ -95,6 +127,8 @@ class Store:
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         """Open and check the file."""
         self.path = path
+        # Two names of one store must find one lock.
+        self._real = path.resolve()
         self._lock: IO[bytes] | None = None
         if read_only and not path.is_file():
             raise OSError(f"there is no store {path}: run rfos sweep first, or give another --store")
@@ -103,11 +137,9 @@ class Store:
             self._take_lock()
         try:
             with _explained(path):
-                mode = f"ro{self._immutable()}" if read_only else "rwc"
-                # Transactions are begun and ended here, not by the module.
-                self._connection = sqlite3.connect(
-                    f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None
-                )
+                if not read_only and not self._real.exists():
+                    self._create()
+                self._connection = self._connect(f"ro{self._immutable()}" if read_only else "rw")
                 try:
                     self._open(read_only)
                 except BaseException:
@@ -116,6 +148,11 @@ class Store:
         except BaseException:
             self._release()
             raise
+
+    def _connect(self, mode: str, name: str = "") -> sqlite3.Connection:
+        path = self._real.with_name(name or self._real.name)
+        # Transactions are begun and ended here, not by the module.
+        return sqlite3.connect(f"{path.as_uri()}?mode={mode}", uri=True, isolation_level=None)
 
     def _check_header(self) -> None:
         try:
@@ -126,52 +163,72 @@ class Store:
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise OSError(f"cannot open the store {self.path}: {reason}; choose another --store") from error
-        if header and header != _HEADER:
+        if not header:
+            raise ValueError(
+                f"the store {self.path} is empty, so it has been cut off (a store never is): restore a copy, or remove "
+                "the file to begin anew"
+            )
+        if header != _HEADER:
             raise ValueError(f"{self.path} is no store of rfos and was left as it is: choose another --store")
+
+    def _log_is_empty(self) -> bool:
+        log = self._real.with_name(self._real.name + "-wal")
+        return not log.exists() or log.stat().st_size == 0
 
     def _immutable(self) -> str:
         """Return what lets SQLite read a store in a folder where it cannot put its shared memory."""
-        log = self.path.with_name(self.path.name + "-wal")
         # With a log the file alone would be an older state: SQLite then says that it cannot read it.
-        finished = not log.exists() or log.stat().st_size == 0
-        return "&immutable=1" if finished and not os.access(self.path.parent, os.W_OK) else ""
+        return "&immutable=1" if self._log_is_empty() and not os.access(self._real.parent, os.W_OK) else ""
 
     def _take_lock(self) -> None:
         """Hold a lock file beside the store; the system frees it when the driver ends, however it ends."""
-        name = self.path.with_name(self.path.name + ".lock")
+        name = self._real.with_name(self._real.name + ".lock")
         try:
             self._lock = name.open("ab")
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise OSError(f"cannot write beside the store {self.path}: {reason}; choose another --store") from error
-        if fcntl is not None:
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                self._release()
-                raise OSError(
-                    f"the store {self.path} is in use by another sweep: wait until it has ended, or choose another "
-                    "--store"
-                ) from error
+        try:
+            _lock(self._lock)
+        except BlockingIOError as error:
+            self._release()
+            raise OSError(
+                f"the store {self.path} is in use by another sweep: wait until it has ended, or choose another --store"
+            ) from error
+        except (ImportError, OSError) as error:
+            self._release()
+            raise OSError(
+                f"cannot lock the store {self.path} against a second sweep ({error}): choose a --store on a file "
+                "system, and a system, that has locks"
+            ) from error
 
     def _release(self) -> None:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
 
+    def _create(self) -> None:
+        """Make a new store beside its place and move it there: at its place there is never a part of one."""
+        name = self._real.name + ".new"
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            self._real.with_name(name + suffix).unlink(missing_ok=True)
+        connection = self._connect("rwc", name)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(_TABLE)
+            connection.execute(_CHECKPOINTS)
+            connection.execute(f"PRAGMA application_id = {APPLICATION}")
+            connection.execute(f"PRAGMA user_version = {VERSION}")
+            connection.execute("COMMIT")
+        finally:
+            connection.close()
+        self._real.with_name(name).replace(self._real)
+
     def _open(self, read_only: bool) -> None:
         one = self._one
         application, version = one("PRAGMA application_id"), one("PRAGMA user_version")
-        empty = one("SELECT count(*) FROM sqlite_master") == 0
-        if (application, version) == (0, 0) and empty and not read_only:
-            # An empty file: a new store, or one whose driver was killed before its first transaction.
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._settings()
-            with self._transaction():
-                self._connection.execute(_TABLE)
-                self._connection.execute(f"PRAGMA application_id = {APPLICATION}")
-                self._connection.execute(f"PRAGMA user_version = {VERSION}")
-            return
         if application != APPLICATION:
             raise ValueError(f"{self.path} is no store of rfos and was left as it is: choose another --store")
         if version != VERSION:
@@ -179,15 +236,18 @@ class Store:
                 f"the store {self.path} has tables of version {version}, this code has {VERSION}: choose another "
                 "--store"
             )
+        # While there is a log, pages may be there only. SQLite itself rounds the size up and reads zeros.
+        if self._log_is_empty():
+            whole = int(str(one("PRAGMA page_count"))) * int(str(one("PRAGMA page_size")))
+            size = self._real.stat().st_size
+            if size < whole:
+                raise sqlite3.DatabaseError(f"{size:,} of its {whole:,} bytes are there")
         found = one("PRAGMA quick_check")
         if found != "ok":
             raise sqlite3.DatabaseError(str(found).replace("\n", " "))
         if not read_only:
             self._connection.execute("PRAGMA journal_mode = WAL")
-            self._settings()
-
-    def _settings(self) -> None:
-        self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.execute("PRAGMA synchronous = FULL")
 
     def _one(self, statement: str) -> object:
         return self._connection.execute(statement).fetchone()[0]
@@ -235,26 +295,49 @@ class Store:
         """
         with _explained(self.path), self._transaction():
             for outcome in outcomes:
-                key = outcome.cell.key(code)
-                found = self._connection.execute("SELECT result FROM cells WHERE key = ?", (key,)).fetchone()
-                if found is not None and found[0] is not None:
-                    if found[0] != outcome.result:
-                        raise NondeterminismError(_difference(key, outcome))
-                    continue
-                self._connection.execute(
-                    "INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?)",
-                    (key, code, outcome.cell.name, outcome.result, outcome.error, outcome.seconds),
-                )
+                self._put(code, outcome)
+
+    def _put(self, code: str, outcome: Outcome) -> None:
+        key, cell, execute = outcome.cell.key(code), outcome.cell.name, self._connection.execute
+        found = execute("SELECT result FROM cells WHERE key = ?", (key,)).fetchone()
+        finished = found is not None and found[0] is not None
+        if outcome.state is not None:
+            if not finished:  # what an audit leaves half done is not taken up again
+                before = execute("SELECT seconds FROM checkpoints WHERE key = ?", (key,)).fetchone() or (0.0,)
+                seconds = before[0] + outcome.seconds
+                left = (key, code, outcome.state, seconds, digest(key, outcome.state))
+                execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?, ?)", left)
+            return
+        if finished:
+            if found[0] != outcome.result:
+                raise NondeterminismError(_difference(key, outcome))
+            return
+        before = execute("SELECT seconds FROM checkpoints WHERE key = ?", (key,)).fetchone() or (0.0,)
+        seconds = before[0] + outcome.seconds
+        what = (outcome.result, outcome.error)
+        row = (key, code, cell, *what, seconds, digest(key, code, cell, *what))
+        execute("INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        if outcome.error is None:  # a cell whose worker died goes on there when it is tried again
+            execute("DELETE FROM checkpoints WHERE key = ?", (key,))
+
+    def checkpoint(self, key: str) -> bytes | None:
+        """Return where an unfinished cell was left, or None."""
+        with _explained(self.path):
+            statement = "SELECT state, digest FROM checkpoints WHERE key = ?"
+            state, written = self._connection.execute(statement, (key,)).fetchone() or (None, None)
+            if state is not None and digest(key, state) != written:
+                raise sqlite3.DatabaseError(f"the checkpoint of cell {key} is not what was written")
+        return state
+
+    def checkpoints(self, code: str) -> set[str]:
+        """Return the keys of a code's cells that were left unfinished."""
+        with _explained(self.path):
+            found = self._connection.execute("SELECT key FROM checkpoints WHERE code = ?", (code,))
+            return {key for (key,) in found}
 
     def keys(self, code: str) -> dict[str, bool]:
         """Return the keys of a code's finished cells, and whether each has a result (else it failed)."""
-        with _explained(self.path):
-            return {
-                key: bool(good)
-                for key, good in self._connection.execute(
-                    "SELECT key, result IS NOT NULL FROM cells WHERE code = ?", (code,)
-                )
-            }
+        return {row.key: row.result is not None for row in self._rows(code)}
 
     def codes(self) -> dict[str, int]:
         """Return how many cells each version of the code has here."""
@@ -263,11 +346,17 @@ class Store:
 
     def rows(self, code: str) -> list[Row]:
         """Return the finished cells of a version of the code, failed ones too, in the order of their keys."""
+        return list(self._rows(code))
+
+    def _rows(self, code: str) -> Iterator[Row]:
         with _explained(self.path):
             found = self._connection.execute(
-                "SELECT key, code, cell, result, error FROM cells WHERE code = ? ORDER BY key", (code,)
+                "SELECT key, code, cell, result, error, digest FROM cells WHERE code = ? ORDER BY key", (code,)
             )
-            return [Row(*row) for row in found]
+            for *parts, written in found:
+                if digest(*parts) != written:
+                    raise sqlite3.DatabaseError(f"cell {parts[0]} is not what was written")
+                yield Row(*parts)
 
     def failures(self, code: str) -> list[tuple[str, str]]:
         """Return key and error of the failed cells of a version of the code, in the order of their keys."""

@@ -18,7 +18,7 @@ BOUNDS = Path(bounds.__file__).parent
 
 # Imports point down this list only; modules on one line may use each other.
 LAYERS = (
-    {"_kernels", "_memory", "_files", "_threads", "_options"},
+    {"_kernels", "_legs", "_memory", "_files", "_threads", "_options"},
     {"games", "stochastic_games", "windows", "randomness", "opponents", "learners", "grids", "mdp"},
     {"metagames", "policy_tables", "policy_metagames", "iteration", "interop"},
     {"planning", "rmax"},

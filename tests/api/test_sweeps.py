@@ -1,23 +1,27 @@
 """Sweeps: what a spec may say, what a cell is, what the store keeps, and what the executors agree on."""
 
 import ast
+import io
 import itertools
 import json
 import multiprocessing
 import os
 import sqlite3
+import time
 import tracemalloc
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 import rfos
 from rfos.pac import least_sufficient_m, ledger
 from rfos.rmax import Rmax, run
-from rfos.sweeps import cells, driver, executors, fingerprint
-from rfos.sweeps.cells import Cell, Outcome, measure
+from rfos.sweeps import cells, driver, executors, fingerprint, store
+from rfos.sweeps.cells import DIED, Cell, Outcome, Task, measure
 from rfos.sweeps.driver import chunked, require_room, sweep
 from rfos.sweeps.executors import InProcess, Processes
 from rfos.sweeps.spec import parse_spec, read_spec
@@ -94,6 +98,11 @@ def test_a_sweep_is_the_union_of_the_products_of_its_grids():
     ("old", "new", "message"),
     [
         ('title = "small cells"', "title = 3", "title is 3: give a text"),
+        ('title = "small cells"', 'title = "two\\nlines"', r"title is 'two\\nlines': give a text .* on one line"),
+        ("epsilon = [0.8]", f"epsilon = [{10**400}]", "epsilon is 1000.*: give a number above 0"),
+        ("window = [1, 2]", f"window = [{10**400}]", r"window is 1000.*: give a whole number of at most 1e\+18"),
+        ('"matching-pennies"', '"public-goods-1000000000000"', "'public-goods-1000000000000': give at most 20 players"),
+        ('"matching-pennies"', '"public-goods-21"', "payoffs of 21 players .* give at most 20 players"),
         ('title = "small cells"', "", "the spec has no title: add it"),
         ("seed = 7", "seed = -1", "seed is -1: give a whole number of at least 0"),
         ("seed = 7", "seed = 7\nsteps = 3", "unknown key 'steps': choose among title, seed, grid"),
@@ -140,7 +149,7 @@ def test_a_bad_spec_is_refused_with_the_value_and_the_mend(old, new, message):
     if message is None:
         parse_spec(text)
         return
-    with pytest.raises(ValueError, match=message) as caught:
+    with pytest.raises((ValueError, MemoryError), match=message) as caught:
         parse_spec(text, "file.toml")
     assert str(caught.value).startswith("file.toml")
     assert "\n" not in str(caught.value)
@@ -311,7 +320,8 @@ def fault(monkeypatch):
 
     def plant(what):
         honest = cells.MEASURES["run"]
-        monkeypatch.setattr(cells, "MEASURES", {"run": lambda cell: what(cell) if cell.seed == 1 else honest(cell)})
+        planted = {"run": lambda cell, leg: what(cell) if cell.seed == 1 else honest(cell, leg)}
+        monkeypatch.setattr(cells, "MEASURES", planted)
 
     return plant
 
@@ -355,12 +365,32 @@ def test_other_bytes_for_the_same_cell_stop_the_run(tmp_path, fault):
     assert rows(path) == before
 
 
-def test_an_audit_of_honest_cells_finds_nothing(tmp_path):
-    """One in a hundred, at least one, is measured again."""
+def test_an_audit_of_honest_cells_finds_nothing(tmp_path, monkeypatch):
+    """One in a hundred, at least one, is measured again; one in five of 18 cells are four."""
     small = parse_spec(SMALL)
     sweep(small, tmp_path / "store.db", InProcess())
     found = sweep(small, tmp_path / "store.db", InProcess(), audit=True)
     assert (found.audited, found.measured, found.found) == (1, 0, 18)
+    monkeypatch.setattr(driver, "AUDITED", 5)
+    measured = []
+    found = sweep(small, tmp_path / "store.db", InProcess(), audit=True, acknowledge=lambda o, left: measured.extend(o))
+    assert found.audited == len(measured) == 4
+
+
+def test_an_audit_that_loses_its_worker_is_not_called_a_contradiction(tmp_path, monkeypatch):
+    """It says nothing against the result: the cell is named as not measured again, and the store is as it was."""
+    only = replace(parse_spec(SMALL), cells=(CELL,))
+    path = tmp_path / "store.db"
+    sweep(only, path, InProcess())
+    before = rows(path)
+    told = []
+    for error in (DIED, "MemoryError: a window of 9 needs 5 bytes"):
+        lost = [Outcome(CELL, None, error, 0.0)]
+        monkeypatch.setattr(executors, "measure_all", lambda chunk, seconds, lost=lost: lost)
+        found = sweep(only, path, InProcess(), audit=True, fail=lambda key, error: told.append((key, error)))
+        assert (found.audited, found.unaudited, found.failed) == (0, ((before[0][0], error),), ())
+        assert told[-1] == found.unaudited[0]
+        assert rows(path) == before
 
 
 def test_a_transaction_with_a_bad_row_leaves_nothing(tmp_path):
@@ -406,13 +436,78 @@ def test_workers_that_do_not_fit_together_are_refused_before_anything_is_written
     """Peak of the largest cell times the workers, against their memory."""
     small = parse_spec(SMALL)
     pool = Processes(3)
-    peak = max(map(cells.peak_bytes, small.cells))
-    pool.memory = 3 * peak
+    each = max(map(cells.peak_bytes, small.cells)) + executors.WORKER_BYTES
+    pool.memory = 3 * each
     require_room(small.cells, pool)
     pool.memory -= 1
-    with pytest.raises(MemoryError, match=rf"3 workers need {3 * peak:,} bytes .* use fewer workers"):
+    with pytest.raises(MemoryError, match=rf"3 workers need {3 * each:,} bytes .* use fewer workers"):
         sweep(small, tmp_path / "store.db", pool)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_only_cells_that_are_still_to_be_measured_need_room(tmp_path):
+    """With the largest in the store already the rest goes where it would not have fitted; an audit needs it again."""
+    small = parse_spec(SMALL)
+    largest = max(map(cells.peak_bytes, small.cells))
+    done = replace(small, cells=tuple(cell for cell in small.cells if cells.peak_bytes(cell) == largest))
+    here = InProcess()
+    here.memory = largest
+    sweep(done, tmp_path / "store.db", here)
+    here.memory -= 1
+    assert sweep(small, tmp_path / "store.db", here).measured == len(small.cells) - len(done.cells)
+    with pytest.raises(MemoryError, match="1 workers need"):
+        sweep(done, tmp_path / "store.db", here, audit=True)
+
+
+def test_a_worker_process_takes_its_base_before_it_measures(tmp_path):
+    """What one takes once it has measured small cells is within a third of the constant."""
+    taken = []
+
+    def look(outcomes, left):
+        taken.extend(child.memory_info().rss for child in psutil.Process().children())
+
+    sweep(parse_spec(SMALL), tmp_path / "store.db", Processes(1), acknowledge=look)
+    assert 2 / 3 < max(taken) / executors.WORKER_BYTES < 4 / 3
+
+
+def test_a_table_is_built_once_for_all_that_is_measured_in_it(monkeypatch):
+    """Two tables, six epsilons, two agents and two measures: two, and in the order of the chunks as well."""
+    built = []
+    fill = cells.PolicyMetaGame.to_mdp
+    monkeypatch.setattr(cells.PolicyMetaGame, "to_mdp", lambda game: built.append(game.discount) or fill(game))
+    for kept in (cells._as_mdp, cells._meta_game, cells._effort, cells._run_length, cells._peak_bytes):
+        kept.cache_clear()
+    lists = SMALL[SMALL.rindex("[[grid]]") :].replace("steps = [100]", "budget = [2]")
+    lists = lists.replace("discount = [0.8]", "discount = [0.8, 0.9]").replace(
+        "[0.8]", "[0.8, 0.7, 0.6, 0.5, 0.4, 0.3]"
+    )
+    lists = lists.replace('["run"]', '["run", "ledger"]').replace('["rmax"]', '["rmax", "paper"]')
+    found = parse_spec('title = "x"\nseed = 1\n' + lists)
+    assert len(found.cells) == 96
+    assert built == [0.8, 0.9]
+
+
+def test_what_is_too_large_is_refused_before_its_table_is_built(monkeypatch):
+    """By the bytes, and by the time that the table takes; an agent whose m needs the table does not build it either."""
+    monkeypatch.setattr(cells.PolicyMetaGame, "to_mdp", lambda game: pytest.fail("built"))
+    cells._as_mdp.cache_clear()
+    lists = SMALL[SMALL.rindex("[[grid]]") :].replace("m = [2]\n", "").replace('"rmax"', '"rmax-paper-m"')
+    text = 'title = "x"\nseed = 1\n' + lists.replace("levels = [3]", "levels = [7]")
+    monkeypatch.setattr("rfos.sweeps.spec.LONGEST_TABLE", 0)
+    with pytest.raises(ValueError, match=r"with 7 levels, .* above the limit of 0"):
+        parse_spec(text)
+    monkeypatch.setattr("rfos._memory.available_bytes", lambda: 1000)
+    with pytest.raises(MemoryError, match=r"with 7 levels, .* needs [\d,]+ bytes"):
+        parse_spec(text)
+
+
+def test_a_long_list_is_checked_in_time_proportional_to_it():
+    """20,000 epsilons with the last one twice: the pairs would be two hundred million."""
+    values = ", ".join(map(str, [*range(1, 20_001), 20_000]))
+    began = time.process_time()
+    with pytest.raises(ValueError, match=r"epsilon has 20000\.0 twice"):
+        parse_spec(SMALL.replace("epsilon = [0.8]", f"epsilon = [{values}]"))
+    assert time.process_time() - began < 1
 
 
 def test_the_estimate_of_memory_is_above_what_a_cell_takes():
@@ -457,11 +552,12 @@ def test_a_cell_that_kills_its_worker_is_found_out_and_the_others_are_measured()
     """It alone is recorded as failed, in whatever chunk it came."""
     deadly = Deadly(**vars(replace(CELL, seed=99)))
     honest = [replace(CELL, seed=seed) for seed in range(6)]
+    chunks = [tuple(map(Task, part)) for part in ((*honest[:2], deadly), honest[2:4], honest[4:])]
     with Processes(2) as pool:
-        found = list(pool.outcomes([(*honest[:2], deadly), tuple(honest[2:4]), tuple(honest[4:])]))
+        found = list(pool.outcomes(chunks))
     outcomes = {outcome.cell.seed: outcome for batch in found for outcome in batch}
     assert set(outcomes) == {0, 1, 2, 3, 4, 5, 99}
-    assert outcomes.pop(99).error == executors.DIED
+    assert outcomes.pop(99).error == DIED
     assert all(outcome.result == measure(outcome.cell).result for outcome in outcomes.values())
 
 
@@ -492,7 +588,7 @@ def foreign_database(path: Path) -> None:
 
 def later_version(path: Path) -> None:
     Store(path).__exit__(None, None, None)
-    sqlite_file(path, "PRAGMA user_version = 2")
+    sqlite_file(path, "PRAGMA user_version = 3")
 
 
 def fifty_cells(path: Path) -> None:
@@ -500,10 +596,24 @@ def fifty_cells(path: Path) -> None:
         store.put("code", [Outcome(replace(CELL, seed=seed), b"{}" * 2000, None, 0.0) for seed in range(50)])
 
 
-def truncated(path: Path) -> None:
+def cut(path: Path, missing: int) -> None:
+    fifty_cells(path)
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size - missing)
+
+
+def half(path: Path) -> None:
     fifty_cells(path)
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size // 2)
+
+
+def changed_result(path: Path) -> None:
+    """Change one letter of one result where SQLite does not look."""
+    fifty_cells(path)
+    content = path.read_bytes()
+    at = content.rindex(b"{}{}") + 1
+    path.write_bytes(content[:at] + b" " + content[at + 1 :])
 
 
 def overwritten(path: Path) -> None:
@@ -518,8 +628,14 @@ def overwritten(path: Path) -> None:
     [
         (text_file, "is no store of rfos and was left as it is"),
         (foreign_database, "is no store of rfos and was left as it is"),
-        (later_version, "has tables of version 2, this code has 1"),
-        (truncated, "is damaged .* restore a copy"),
+        (later_version, "has tables of version 3, this code has 2"),
+        (partial(cut, missing=20), r"is damaged \(.* bytes are there\).* restore a copy"),
+        (partial(cut, missing=100), r"is damaged \(.* bytes are there\).* restore a copy"),
+        (partial(cut, missing=400), r"is damaged \(.* bytes are there\).* restore a copy"),
+        (partial(cut, missing=4096), "is damaged .* restore a copy"),
+        (half, "is damaged .* restore a copy"),
+        (Path.touch, "is empty, so it has been cut off .* restore a copy, or remove the file"),
+        (changed_result, r"is damaged \(cell [0-9a-f]{64} is not what was written\)"),
         (overwritten, "is damaged .* restore a copy"),
     ],
 )
@@ -529,8 +645,8 @@ def test_a_file_that_is_no_sound_store_is_refused_and_left_as_it_is(tmp_path, ma
     path = tmp_path / "store.db"
     make(path)
     before = path.read_bytes()
-    with pytest.raises(ValueError, match=message):
-        Store(path, read_only=read_only)
+    with pytest.raises(ValueError, match=message), Store(path, read_only=read_only) as opened:
+        opened.keys("code")
     assert path.read_bytes() == before
 
 
@@ -547,12 +663,49 @@ def test_a_store_that_its_driver_holds_is_refused_to_another_and_free_afterwards
         assert store.codes() == {"code": 1}
 
 
-def test_an_empty_file_becomes_a_store_and_a_missing_one_is_not_read(tmp_path):
-    """A driver that was killed at once leaves an empty file."""
+def test_a_link_to_a_store_is_the_store(tmp_path):
+    """Under both names a second driver is refused, and what one of them writes the other reads."""
+    (tmp_path / "elsewhere").mkdir()
+    path, link = tmp_path / "elsewhere" / "store.db", tmp_path / "link.db"
+    link.symlink_to(path)
+    for first, second in ((path, link), (link, path)):
+        with Store(first) as opened:
+            opened.put("code", [Outcome(CELL, b"{}", None, 0.0)])
+            with pytest.raises(OSError, match="is in use by another sweep"):
+                Store(second)
+        with Store(second) as opened:
+            assert opened.codes() == {"code": 1}
+    assert link.is_symlink()
+    assert not (tmp_path / "link.db.lock").exists()
+
+
+def test_a_system_without_locks_is_refused(tmp_path, monkeypatch):
+    """Two drivers could not be kept apart there; nothing but the lock file is made."""
+
+    def missing(file):
+        raise ModuleNotFoundError("No module named 'fcntl'")
+
+    monkeypatch.setattr(store, "_lock", missing)
+    with pytest.raises(OSError, match=r"cannot lock the store .* against a second sweep \(No module named 'fcntl'\)"):
+        Store(tmp_path / "store.db")
+    assert [path.name for path in tmp_path.iterdir()] == ["store.db.lock"]
+
+
+def test_what_is_written_is_on_the_disk_and_not_in_its_queue(tmp_path):
+    """SQLite waits for the disk at each commit (synchronous = FULL), in a new store and in an old one."""
+    for _ in range(2):
+        with Store(tmp_path / "store.db") as opened:
+            assert opened._connection.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
+def test_a_store_that_was_being_made_is_made_anew_and_a_missing_one_is_not_read(tmp_path):
+    """A driver that was killed at once leaves a part beside the place, never at it."""
     path = tmp_path / "store.db"
-    path.touch()
-    with Store(path) as store:
-        assert store.codes() == {}
+    (tmp_path / "store.db.new").write_bytes(b"a part")
+    (tmp_path / "store.db.new-wal").write_bytes(b"of one")
+    with Store(path) as opened:
+        assert opened.codes() == {}
+    assert {path.name for path in tmp_path.iterdir()} == {"store.db", "store.db.lock"}
     with pytest.raises(OSError, match="there is no store"):
         Store(tmp_path / "missing.db", read_only=True)
 
@@ -648,6 +801,14 @@ def grid_of(**changed):
         ({"measure": ["least-m"], "budget": None, "opponent": ["q-learner"]}, "q-learner hides its state"),
         ({"opponent": ["q-learner"]}, "measure ledger needs an MDP, and q-learner hides its state"),
         ({"budget": None}, "give the length of the runs once"),
+        (
+            {"measure": ["least-m"], "budget": None, "epsilon": [1e-300]},
+            r"as long as 10\^\d+\.\d steps.* larger epsilon",
+        ),
+        (
+            {"budget": None, "steps": [100], "m": [3], "discount": [1 - 1e-16]},
+            r"as long as 10\^1\d\.\d steps.* discount",
+        ),
     ],
 )
 def test_what_a_measure_cannot_do_is_refused(changed, message):
@@ -669,3 +830,131 @@ def test_the_shipped_specs_are_good_and_found_by_name(tmp_path, monkeypatch):
         read_spec(Path("stats"))
     Path("states").write_text(SMALL)
     assert read_spec(Path("states")).title == "small cells"
+
+
+# Long cells --------------------------------------------------------------------------------------------------------
+
+SHORT = replace(CELL, window=2, steps=2000, m=5)
+KINDS = [
+    SHORT,
+    replace(SHORT, opponent="q-learner", agent="paper", horizon=10),
+    replace(SHORT, agent="rmax-episode", horizon=10),
+    replace(SHORT, agent="rmax-pooled"),
+    replace(SHORT, window=None, levels=3, inner_discount=0.0, opponent="naive"),
+    replace(SHORT, measure="ledger"),
+    replace(SHORT, measure="ledger", agent="paper", horizon=10),
+    replace(SHORT, measure="ledger", agent="rmax-episode", horizon=10),
+    replace(LEAST, epsilon=2.0),
+]
+
+
+@pytest.mark.parametrize("cell", KINDS, ids=lambda cell: f"{cell.measure} {cell.agent} {cell.opponent}")
+def test_a_cell_in_many_legs_brings_the_bytes_of_one(cell):
+    """Left as often as there is occasion, each leg in the state that the last one wrote."""
+    legs, outcome = 0, measure(cell, None, 0.0)
+    while outcome.state is not None:
+        assert outcome.result is outcome.error is None
+        legs, outcome = legs + 1, measure(cell, outcome.state, 0.0)
+    assert outcome.error is None
+    assert outcome.result == measure(cell).result
+    assert legs >= 3
+
+
+def test_a_state_is_numbers_and_nothing_that_is_run():
+    """It is NumPy's own format, opened without pickle; a pickle in it fails the cell."""
+    state = measure(SHORT, None, 0.0).state
+    with np.load(io.BytesIO(state), allow_pickle=False) as file:
+        assert int(file["position"][0]) > 0
+    bad = io.BytesIO()
+    np.savez(bad, loop=np.array([print], dtype=object))
+    assert "allow_pickle" in measure(SHORT, bad.getvalue()).error
+
+
+def test_a_state_that_is_too_large_is_not_kept(monkeypatch):
+    """The cell goes on to its end in one leg: the same bytes."""
+    monkeypatch.setattr("rfos._legs.LARGEST_STATE", 1000)
+    assert measure(SHORT, None, 0.0).result == measure(SHORT).result
+
+
+@pytest.mark.parametrize("executor", [InProcess, pytest.param(lambda: Processes(2), marks=pytest.mark.jit)])
+def test_cells_that_are_left_and_taken_up_again_bring_the_same_store(tmp_path, monkeypatch, executor):
+    """Every cell in as many legs as it can; nothing stays of them but the results, and each is acknowledged once."""
+    small = replace(parse_spec(SMALL), cells=tuple(KINDS))
+    sweep(small, tmp_path / "undisturbed.db", InProcess())
+    monkeypatch.setattr(executors, "CHECKPOINT", 0.0)
+    told, left, seen = [], [], []
+    put = Store._put
+
+    def spy(self, code, outcome):
+        put(self, code, outcome)
+        seen.append(outcome)
+
+    monkeypatch.setattr(Store, "_put", spy)
+
+    def acknowledge(outcomes, remaining):
+        told.extend(outcomes)
+        left.append(remaining)
+
+    found = sweep(small, tmp_path / "store.db", executor(), acknowledge=acknowledge)
+    assert (found.measured, found.failed) == (len(KINDS), ())
+    assert rows(tmp_path / "store.db") == rows(tmp_path / "undisturbed.db")
+    assert len(told) == len(KINDS)
+    assert left[-1] == 0
+    legs = [outcome for outcome in seen if outcome.state is not None]
+    assert len(legs) > 3 * len(KINDS)
+    with sqlite3.connect(tmp_path / "store.db") as connection:
+        assert connection.execute("SELECT count(*) FROM checkpoints").fetchone() == (0,)
+        seconds = dict(connection.execute("SELECT cell, seconds FROM cells"))
+    connection.close()
+    assert sum(seconds.values()) == pytest.approx(sum(outcome.seconds for outcome in seen))
+
+
+def test_an_interrupted_cell_goes_on_where_it_was_left(tmp_path, monkeypatch):
+    """The first leg after the interrupt starts from the stored state; one of other code does not."""
+    only = replace(parse_spec(SMALL), cells=(SHORT,))
+    path = tmp_path / "store.db"
+    monkeypatch.setattr(executors, "CHECKPOINT", 0.0)
+    states, stop = [], [4]
+
+    def legs(chunk, seconds):
+        states.append(chunk[0].state)
+        if len(states) == stop[0]:
+            raise KeyboardInterrupt
+        return cells.measure_all(chunk, seconds)
+
+    monkeypatch.setattr(executors, "measure_all", legs)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(only, path, InProcess())
+    assert rows(path) == []
+    sweep(only, path, InProcess())
+    assert states[4] == states[3] != states[2]
+    assert states[0] is None
+    # Other code begins anew, and leaves alone what is not its own.
+    stop[0] = len(states) + 2
+    monkeypatch.setattr(driver, "fingerprint", lambda: "another version")
+    with pytest.raises(KeyboardInterrupt):
+        sweep(only, path, InProcess())
+    assert states[stop[0] - 2] is None
+    with Store(path, read_only=True) as opened:
+        assert opened.checkpoints("another version") == {SHORT.key("another version")}
+        assert opened.checkpoints(fingerprint.fingerprint()) == set()
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path):
+    """By its digest, like a result."""
+    path = tmp_path / "store.db"
+    with Store(path) as opened:
+        opened.put("code", [Outcome(CELL, None, None, 1.0, b"state")])
+        assert opened.checkpoint(CELL.key("code")) == b"state"
+        assert opened.checkpoint("other") is None
+    sqlite_file(path, "UPDATE checkpoints SET state = x'00'")
+    with Store(path) as opened, pytest.raises(ValueError, match=r"the checkpoint of cell .* is not what was written"):
+        opened.checkpoint(CELL.key("code"))
+
+
+def test_a_worker_with_other_code_is_found_out_by_what_it_brings(monkeypatch):
+    """Each chunk says which code measured it; the sweep of a pool ends there, and nothing of it is kept."""
+    answer = executors.measured((Task(CELL),), 10.0)
+    assert executors._checked(answer)[0].result == measure(CELL).result
+    with pytest.raises(ValueError, match=r"a worker that came later has other code \(later\) than this driver"):
+        executors._checked(("later", answer[1]))
