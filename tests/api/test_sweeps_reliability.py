@@ -1,8 +1,11 @@
 """What a sweep survives: kill -9, a full disk, an interrupt, lost workers, files that cannot be used."""
 
+import contextlib
 import ctypes
+import io
 import json
 import os
+import re
 import resource
 import signal
 import sqlite3
@@ -12,13 +15,16 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
+from rfos import rmax
 from rfos.sweeps import executors
 from rfos.sweeps.driver import sweep
 from rfos.sweeps.executors import Dask, InProcess, Processes
 from rfos.sweeps.spec import parse_spec
+from rfos.sweeps.store import Store
 
 pytestmark = pytest.mark.jit
 
@@ -42,12 +48,15 @@ def spec_text(seeds: int, steps: int) -> str:
     return f'title = "victims"\nseed = 3\n{GRID}steps = [{steps}]\nseeds = {seeds}\n'
 
 
+def look(path: Path, statement: str) -> list[tuple[object, ...]]:
+    """What a statement finds in a store; to look never makes an empty file where none is yet."""
+    with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+        return connection.execute(statement).fetchall()
+
+
 def rows(path: Path) -> list[tuple[object, ...]]:
     """The whole table in the order of the keys, but for the seconds."""
-    connection = sqlite3.connect(path)
-    found = connection.execute("SELECT key, code, cell, result, error FROM cells ORDER BY key").fetchall()
-    connection.close()
-    return found
+    return look(path, "SELECT key, code, cell, result, error FROM cells ORDER BY key")
 
 
 def integrity(path: Path) -> str:
@@ -321,14 +330,67 @@ def test_a_read_only_folder_is_refused_to_a_sweep_and_read_by_a_report(tmp_path)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
+# The driver of one long cell, which leaves it many times a second.
+LONG = """
+import sys
+from pathlib import Path
+from rfos.sweeps import driver, executors
+from rfos.sweeps.spec import parse_spec
+
+executors.CHECKPOINT = 0.1
+driver.sweep(parse_spec(Path(sys.argv[1]).read_text()), Path(sys.argv[2]), executors.InProcess())
+"""
+
+
+@pytest.mark.parametrize("measure", ["run", "ledger"])
+def test_kill_9_in_the_middle_of_a_long_cell_costs_one_leg(tmp_path, monkeypatch, measure):
+    """The cell goes on at its last checkpoint, plays the steps that are left and no more, and brings the same bytes."""
+    steps = 60_000_000
+    text = spec_text(seeds=1, steps=steps).replace('"run"', f'"{measure}"').replace("window = [1, 2]", "window = [2]")
+    (tmp_path / "spec.toml").write_text(text)
+    path = tmp_path / "store.db"
+    process = subprocess.Popen([sys.executable, "-c", LONG, str(tmp_path / "spec.toml"), str(path)])
+    end = time.monotonic() + 60
+    found: list[tuple[object, ...]] = []
+    while not found:
+        assert process.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.02)
+        with contextlib.suppress(sqlite3.Error):
+            found = look(path, "SELECT state FROM checkpoints WHERE seconds > 0.3")
+    process.kill()
+    process.wait()
+    assert integrity(path) == "ok"
+    assert rows(path) == []
+    ((state,),) = look(path, "SELECT state FROM checkpoints")
+    with np.load(io.BytesIO(state)) as arrays:
+        left_at = int(arrays["position"][0])
+    assert 0 < left_at < steps
+    played = []
+    advance = rmax.kernels.advance
+
+    def counted(world, learners, behaviour, memory, stream, position, *more):
+        before = int(position[0])
+        found = advance(world, learners, behaviour, memory, stream, position, *more)
+        played.append(int(position[0]) - before)
+        return found
+
+    monkeypatch.setattr(rmax.kernels, "advance", counted)
+    sweep(parse_spec(text), path, InProcess())
+    assert sum(played) == steps - left_at
+    sweep(parse_spec(text), tmp_path / "undisturbed.db", InProcess())
+    assert sum(played) == 2 * steps - left_at
+    assert rows(path) == rows(tmp_path / "undisturbed.db")
+
+
 def test_a_truncated_or_foreign_store_is_refused_by_both_commands(tmp_path):
     """One line; the file is left as it is, byte for byte."""
     text = spec_text(seeds=30, steps=300)
     (tmp_path / "spec.toml").write_text(text)
     sweep(parse_spec(text), tmp_path / "store.db", InProcess())
     whole = (tmp_path / "store.db").read_bytes()
-    truncated = whole[: len(whole) // 2]
-    for content, word in ((truncated, "is damaged"), (b"a picture of a cat" * 9, "is no store of rfos")):
+    cut = [(whole[:-missing], "is damaged") for missing in (20, 400, len(whole) // 2)]
+    for content, word in (*cut, (b"", "is empty"), (b"a picture of a cat" * 9, "is no store of rfos")):
         (tmp_path / "store.db").write_bytes(content)
         for arguments in (("sweep", "spec.toml", "--jobs", "1"), ("report", "--out", "out")):
             program = [sys.executable, "-m", "rfos", *arguments, "--store", "store.db"]
@@ -348,22 +410,29 @@ class Cluster:
     def __init__(self, folder: Path) -> None:
         self.folder, self.file = folder, folder / "scheduler.json"
         self.scheduler = self.start("scheduler", "--port", "0", "--host", "127.0.0.1")
-        end = time.monotonic() + 60
-        while not self.file.exists() and time.monotonic() < end:
-            time.sleep(0.05)
-        self.address = json.loads(self.file.read_text())["address"]
+        self.address = self.wait_for_address()
         self.workers = [self.start_worker() for _ in range(2)]
 
-    def start(self, what: str, *options: str) -> subprocess.Popen[bytes]:
-        program = f"from distributed.cli.dask_{what} import main; main()"
+    def wait_for_address(self) -> str:
+        """The file is there, and empty, before it is written."""
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            try:
+                return str(json.loads(self.file.read_text())["address"])
+            except (FileNotFoundError, json.JSONDecodeError):
+                time.sleep(0.05)
+        raise AssertionError("no scheduler")
+
+    def start(self, what: str, *options: str, before: str = "") -> subprocess.Popen[bytes]:
+        program = f"{before}from distributed.cli.dask_{what} import main; main()"
         arguments = ["--scheduler-file", str(self.file), "--no-dashboard", *options]
         with (self.folder / f"{what}.log").open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-c", program, *arguments], stdout=log, stderr=log, cwd=self.folder
             )
 
-    def start_worker(self) -> subprocess.Popen[bytes]:
-        return self.start("worker", "--nthreads", "1", "--no-nanny", "--host", "127.0.0.1")
+    def start_worker(self, before: str = "") -> subprocess.Popen[bytes]:
+        return self.start("worker", "--nthreads", "1", "--no-nanny", "--host", "127.0.0.1", before=before)
 
     def stop(self) -> None:
         for process in [*self.workers, self.scheduler]:
@@ -415,6 +484,54 @@ def test_a_dask_cluster_brings_the_same_bytes_even_if_a_worker_is_killed(tmp_pat
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["measured"] == 6
+
+
+def test_long_cells_on_a_dask_cluster_are_left_and_taken_up_again(tmp_path, cluster, monkeypatch):
+    """By either worker; then a worker with other code, which joined after the first look, is found out."""
+    monkeypatch.setattr(executors, "CHECKPOINT", 0.0)
+    small = parse_spec(spec_text(seeds=2, steps=2_000))
+    legs = []
+    put = Store._put
+    monkeypatch.setattr(Store, "_put", lambda self, code, outcome: put(self, code, outcome) or legs.append(outcome))
+    sweep(small, tmp_path / "dask.db", Dask(cluster.address))
+    assert sum(outcome.state is not None for outcome in legs) > 3 * 4
+    sweep(small, tmp_path / "here.db", InProcess())
+    assert rows(tmp_path / "dask.db") == rows(tmp_path / "here.db")
+
+    def other_code(outcomes, left):
+        monkeypatch.setattr(executors, "fingerprint", lambda: "of the driver")
+
+    with pytest.raises(ValueError, match=r"a worker that came later has other code \([0-9a-f]+\) than this driver"):
+        sweep(small, tmp_path / "other.db", Dask(cluster.address), acknowledge=other_code)
+    assert rows(tmp_path / "other.db") == []
+    with pytest.raises(ValueError, match=r"the workers have other code \([0-9a-f]+\) than this driver"):
+        sweep(small, tmp_path / "new.db", Dask(cluster.address))
+    assert not (tmp_path / "new.db").exists()
+
+
+def test_workers_without_the_package_and_a_lost_scheduler_are_told_in_one_line(tmp_path, cluster):
+    """Whether such a worker is there at the beginning or joins; exit status 2, and nothing of other programs' talk."""
+    (tmp_path / "spec.toml").write_text(spec_text(seeds=20, steps=3_000_000))
+    options = command(tmp_path, "--scheduler", cluster.address)
+    running = subprocess.Popen(options, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    wait_for_rows(tmp_path / "store.db", running, 1)
+    cluster.workers.append(cluster.start_worker("import sys; sys.modules['rfos'] = None; "))
+    _, said = running.communicate(timeout=120)
+    (line,) = said.strip().splitlines()
+    assert running.returncode == 2
+    assert re.search(r"a worker at .* cannot measure \(.*rfos.*\): install the same rfos", line)
+    again = subprocess.run(options, cwd=tmp_path, capture_output=True, text=True)
+    assert "cannot measure" in refused(again)
+    cluster.workers[-1].kill()
+    cluster.workers[-1].wait()
+    before = len(rows(tmp_path / "store.db"))
+    running = subprocess.Popen(options, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    wait_for_rows(tmp_path / "store.db", running, before + 1)
+    cluster.scheduler.kill()
+    _, said = running.communicate(timeout=120)
+    (line,) = said.strip().splitlines()
+    assert running.returncode == 2
+    assert f"the scheduler at {cluster.address} is lost: start it and run again" in line
 
 
 def test_a_scheduler_that_does_not_answer_is_refused(tmp_path, monkeypatch):
