@@ -332,13 +332,9 @@ def _p4_horizon(snapshot: Snapshot, planted: bool) -> Sides:
     gap = snapshot.optimistic_value() - snapshot.true_value()
     unknown = ~snapshot._picked(snapshot.known)
     at = {"horizon": 1, "discount": snapshot.discount, "r_max": 1}
-    sides = [
-        Sides(
-            float(g),
-            float(simulation.p4("horizon").evaluate(escape=max(float(u), SMALL), **at)) / (2 if planted else 1),
-        )
-        for g, u in zip(gap, unknown, strict=True)
-    ]
+    bound, share = simulation.p4("horizon"), 0.5 if planted else 1.0
+    rights = [share * float(bound.evaluate(escape=max(float(u), SMALL), **at)) for u in unknown]
+    sides = [Sides(float(left), right) for left, right in zip(gap, rights, strict=True)]
     return max(sides, key=lambda side: side.ratio)
 
 
