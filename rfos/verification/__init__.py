@@ -5,7 +5,7 @@ is (nearly) an equality, and a planted fault that the check must catch. Adding a
 of the tuples below. Statements that do *not* hold are there too, with their counterexamples.
 
 Right sides come from `bounds`; left sides are measured: values by linear solves in floating point, probabilities by
-simulation, judged by exact binomial limits (`rate_sides`).
+simulation, judged by exact binomial limits (`quantile_sides`).
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from rfos.verification._discretisation import DISCRETISATION
-from rfos.verification._engine import FALSE_ALARM, TOLERANCE, Row, Sides, Statement, rate_sides, verify
+from rfos.verification._engine import FALSE_ALARM, TOLERANCE, Row, Sides, Statement, quantile_sides, verify
 from rfos.verification._games import FALSE_GAMES, GAMES
 from rfos.verification._grids import GRIDS
 from rfos.verification._learners import FALSE_LEARNERS, LEARNERS
 from rfos.verification._models import MODELS
-from rfos.verification._runs import FALSE_RUNNING, RUNNING, slow_tries, suboptimal_steps
+from rfos.verification._runs import FALSE_RUNNING, RUNNING, slow_tries
+from rfos.verification._shaping import SHAPING
 
 STATEMENTS: Mapping[str, Statement] = MappingProxyType(
     {
@@ -31,6 +32,7 @@ STATEMENTS: Mapping[str, Statement] = MappingProxyType(
             *DISCRETISATION,
             *MODELS,
             *RUNNING,
+            *SHAPING,
             *FALSE_GAMES,
             *FALSE_LEARNERS,
             *FALSE_RUNNING,
@@ -46,8 +48,7 @@ __all__ = [
     "Row",
     "Sides",
     "Statement",
-    "rate_sides",
+    "quantile_sides",
     "slow_tries",
-    "suboptimal_steps",
     "verify",
 ]

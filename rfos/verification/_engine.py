@@ -3,29 +3,43 @@
 from __future__ import annotations
 
 import math
-import os
 import zlib
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.stats
+from numpy.typing import ArrayLike
+
+from rfos._threads import processors
 
 TOLERANCE = 1e-9
 """Excess of the left side, relative to 1 + the right side, that counts as rounding."""
 
 FALSE_ALARM = 1e-9
-"""Chance that one simulated instance of a true probabilistic statement is called a violation."""
+"""Chance that one simulated instance of a true statement, or all of its instances together, are called a violation."""
 
 
 class Sides(NamedTuple):
-    """Both sides of left <= right on one instance."""
+    """Both sides of left <= right on one instance.
+
+    Attributes
+    ----------
+    left, right : float
+    failures, trials : int
+        Of a simulation: runs, and how many of them exceeded the right side.
+    allowed : float
+        Of a simulation: the failure probability that the statement allows.
+    """
 
     left: float
     right: float
+    failures: int = 0
+    trials: int = 0
+    allowed: float = 0.0
 
     @property
     def violated(self) -> bool:
@@ -40,20 +54,46 @@ class Sides(NamedTuple):
         return self.left / self.right if self.right > 0 else math.inf
 
 
-def rate_sides(failures: int, trials: int, allowed: float) -> Sides:
-    """Return the exact (Clopper-Pearson) lower limit of a failure probability against the one that is allowed.
-
-    The limit exceeds the true probability with chance `FALSE_ALARM` at most.
+def certain_rate(failures: int, trials: int) -> float:
+    """Return the exact (Clopper-Pearson) lower limit of a failure probability, which is right but for `FALSE_ALARM`.
 
     Examples
     --------
-    >>> rate_sides(0, 100, 0.05)
-    Sides(left=0.0, right=0.05)
-    >>> rate_sides(90, 100, 0.05).violated
-    True
+    >>> certain_rate(0, 100), round(certain_rate(90, 100), 2)
+    (0.0, 0.66)
     """
-    low = float(scipy.stats.beta.ppf(FALSE_ALARM, failures, trials - failures + 1)) if failures else 0.0
-    return Sides(low, float(allowed))
+    return float(scipy.stats.beta.ppf(FALSE_ALARM, failures, trials - failures + 1)) if failures else 0.0
+
+
+def fewest_failures(trials: int, allowed: float) -> int:
+    """Return how many failures have chance `FALSE_ALARM` at most if the allowed probability is the true one.
+
+    Examples
+    --------
+    >>> fewest_failures(400, 0.05), fewest_failures(40, 0.05)
+    (52, 16)
+    """
+    return int(scipy.stats.binom.isf(FALSE_ALARM, trials, allowed)) + 1
+
+
+def quantile_sides(values: ArrayLike, right: float, allowed: float) -> Sides:
+    """Return the sides of Pr(value > right) <= allowed, from independent values.
+
+    The left side is the largest number of which it is certain, but for `FALSE_ALARM`, that the values reach it with
+    more than the allowed probability: so many of them do that as many failures would not be by chance. So left > right
+    exactly where the exact binomial test rejects, and left/right tells how much smaller the right side could be.
+
+    Examples
+    --------
+    Of 40 fair dice 16 or more would have to exceed the bound to refute that one in 20 does; 14 show more than 4:
+
+    >>> quantile_sides([1] * 6 + [2] * 8 + [3] * 6 + [4] * 6 + [5] * 7 + [6] * 7, 6, 0.05)
+    Sides(left=4.0, right=6.0, failures=0, trials=40, allowed=0.05)
+    """
+    found = np.sort(np.asarray(values, np.float64))
+    needed = fewest_failures(len(found), allowed)
+    left = float(found[-needed]) if needed <= len(found) else 0.0
+    return Sides(left, float(right), int((found > right).sum()), len(found), allowed)
 
 
 @dataclass(frozen=True)
@@ -73,13 +113,14 @@ class Statement:
     sides : callable
         (instance, planted) -> Sides; with `planted` the statement carries the fault.
     planted : str
-        The fault in words.
+        The fault in words: a constant halved, a factor dropped, or as small a fault as the check can catch where the
+        theorem is looser than that.
     extremal : tuple
         Instances on which the left side is (nearly) the right one; for false statements the counterexamples.
     share : float
         Instances drawn for each one asked for; simulations are dear.
     probabilistic : bool
-        Whether an instance is a simulation, judged by `rate_sides`.
+        Whether an instance is a simulation, judged by `quantile_sides`.
     holds : bool
         False for statements that are not true: then at least one instance must violate it.
     """
@@ -125,8 +166,14 @@ class Row:
     reached_by : str
         The instance that reached it: its number, and its parameters.
     violations : int
+        Instances that violate it; one more where a simulated statement fails more often on all of them together than
+        it allows on average.
     passed : bool
         No violation; for a false statement, at least one; with a planted fault, at least one.
+    failures, trials : int
+        Of simulated statements: runs, and those that exceeded the bound.
+    allowed : float
+        Of simulated statements: the probability with which a run may exceed it, on average.
     """
 
     id: str
@@ -137,6 +184,21 @@ class Row:
     reached_by: str
     violations: int
     passed: bool
+    failures: int = 0
+    trials: int = 0
+    allowed: float = 0.0
+
+    @property
+    def smallest_fault(self) -> float | None:
+        """The factor by which the right side would have to be too small to be caught; None for equalities."""
+        return 1 / self.largest_ratio if self.largest_ratio > 0 else None
+
+    @property
+    def checked(self) -> str:
+        """What was checked, in words."""
+        if not self.trials:
+            return f"{self.instances:,} instances"
+        return f"{self.failures:,} of {self.trials:,} runs failed, {100 * self.allowed:.3g} % allowed"
 
 
 class _Chunk(NamedTuple):
@@ -153,6 +215,9 @@ class _Tally(NamedTuple):
     violations: int
     ratio: float
     number: int
+    failures: int
+    trials: int
+    allowed: float
 
 
 def _check_chunk(chunk: _Chunk) -> _Tally:
@@ -160,12 +225,41 @@ def _check_chunk(chunk: _Chunk) -> _Tally:
 
     statement = STATEMENTS[chunk.id]
     violations, best, at = 0, -math.inf, chunk.start
+    failures, trials, allowed = 0, 0, 0.0
     for number in range(chunk.start, chunk.stop):
         sides = statement.sides(statement.instance(chunk.seed, number), chunk.planted)
         violations += sides.violated
+        failures += sides.failures
+        trials += sides.trials
+        allowed += sides.trials * sides.allowed
         if sides.ratio > best:
             best, at = sides.ratio, number
-    return _Tally(chunk.id, chunk.stop - chunk.start, violations, best, at)
+    return _Tally(chunk.id, chunk.stop - chunk.start, violations, best, at, failures, trials, allowed)
+
+
+def _row(name: str, mine: Sequence[_Tally], seed: int, planted: bool) -> Row:
+    from rfos.verification import STATEMENTS
+
+    statement = STATEMENTS[name]
+    worst = max(mine, key=lambda tally: (tally.ratio, -tally.number))
+    violations = sum(tally.violations for tally in mine)
+    failures, trials = sum(tally.failures for tally in mine), sum(tally.trials for tally in mine)
+    # Sums of independent failures have no heavier upper tail than if all had the mean probability (Hoeffding 1956).
+    allowed = math.fsum(tally.allowed for tally in mine) / trials if trials else 0.0
+    violations += certain_rate(failures, trials) > allowed
+    return Row(
+        id=name,
+        title=statement.title,
+        holds=statement.holds,
+        instances=sum(tally.instances for tally in mine),
+        largest_ratio=worst.ratio,
+        reached_by=_describe(statement, seed, worst.number),
+        violations=violations,
+        passed=(violations == 0) == (statement.holds and not planted),
+        failures=failures,
+        trials=trials,
+        allowed=allowed,
+    )
 
 
 def _describe(statement: Statement, seed: int, number: int) -> str:
@@ -236,10 +330,10 @@ def verify(
         if planted and not statement.holds:
             continue
         total = statement.count(instances)
-        size = max(1, min(2000, -(-total // 8)))
+        size = max(1, min(round(2000 * statement.share), -(-total // 8)))
         chunks += [_Chunk(name, seed, i, min(i + size, total), planted) for i in range(0, total, size)]
     whole = sum(chunk.stop - chunk.start for chunk in chunks)
-    workers = min(len(chunks), jobs or os.cpu_count() or 1)
+    workers = min(len(chunks), jobs or processors())
     tallies: list[_Tally] = []
 
     def take(tally: _Tally) -> None:
@@ -251,29 +345,13 @@ def verify(
         for chunk in chunks:
             take(_check_chunk(chunk))
     else:
-        # The dear ones first, so that no worker is left with them at the end.
+        # The dear ones first, so that no worker is left with them at the end; counted as soon as they are done.
         chunks.sort(key=lambda chunk: STATEMENTS[chunk.id].share)
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            for tally in pool.map(_check_chunk, chunks):
-                take(tally)
-    rows = []
-    for name in chosen:
-        mine = [tally for tally in tallies if tally.id == name]
-        if not mine:
-            continue
-        statement = STATEMENTS[name]
-        worst = max(mine, key=lambda tally: (tally.ratio, -tally.number))
-        violations = sum(tally.violations for tally in mine)
-        rows.append(
-            Row(
-                id=name,
-                title=statement.title,
-                holds=statement.holds,
-                instances=sum(tally.instances for tally in mine),
-                largest_ratio=worst.ratio,
-                reached_by=_describe(statement, seed, worst.number),
-                violations=violations,
-                passed=(violations == 0) == (statement.holds and not planted),
-            )
-        )
-    return rows
+            for done in as_completed([pool.submit(_check_chunk, chunk) for chunk in chunks]):
+                take(done.result())
+    return [
+        _row(name, mine, seed, planted)
+        for name in chosen
+        if (mine := [tally for tally in sorted(tallies) if tally.id == name])
+    ]

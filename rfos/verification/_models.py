@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy.stats
 from numpy.typing import NDArray
 
 from bounds import simulation
@@ -211,11 +213,11 @@ def _sample_snapshot(rng: np.random.Generator) -> Snapshot:
 
 
 def _two_arms(gap: float, discount: float) -> Snapshot:
-    """One state; the worse arm looks better: each reward errs by half the gap, so that P3 is an equality."""
-    P = np.ones((1, 2, 1))
-    R = np.array([[0.5, 0.5 + gap]])
-    R_hat = np.array([[0.5 + gap / 2 + 1e-9, 0.5 + gap / 2]])
-    return Snapshot(P, R, P, R_hat, np.ones((1, 2), bool), discount, f"two arms, gap {gap:g}, discount {discount:g}")
+    """The worse arm looks better: each reward errs by half the gap, so that P3 is an equality; and a harmless state."""
+    P = np.broadcast_to(np.eye(2)[:, None], (2, 2, 2))
+    R = np.array([[0.5, 0.5 + gap], [0.5, 0.5]])
+    R_hat = np.array([[0.5 + gap / 2 + 1e-9, 0.5 + gap / 2], [0.5, 0.5]])
+    return Snapshot(P, R, P, R_hat, np.ones((2, 2), bool), discount, f"two arms, gap {gap:g}, discount {discount:g}")
 
 
 def _unknown_arm(discount: float) -> Snapshot:
@@ -240,6 +242,77 @@ def _p3(snapshot: Snapshot, planted: bool) -> Sides:
     return Sides(_shortfall(snapshot), right)
 
 
+@dataclass(frozen=True)
+class Planning:
+    """Value iteration from given values (S,) with so many backups, P (S, A, S) and R (S, A)."""
+
+    P: Float
+    R: Float
+    values: Float
+    backups: int
+    discount: float
+    label: str
+
+
+def _sample_planning(rng: np.random.Generator) -> Planning:
+    n, n_actions, backups = (int(i) for i in rng.integers((1, 1, 1), (5, 4, 6)))
+    P, R = _rows(rng, n, n_actions, n), rng.random((n, n_actions))
+    discount = float(rng.choice(DISCOUNTS))
+    label = f"{n} states, {n_actions} actions, {backups} backups, discount {discount:g}"
+    return Planning(P, R, rng.random(n) / (1 - discount), backups, discount, label)
+
+
+def _misled(discount: float) -> Planning:
+    """A choice between two absorbing states, one of which starts too high and the other too low: an equality."""
+    P = np.zeros((3, 2, 3))
+    P[0, 0, 1] = P[0, 1, 2] = P[1, :, 1] = P[2, :, 2] = 1
+    error = discount**3 * (1 - 1e-9)  # what the last backup but one has left of 1
+    R = np.array([[0.0, 0.0], [1 - discount] * 2, [(1 + 2 * error) * (1 - discount)] * 2])
+    values = np.array([1.0, 2.0, 2 * error])  # one too high by 1, one too low by 1
+    return Planning(P, R, values, 3, discount, f"misled, discount {discount:g}")
+
+
+def _planning(case: Planning, planted: bool) -> Sides:
+    """Largest loss of the policy that is greedy in the last backup, which changed Q by τ at most."""
+    q, values, last = np.zeros_like(case.R), case.values, np.zeros_like(case.R)
+    for _ in range(1 + case.backups):
+        last, q = q, case.R + case.discount * case.P @ values
+        values = q.max(axis=1)
+    at, policy = np.arange(len(q)), q.argmax(axis=1)
+    loss = optimum(case.P, case.R, case.discount)[0] - value_of(case.P[at, policy], case.R[at, policy], case.discount)
+    change = float(np.abs(q - last).max())
+    right = float(simulation.planning_loss().evaluate(model_change=max(change, SMALL), discount=case.discount))
+    return Sides(float(loss.max()), right / 2 if planted else right)
+
+
+@dataclass(frozen=True)
+class Backups:
+    """Pairs that lead to a state worth V_max or to one worth 0 with chance ½ each, and the two states' own pairs."""
+
+    pairs: int
+    m: int
+    failure: float
+
+    @property
+    def label(self) -> str:
+        """The parameters in words."""
+        return f"{self.pairs} pairs, {self.m} visits, failure {self.failure:g}"
+
+
+def _sample_backups(rng: np.random.Generator) -> Backups:
+    return Backups(int(rng.integers(1, 100)), int(rng.choice([1, 10, 100, 1000])), float(rng.choice([1e-6, 0.01, 0.2])))
+
+
+def _xi(case: Backups, planted: bool) -> Sides:
+    """As exponents: -ln of the failure allowed against that of the exact probability; V_max = 1 at discount 0."""
+    at = {"n_states": case.pairs + 2, "n_actions": 1, "failure": case.failure, "m": case.m, "discount": 0, "r_max": 1}
+    claimed = float(simulation.optimism_error().evaluate(**at)) / (math.sqrt(2) if planted else 1)
+    hits = np.arange(case.m + 1)
+    one = float(scipy.stats.binom.pmf(hits[0.5 - hits / case.m > claimed], case.m, 0.5).sum())
+    exact = -math.expm1(case.pairs * math.log1p(-one))
+    return Sides(-math.log(case.failure), -math.log(exact) if exact > 0 else math.inf)
+
+
 def _p3_plus(snapshot: Snapshot, planted: bool) -> Sides:
     at = {"eps_plan": 0, "eps_sim": snapshot.eps_sim(), "optimism": snapshot.optimism_error()}
     right = float(simulation.p3_plus().evaluate(**at, discount=snapshot.discount))
@@ -252,6 +325,17 @@ def _p4(snapshot: Snapshot, planted: bool) -> Sides:
     at = int(np.argmax(gap - escape / (1 - snapshot.discount)))
     right = simulation.p4().evaluate(exploring=min(1.0, float(escape[at])), discount=snapshot.discount, r_max=1)
     return Sides(float(gap[at]), float(right) * (1 - snapshot.discount) if planted else float(right))
+
+
+def _p4_horizon(snapshot: Snapshot, planted: bool) -> Sides:
+    """At a horizon of one step: p = 1 where an unknown pair is taken at once, else 0."""
+    gap = snapshot.optimistic_value() - snapshot.true_value()
+    unknown = ~snapshot._picked(snapshot.known)
+    at = {"horizon": 1, "discount": snapshot.discount, "r_max": 1}
+    bound, share = simulation.p4("horizon"), 0.5 if planted else 1.0
+    rights = [share * float(bound.evaluate(escape=max(float(u), SMALL), **at)) for u in unknown]
+    sides = [Sides(float(left), right) for left, right in zip(gap, rights, strict=True)]
+    return max(sides, key=lambda side: side.ratio)
 
 
 @dataclass(frozen=True)
@@ -364,6 +448,28 @@ MODELS = (
         share=0.5,
     ),
     Statement(
+        "P3, planning",
+        "what a value iteration loses that was stopped",
+        r"V^* - V^{\pi} \le \frac{2\hat\gamma\tau}{1-\hat\gamma}",
+        ("greedy in the last backup, which changed Q by τ at most", _UNIT, "from any values in [0, V_max]"),
+        _sample_planning,
+        _planning,
+        "a constant halved",
+        tuple(_misled(g) for g in (0.5, 0.9)),
+        share=0.5,
+    ),
+    Statement(
+        "P3+, ξ",
+        "the error of one backup of V*",
+        r"\Pr\Big(\xi > V_{\max}\sqrt{\tfrac{\ln(|\hat S||\hat A|/\delta')}{2m}}\Big) \le \delta'",
+        ("pairs that lead to V_max or 0 with chance ½, exact probabilities", "both sides as -ln"),
+        _sample_backups,
+        _xi,
+        "a constant doubled: 4 for 2 under the root",
+        (Backups(1000, 10_000, 1e-6), Backups(1, 10_000, 1e-12)),
+        share=0.1,
+    ),
+    Statement(
         "P3+",
         "optimism, the support paid once",
         r"V^{\pi_t}_{M_K} \ge V^*-\varepsilon_{\mathrm{plan}}-\varepsilon_{\mathrm{sim}}-\frac{\xi}{1-\hat\gamma}",
@@ -382,6 +488,17 @@ MODELS = (
         _sample_snapshot,
         _p4,
         "R_max for V_max",
+        UNKNOWN,
+        share=0.5,
+    ),
+    Statement(
+        "P4, horizon",
+        "explore or exploit, with a horizon",
+        r"V^{\pi_t}(s) \ge V^{\pi_t}_{M_K}(s)-V_{\max}(p_t+\hat\gamma^H),\ p_t=\Pr(\tau<H)",
+        (_UNIT, "H = 1", "any known pairs, estimates from samples, exact planning"),
+        _sample_snapshot,
+        _p4_horizon,
+        "a constant halved",
         UNKNOWN,
         share=0.5,
     ),
