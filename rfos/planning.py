@@ -245,7 +245,8 @@ def _by_values(
 def _by_policies(
     steps: Iteration, values: Float, spare: Float, policy: Int, change: Change, margins: _Margins | None
 ) -> Pair:
-    solved = _solve_chain(steps.chain(policy), steps.mdp.discount)
+    chain = steps.mdp.storage.chain(steps.mdp.rewards, policy)
+    solved = _solve_chain(chain, steps.mdp.discount)
     return values if solved is None else solved, spare
 
 

@@ -247,6 +247,17 @@ def evaluate(rows, reward, discount, values):
     return [r + discount * sum(p * values[j] for j, p in row) for row, r in zip(rows, reward, strict=True)]
 
 
+def correct(rows, residual, discount, values):
+    """residual + discount * P values, every operation rounded to float32."""
+    found = []
+    for row, r in zip(rows, residual, strict=True):
+        expected = np.float32(0)
+        for j, p in row:
+            expected += np.float32(p) * values[j]
+        found.append(r + np.float32(discount) * expected)
+    return found
+
+
 def rate(older, old, new):
     """Least-squares factor between successive changes, their means left out, by moments summed in index order."""
     before, after = ([y - x for x, y in zip(*pair, strict=True)] for pair in ((older, old), (old, new)))

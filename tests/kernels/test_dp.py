@@ -160,6 +160,27 @@ def test_chain_and_evaluate_are_their_references(storage, data):
     assert same(new_values, naive.evaluate(rows, reward, mdp.discount, values.tolist()))
 
 
+@pytest.mark.parametrize("storage", STORAGES)
+@given(st.data())
+@few
+def test_correct_is_its_reference(storage, data):
+    """r + discount P_pi e in float32, bit for bit, whether rows are of one length or not, and how far e moves."""
+    mdp, values = data.draw(backups(storage))
+    policy = data.draw(policies(mdp, stochastic=False))
+    chain = mdp.storage.chain(mdp.rewards, policy)
+    rows, reward = naive.chain(mdp, policy.tolist())
+    residual, old = np.array(reward, np.float32), values.astype(np.float32)
+    new, result = np.empty_like(old), np.empty(3)
+    expected = np.array(naive.correct(rows, residual, mdp.discount, old), np.float32)
+    even = mdp.branching if len(chain.successor) == mdp.n_states * mdp.branching else 0
+    for branching in {0, even}:
+        parts = (chain.start, chain.successor, chain.probability.astype(np.float32), residual)
+        dp.correct(branching, *parts, mdp.discount, old, new, 0, mdp.n_states, result)
+        assert new.tobytes() == expected.tobytes()
+        least, most, _ = naive.change(old.astype(float).tolist(), expected.astype(float).tolist())
+        assert result.tolist() == [least, most, 0.0]
+
+
 @given(st.lists(st.tuples(*[st.floats(-10, 10, allow_subnormal=False)] * 3), min_size=1, max_size=6))
 @few
 def test_rate_is_its_reference(triples):
