@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from rfos.cli import main
+from rfos.sweeps.store import digest
 
 SPEC = """
 title = "two agents"
@@ -176,14 +177,27 @@ def test_exported_files_do_not_depend_on_the_executor(done: Path) -> None:
         assert (done / "pool" / "out" / path.name).read_bytes() == path.read_bytes(), path.name
 
 
+def rewrite(path: Path, which: slice = slice(None), **columns: object) -> list[str]:
+    """Overwrite columns of some rows of a store in the order of keys, with digests that fit, and return their keys."""
+    connection = sqlite3.connect(path)
+    names = ("key", "code", "cell", "result", "error")
+    stored = connection.execute(f"SELECT {', '.join(names)} FROM cells ORDER BY key").fetchall()[which]
+    for row in stored:
+        new = {**dict(zip(names, row, strict=True)), **columns}
+        connection.execute(
+            "UPDATE cells SET code = ?, result = ?, error = ?, digest = ? WHERE key = ?",
+            (new["code"], new["result"], new["error"], digest(*new.values()), row[0]),
+        )
+    connection.commit()
+    connection.close()
+    return [row[0] for row in stored]
+
+
 def test_a_result_that_does_not_come_again_stops_the_sweep(done: Path, tmp_path: Path) -> None:
     """Change every stored result: the audit ends with exit status 1, the key, and the store as it is."""
     shutil.copy(done / "store.db", tmp_path / "store.db")
     (tmp_path / "spec.toml").write_text(SPEC)
-    connection = sqlite3.connect(tmp_path / "store.db")
-    connection.execute("UPDATE cells SET result = CAST('{}' AS BLOB)")
-    connection.commit()
-    connection.close()
+    rewrite(tmp_path / "store.db", result=b"{}")
     result = here("sweep", "spec.toml", "--store", "store.db", "--jobs", "1", "--audit", cwd=tmp_path)
     assert result.returncode == 1
     (line,) = result.stderr.strip().splitlines()
@@ -195,11 +209,7 @@ def test_failed_cells_are_named_and_make_the_exit_status_1(tmp_path: Path) -> No
     (tmp_path / "spec.toml").write_text(SPEC.replace("[1, 2, 3]", "[1]").replace("seeds = 2", "seeds = 1"))
     options = ("sweep", "spec.toml", "--store", "store.db", "--jobs", "1", "--json")
     assert here(*options, cwd=tmp_path).returncode == 0
-    connection = sqlite3.connect(tmp_path / "store.db")
-    key = connection.execute("SELECT min(key) FROM cells").fetchone()[0]
-    connection.execute("UPDATE cells SET result = NULL, error = 'MemoryError: <too> large' WHERE key = ?", (key,))
-    connection.commit()
-    connection.close()
+    (key,) = rewrite(tmp_path / "store.db", slice(1), result=None, error="MemoryError: <too> large")
     result = here(*options, "--out", "out", cwd=tmp_path)
     assert result.returncode == 1
     assert json.loads(result.stdout)["failed"] == [{"key": key, "error": "MemoryError: <too> large"}]
@@ -212,16 +222,12 @@ def test_failed_cells_are_named_and_make_the_exit_status_1(tmp_path: Path) -> No
 def test_a_store_of_another_version_of_the_code_is_shown_and_named(done: Path, tmp_path: Path) -> None:
     """One other version is reported, with a word; of two, one must be chosen."""
     shutil.copy(done / "store.db", tmp_path / "store.db")
-    connection = sqlite3.connect(tmp_path / "store.db")
-    connection.execute("UPDATE cells SET code = 'older'")
-    connection.commit()
+    rewrite(tmp_path / "store.db", code="older")
     result = here("report", "--store", "store.db", "--out", "out", "--json", cwd=tmp_path)
     assert result.returncode == 0
     assert json.loads(result.stdout)["code"] == "older"
     assert "another version of the code, older" in result.stderr
-    connection.execute("UPDATE cells SET code = 'oldest' WHERE rowid % 2 = 0")
-    connection.commit()
-    connection.close()
+    rewrite(tmp_path / "store.db", slice(None, None, 2), code="oldest")
     result = here("report", "--store", "store.db", "--out", "two", cwd=tmp_path)
     assert result.returncode == 2
     assert "choose one with --code, older (12 cells), oldest (12 cells)" in result.stderr
