@@ -139,7 +139,7 @@ def _p5_classical(s: Setting, planted: bool) -> Sides:
 
 
 def _sample_count(rng: np.random.Generator) -> Setting:
-    values = {"explorations": int(rng.integers(1, 300)), "discount": float(rng.choice([0.0, 0.5, 0.9, 0.99]))}
+    values = {"explorations": int(rng.integers(1, 300)), "discount": float(rng.choice([0.3, 0.5, 0.9, 0.99]))}
     return Setting(
         {**values, "delta": float(rng.choice([0.02, 0.2, 0.8])), "q": float(rng.choice([0.002, 0.1, 0.7]))}, _seed(rng)
     )
