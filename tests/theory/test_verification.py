@@ -9,13 +9,14 @@ import scipy.stats
 
 import rfos.verification
 from bounds.exploration import x1, x3
+from bounds.rmax import default_weights
 from rfos.mdp import TabularMDP
 from rfos.pac import ledger
 from rfos.rmax import Rmax
 from rfos.verification import FALSE_ALARM, STATEMENTS, Sides, quantile_sides, slow_tries, verify
 from rfos.verification._engine import certain_rate, fewest_failures
 from rfos.verification._models import ARMS, value_of
-from rfos.verification._runs import _GAMBLES, Slow, World, _count, _small_world
+from rfos.verification._runs import _GAMBLES, Slow, World, _count, _promised, _small_world, _theorem
 
 PLAYED = ("T1'", "X4, lower end", "T2, policies")
 CHEAP = [name for name, s in STATEMENTS.items() if s.holds and not s.probabilistic and name not in PLAYED]
@@ -144,7 +145,7 @@ def test_simulated_values_violate_exactly_where_the_binomial_test_rejects():
 
 
 def test_failures_are_pooled_over_instances(monkeypatch):
-    """Ten runs are never significant at 1e-9 with an allowed rate of 1/2; those of a thousand instances together are."""
+    """Ten runs are never significant at 1e-9 where half may fail; those of a thousand instances together are."""
     statement = replace(
         STATEMENTS["T1"],
         extremal=(),
@@ -304,6 +305,19 @@ def test_theorems_are_checked_by_the_exact_count_of_the_run_without_end(horizon)
     """One state, the second action pays: m = 5 tries of the first are bad, steps or episodes of one step; no more."""
     world = World(np.ones((1, 2, 1)), np.array([[0.0, 1.0]]), 0.5, 0.1, 0, "")
     assert _count(4, world, 5, horizon) == 5
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize(("theorem", "visits"), [("T1", 9530), ("T1+", 7997), ("T1-ep", 5552)])
+def test_rmax_itself_is_played_at_the_m_of_the_theorem(theorem, visits):
+    """In the gamble the sure thing is bad and is tried m times: bad steps >= m, against the theorem's count."""
+    sides = _theorem(_GAMBLES, theorem)
+    at = {"n_states": 4, "n_actions": 2, "branching": 2, "r_max": 1, "epsilon": 0.25, "delta": 0.05, "discount": 0.5}
+    at |= default_weights("continuing" if theorem == "T1" else "episodic")
+    m, most = _promised(theorem, at, 4)
+    assert m == visits
+    assert m <= sides.left
+    assert sides.right == most
 
 
 @pytest.mark.jit
