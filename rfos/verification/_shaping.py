@@ -112,7 +112,7 @@ def _sample_growth(rng: np.random.Generator) -> Growth:
 
 
 def _exponent(case: Growth, planted: bool) -> Sides:
-    """Distance of the elasticity from its limit, over what the logarithms still add so far out: a share of 10/digits.
+    """Distance of the elasticity from its limit, over what the logarithms still add so far out, a tenth over digits.
 
     Windows: of the elasticity in |Ŝ| from 1, and the fault makes it the paper's square.
     """
@@ -131,7 +131,7 @@ def _exponent(case: Growth, planted: bool) -> Sides:
         slope = -bound.elasticity("radius", **at)
         n -= planted
         limit = {"paper": (2 * n + 1) * s * a, "paper, B = 1": (n + 1) * s * a, "refined": n * s * (a - 1)}[case.grid]
-    return Sides(abs(slope - limit), limit * (1 / case.digits + 1e-6))
+    return Sides(abs(slope - limit), 0.1 * limit / case.digits)
 
 
 # Steps --------------------------------------------------------------------------------------------------------------
