@@ -197,7 +197,7 @@ class Row:
     def checked(self) -> str:
         """What was checked, in words."""
         if not self.trials:
-            return f"{self.instances:,} instances"
+            return f"{self.instances:,} instance{'s' if self.instances > 1 else ''}"
         return f"{self.failures:,} of {self.trials:,} runs failed, {100 * self.allowed:.3g} % allowed"
 
 
