@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 
 def _ratio(row: Row) -> str:
-    return "> 1e6" if row.largest_ratio > 1e6 else f"{row.largest_ratio:.4f}"
+    return "> 1e6" if row.largest_ratio > 1e6 else f"{row.largest_ratio:.4f}" if row.largest_ratio else "rounding"
+
+
+def _fault(row: Row) -> str:
+    """The factor by which the right side would have to be wrong; nothing where sides are compared up to rounding."""
+    return f"{row.smallest_fault:.3g}x" if row.holds and row.smallest_fault else ""
 
 
 def _verdict(row: Row, planted: bool) -> str:
@@ -23,14 +28,15 @@ def _verdict(row: Row, planted: bool) -> str:
         return "caught" if row.passed else "MISSED"
     if not row.holds:
         return "false, as known" if row.passed else "NO COUNTEREXAMPLE"
-    return "holds" if row.passed else "VIOLATED"
+    return "holds" if row.passed else f"VIOLATED ({row.violations:,})"
 
 
 def _as_dict(row: Row, planted: bool) -> dict[str, object]:
     from math import isfinite
 
     ratio = row.largest_ratio if isfinite(row.largest_ratio) else None
-    return {**vars(row), "largest_ratio": ratio, "verdict": _verdict(row, planted)}
+    found = {"smallest_fault": row.smallest_fault, "checked": row.checked, "verdict": _verdict(row, planted)}
+    return {**vars(row), "largest_ratio": ratio, **found}
 
 
 def verify(
@@ -68,19 +74,17 @@ def verify(
         found = [_as_dict(row, planted) for row in rows]
         typer.echo(json.dumps({"seed": seed, "instances": instances, "planted": planted, "statements": found}))
     else:
-        heading = ["statement", "instances", "left/right", "violations", "verdict"]
-        typer.echo(
-            table(
-                heading,
-                [[r.id, f"{r.instances:,}", _ratio(r), f"{r.violations:,}", _verdict(r, planted)] for r in rows],
-            )
-        )
+        width = max((len(r.id) for r in rows), default=0)
+        cells = [[f"{r.id:{width}}  {r.title}", r.checked, _ratio(r), _fault(r), _verdict(r, planted)] for r in rows]
+        typer.echo(table(["statement", "checked", "left/right", "sees", "verdict"], cells))
         typer.echo("\nthe largest ratio was reached by")
         for r in rows:
             typer.echo(f"  {r.id}: {r.reached_by}")
         typer.echo(
-            "\nleft/right: the largest ratio met. Simulated statements compare an exact lower limit of the failure "
-            f"rate with the rate allowed; false alarms at most {verification.FALSE_ALARM:g} an instance."
+            "\nleft/right: the largest ratio met, 1 where a statement is attained. sees: a right side too small "
+            "by more than this factor would be reported; where it is much above 1 the theorem is loose on all "
+            "instances. Simulated statements compare, on the left, what runs certainly exceed more often than is "
+            f"allowed; false alarms at most {verification.FALSE_ALARM:g} an instance, and as much for all together."
         )
         if planted:
             for r in rows:

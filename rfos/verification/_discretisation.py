@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -100,7 +100,7 @@ class Line:
 
     def promised(self) -> tuple[float, float]:
         """E and E₋ of X5; there is one action, so that its grid costs nothing."""
-        at = {"l_reward": 1, "l_state": self.growth, "meta_span": 1, "discount": self.discount}
+        at: dict[str, Any] = {"l_reward": 1, "l_state": self.growth, "meta_span": 1, "discount": self.discount}
         at |= {"alpha_state": Fraction(1, 2 * self.levels)}
         upper = x5().upper.evaluate(**at, l_action=SMALL, alpha_action=SMALL)
         return float(upper), float(x5().lower.evaluate(**at))

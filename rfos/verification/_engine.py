@@ -60,7 +60,7 @@ def certain_rate(failures: int, trials: int) -> float:
     Examples
     --------
     >>> certain_rate(0, 100), round(certain_rate(90, 100), 2)
-    (0.0, 0.66)
+    (0.0, 0.63)
     """
     return float(scipy.stats.beta.ppf(FALSE_ALARM, failures, trials - failures + 1)) if failures else 0.0
 
@@ -71,7 +71,7 @@ def fewest_failures(trials: int, allowed: float) -> int:
     Examples
     --------
     >>> fewest_failures(400, 0.05), fewest_failures(40, 0.05)
-    (52, 16)
+    (52, 15)
     """
     return int(scipy.stats.binom.isf(FALSE_ALARM, trials, allowed)) + 1
 
@@ -85,7 +85,7 @@ def quantile_sides(values: ArrayLike, right: float, allowed: float) -> Sides:
 
     Examples
     --------
-    Of 40 fair dice 16 or more would have to exceed the bound to refute that one in 20 does; 14 show more than 4:
+    Of 40 fair dice 15 or more would have to exceed the bound to refute that one in 20 does; 14 show more than 4:
 
     >>> quantile_sides([1] * 6 + [2] * 8 + [3] * 6 + [4] * 6 + [5] * 7 + [6] * 7, 6, 0.05)
     Sides(left=4.0, right=6.0, failures=0, trials=40, allowed=0.05)
@@ -197,7 +197,7 @@ class Row:
     def checked(self) -> str:
         """What was checked, in words."""
         if not self.trials:
-            return f"{self.instances:,} instances"
+            return f"{self.instances:,} instance{'s' if self.instances > 1 else ''}"
         return f"{self.failures:,} of {self.trials:,} runs failed, {100 * self.allowed:.3g} % allowed"
 
 

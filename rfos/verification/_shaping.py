@@ -58,13 +58,16 @@ def _counted(shape: Shape) -> tuple[list[int], dict[str, Bound], dict[str, Any]]
     if shape.case == "cube":
         points = CubeGrid(1, a, k).n_points
         # The L2 radius of so many cells, √A/(2k), and a little more so that its rounding asks for no more of them.
-        at = {"inner_states": 1, "radius": math.sqrt(a) / (2 * k) * (1 + 1e-9)}
-        return [points**n, points, 1], shaping.sizes("one", "paper, B = 1"), at
+        cubes = {"inner_states": 1, "radius": math.sqrt(a) / (2 * k) * (1 + 1e-9)}
+        return [points**n, points, 1], shaping.sizes("one", "paper, B = 1"), cubes
     grid = SimplexGrid(1, a, k)
     learners = [NaiveLearner(0.1, "simplex")] * (n - 1)
     lumped = PolicyMetaGame(one_shot(game), learners, [grid] * n, 0.5, "nearest")
-    at = {"inner_states": 1, "radius": grid.radius}
-    return [lumped.n_states, lumped.n_actions, lumped.branching], shaping.sizes("one"), at
+    return (
+        [lumped.n_states, lumped.n_actions, lumped.branching],
+        shaping.sizes("one"),
+        {"inner_states": 1, "radius": grid.radius},
+    )
 
 
 def _sizes(shape: Shape, planted: bool) -> Sides:
@@ -109,7 +112,7 @@ def _sample_growth(rng: np.random.Generator) -> Growth:
 
 
 def _exponent(case: Growth, planted: bool) -> Sides:
-    """Distance of the elasticity from its limit, over what the logarithms still add so far out: a share of 10/digits.
+    """Distance of the elasticity from its limit, over what the logarithms still add so far out, a tenth over digits.
 
     Windows: of the elasticity in |Ŝ| from 1, and the fault makes it the paper's square.
     """
@@ -128,7 +131,7 @@ def _exponent(case: Growth, planted: bool) -> Sides:
         slope = -bound.elasticity("radius", **at)
         n -= planted
         limit = {"paper": (2 * n + 1) * s * a, "paper, B = 1": (n + 1) * s * a, "refined": n * s * (a - 1)}[case.grid]
-    return Sides(abs(slope - limit), limit * (1 / case.digits + 1e-6))
+    return Sides(abs(slope - limit), 0.1 * limit / case.digits)
 
 
 # Steps --------------------------------------------------------------------------------------------------------------
@@ -162,11 +165,12 @@ def _sample_policy_run(rng: np.random.Generator) -> PolicyRun:
 
 
 def _policies(case: PolicyRun, planted: bool) -> Sides:
-    """The exact count of the run without end, m = 1: every unknown pair is met within the bound or never."""
+    """The exact count of twice as many steps as may be bad."""
     grid = SimplexGrid(1, 2, case.levels)
     game = one_shot(NormalFormGame(case.payoffs))
     meta_game = PolicyMetaGame(game, [case.learner], [grid, grid], case.discount, "nearest")
-    at = {"players": 2, "inner_states": 1, "inner_actions": 2, "radius": grid.radius, "r_max": 1, "w_plan": "1/100"}
+    at: dict[str, Any] = {"players": 2, "inner_states": 1, "inner_actions": 2, "radius": grid.radius}
+    at |= {"r_max": 1, "w_plan": "1/100"}
     most = int(shaping.case_one().evaluate(**at, epsilon=case.epsilon, discount=case.discount))
     agent = Rmax(m=1, epsilon=case.epsilon)
     found = ledger(meta_game.to_mdp(), agent, steps=2 * most, starts=[0], rng=case.seed)
