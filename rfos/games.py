@@ -635,8 +635,9 @@ def public_goods(n_players: int = 3, *, multiplier: float = 2.0, contribution: f
     if not 0.0 < contribution < math.inf:
         raise ValueError(f"contribution is {contribution}: give a positive finite number")
     if n > MOST_PLAYERS:  # 2^n itself may not fit
+        n_bytes = 8 * n * 2**n if n < 100 else f"8 * {n} * 2^{n}"
         raise MemoryError(
-            f"payoffs of {n} players need 8 * {n} * 2^{n} bytes and the limit is {_MAX_BYTES}: give at most "
+            f"payoffs of {n} players need {n_bytes} bytes and the limit is {_MAX_BYTES}: give at most "
             f"{MOST_PLAYERS} players"
         )
     contributes = np.array([1, 0])  # by action
@@ -702,7 +703,7 @@ def named_game(name: str) -> NormalFormGame:
     """
     family, _, players = name.rpartition("-")
     if family == "public-goods" and players.isascii() and players.isdigit():
-        if len(players) > 3:  # too many for a float, or even to be counted
+        if len(players) > 9:  # too many for a float, or even to be counted
             raise ValueError(f"game is {name[:40]!r}: give at most {MOST_PLAYERS} players")
         return public_goods(int(players), multiplier=(int(players) + 1) / 2)
     if name in ITERATED_GAMES:

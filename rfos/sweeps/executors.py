@@ -349,8 +349,10 @@ class Dask:
             import distributed
         except ImportError:
             raise ValueError("--scheduler needs dask.distributed: pip install 'rfos[distributed]'") from None
-        self._loggers = {name: logging.getLogger(name).level for name in _QUIET}
-        for name in _QUIET:
+        # Some of their parts have levels of their own.
+        names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in _QUIET]
+        self._loggers = {name: logging.getLogger(name).level for name in names}
+        for name in names:
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         try:
             self._connect(distributed)
