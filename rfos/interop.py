@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
+from rfos._kernels._jit import INTERPRETED
 from rfos._memory import require_memory
 from rfos.games import NormalFormGame
 from rfos.mdp import TabularMDP
@@ -20,10 +21,12 @@ Float = NDArray[np.float64]
 
 def _load(module: str, what: str) -> Any:
     """Return a module of another package, or raise ImportError that says what needs it and how to get it."""
+    package = module.partition(".")[0]
+    if package == "quantecon" and INTERPRETED:
+        raise ImportError(f"{what} needs {package}, which runs compiled only: unset NUMBA_DISABLE_JIT")
     try:
         return importlib.import_module(module)
     except ImportError:
-        package = module.partition(".")[0]
         raise ImportError(f"{what} needs {package}: pip install 'rfos[interop]'") from None
 
 

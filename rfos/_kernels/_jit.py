@@ -23,6 +23,7 @@ from numba.core import config as numba_config
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
+INTERPRETED = bool(numba_config.DISABLE_JIT)
 BOUNDSCHECK = os.environ.get("RFOS_BOUNDSCHECK", "0") == "1"
 
 
@@ -66,7 +67,7 @@ def kernel(function: Callable[Parameters, Result]) -> Callable[Parameters, Resul
     With ``NUMBA_DISABLE_JIT=1`` the plain Python function runs, with NumPy's warnings off: compiled code gives
     none, and the random stream wraps by design.
     """
-    if numba_config.DISABLE_JIT:
+    if INTERPRETED:
 
         @functools.wraps(function)
         def interpreted(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:

@@ -21,6 +21,7 @@ from rfos.games import (
     three_player_matching_pennies,
 )
 from rfos.interop import from_arrays_ass, from_gymnasium, nash_equilibria, to_quantecon
+from rfos.mdp import TabularMDP
 from rfos.planning import solve
 from rfos.testing import mdps
 
@@ -40,6 +41,7 @@ def test_environments_without_a_table_are_refused():
         from_gymnasium(object(), 0.9)
 
 
+@pytest.mark.jit
 def test_the_frozen_lake_has_its_known_value():
     """Slippery 4 x 4, discount .99: an episode from the start is worth 0.5420; quantecon agrees."""
     gymnasium = pytest.importorskip("gymnasium")
@@ -100,6 +102,7 @@ def test_arrays_that_do_not_fit_are_refused(transitions, rewards, message):
         from_arrays_ass(transitions, rewards, 0.9)
 
 
+@pytest.mark.jit  # QuantEcon's own kernels fail interpreted
 @given(mdps(discounts=st.sampled_from([0.5, 0.9])))
 @settings(max_examples=25)
 def test_quantecon_finds_the_same_values_in_every_storage(mdp):
@@ -120,7 +123,7 @@ def regret(game, strategies):
     return most
 
 
-@pytest.mark.jit  # QuantEcon's own kernels fail interpreted
+@pytest.mark.jit
 @pytest.mark.parametrize("package", ["nashpy", "quantecon"])
 @pytest.mark.parametrize("name", NAMED_GAMES)
 def test_equilibria_of_the_named_games_are_equilibria(monkeypatch, package, name):
@@ -168,6 +171,7 @@ def test_free_riding_is_the_only_equilibrium_of_public_goods():
     assert np.allclose(nash_equilibria(three_player_matching_pennies()), 0.5, atol=1e-2)
 
 
+@pytest.mark.jit
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -194,3 +198,10 @@ def test_a_missing_package_is_named_with_the_extra(call, message):
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1] == f"ImportError: {message}"
+
+
+def test_quantecon_is_refused_where_the_jit_is_off(monkeypatch):
+    """Its own kernels fail interpreted, with an error that names nothing of use."""
+    monkeypatch.setattr("rfos.interop.INTERPRETED", True)
+    with pytest.raises(ImportError, match="needs quantecon, which runs compiled only: unset NUMBA_DISABLE_JIT"):
+        to_quantecon(TabularMDP([[0]], [[1.0]], 0.5))

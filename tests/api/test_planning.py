@@ -115,6 +115,7 @@ def test_all_storages_have_the_same_solution(mdp):
     assert solution.value == pytest.approx(dense.value, abs=2e-9)
 
 
+@pytest.mark.jit  # QuantEcon's own kernels fail interpreted
 @given(mdps(max_states=4, storage="dense", exact=False))
 @settings(max_examples=25)
 def test_solve_agrees_with_quantecon(mdp):

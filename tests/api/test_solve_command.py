@@ -421,6 +421,7 @@ FROZEN = "WARNING: frozen learners: nearest rounding leaves"
 ARTEFACT = "a step more than its policy earns in the continuous game: an artefact of the grid"
 
 
+@pytest.mark.jit
 def test_an_artefact_of_nearest_rounding_is_recognised() -> None:
     """Learners that cannot move are exploited on the grid: both warnings, in print and in JSON."""
     found = asked("ipd", levels="0.02,0.5,0.98", rounding="nearest", inner_discount=0.96, starts=3)

@@ -459,6 +459,7 @@ def test_only_cells_that_are_still_to_be_measured_need_room(tmp_path):
         sweep(done, tmp_path / "store.db", here, audit=True)
 
 
+@pytest.mark.jit
 def test_a_worker_process_takes_its_base_before_it_measures(tmp_path):
     """What one takes once it has measured small cells is within a third of the constant."""
     taken = []
@@ -758,6 +759,7 @@ def test_the_papers_schedule_is_one_of_the_agents():
     assert cells.agent(replace(LEDGER, agent="rmax-paper-m", m=7)) == Rmax(m=7, epsilon=0.8, delta=0.2)
 
 
+@pytest.mark.jit
 @pytest.mark.parametrize(
     "cell",
     [
