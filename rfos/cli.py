@@ -167,10 +167,12 @@ def reproduce(
 
     from tqdm import tqdm
 
-    from rfos import plots, reproduction
+    from rfos import reproduction
 
     choice: dict[str, Any] = {"game": game, "agent": agent, "opponent": opponent}
     experiment = reproduction.Experiment(windows=numbers, epsilon=epsilon, seeds=seeds, seed=seed, **choice)
+    from rfos import plots  # after bad input is refused: it takes a second to import
+
     lock = threading.Lock()
     with tqdm(unit="step", unit_scale=True, disable=None, file=sys.stderr, desc="playing") as bar:
 

@@ -341,8 +341,8 @@ def _print(found: dict[str, Any]) -> None:
     if found["case"] == "policy":
         typer.echo(_OBSERVED)
         typer.echo(
-            f"a meta-step of Case I is an inner episode; it counts as {found['inner_steps']} inner samples here: "
-            "give its length as --inner-steps"
+            "a meta-step of Case I is an inner episode, whose length multiplies the inner samples: "
+            f"give it as --inner-steps (here {found['inner_steps']})"
         )
     typer.echo("")
     theorems = found["theorems"]

@@ -1,7 +1,6 @@
 """The commands, run as a user runs them."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -10,20 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from commands import apart, here
 
 SHORT = ("reproduce", "--windows", "1", "--epsilon", "4", "--seeds", "2", "--game", "prisoners-dilemma")
-
-
-def rfos(*arguments: str, cwd: Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, **settings}
-    return subprocess.run(
-        [sys.executable, "-m", "rfos", *arguments],
-        cwd=cwd,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
 
 
 @pytest.mark.parametrize(
@@ -55,7 +43,7 @@ def test_bad_input_gets_one_line_that_names_the_value_and_the_mend(
     tmp_path: Path, arguments: tuple[str, ...], names: tuple[str, ...]
 ) -> None:
     """Exit status 2, one line, nothing written."""
-    result = rfos("reproduce", *arguments, cwd=tmp_path)
+    result = here("reproduce", *arguments, cwd=tmp_path)
     assert result.returncode == 2, result.stderr
     assert result.stdout == ""
     (line,) = result.stderr.strip().splitlines()
@@ -67,7 +55,7 @@ def test_bad_input_gets_one_line_that_names_the_value_and_the_mend(
 def test_an_output_path_that_is_a_file_is_refused(tmp_path: Path) -> None:
     """Exit status 2, and the file is as it was."""
     (tmp_path / "taken").write_text("mine")
-    result = rfos("reproduce", "--out", "taken", cwd=tmp_path)
+    result = here("reproduce", "--out", "taken", cwd=tmp_path)
     assert result.returncode == 2
     assert "taken" in result.stderr
     assert (tmp_path / "taken").read_text() == "mine"
@@ -76,7 +64,7 @@ def test_an_output_path_that_is_a_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.jit
 def test_reproduce_prints_json_and_writes_whole_files(tmp_path: Path) -> None:
     """With --json: one object on stdout, everything else on stderr, tables and figures in --out."""
-    result = rfos(*SHORT, "--json", "--out", "a/b", cwd=tmp_path)
+    result = apart(*SHORT, "--json", "--out", "a/b", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     summary = json.loads(result.stdout)
     assert summary["claims"][0]["verdict"] == "undecided"
@@ -103,9 +91,9 @@ def test_reproduce_prints_json_and_writes_whole_files(tmp_path: Path) -> None:
 @pytest.mark.jit
 def test_results_do_not_depend_on_jobs_but_on_the_seed(tmp_path: Path) -> None:
     """The same curves byte for byte with 1 and 2 threads; others for another seed."""
-    one = rfos(*SHORT, "--jobs", "1", "--out", "one", cwd=tmp_path)
-    two = rfos(*SHORT, "--jobs", "2", "--out", "two", cwd=tmp_path)
-    other = rfos(*SHORT, "--seed", "1", "--out", "other", cwd=tmp_path)
+    one = here(*SHORT, "--jobs", "1", "--out", "one", cwd=tmp_path)
+    two = here(*SHORT, "--jobs", "2", "--out", "two", cwd=tmp_path)
+    other = here(*SHORT, "--seed", "1", "--out", "other", cwd=tmp_path)
     assert one.returncode == two.returncode == other.returncode == 0, one.stderr
     first = (tmp_path / "one" / "curves.csv").read_bytes()
     assert first == (tmp_path / "two" / "curves.csv").read_bytes()
@@ -116,7 +104,7 @@ def test_results_do_not_depend_on_jobs_but_on_the_seed(tmp_path: Path) -> None:
 def test_an_exact_opponent_brings_values_and_gaps(tmp_path: Path) -> None:
     """--agent rmax --opponent window: V*, the final policy's value, a gap within epsilon, and the theorem."""
     options = ("--windows", "1,2", "--agent", "rmax", "--opponent", "window", "--epsilon", "2", "--seeds", "2")
-    result = rfos("reproduce", *options, "--json", cwd=tmp_path)
+    result = here("reproduce", *options, "--json", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     for window in json.loads(result.stdout)["results"]:
         low, high = window["optimal_value"]
@@ -124,7 +112,7 @@ def test_an_exact_opponent_brings_values_and_gaps(tmp_path: Path) -> None:
         assert window["final_value"]["mean"] <= high + 1e-6
         assert window["largest_gap"] <= 2.0
         assert window["coverage"].startswith("X4")
-    text = rfos("reproduce", *options, cwd=tmp_path).stdout
+    text = here("reproduce", *options, cwd=tmp_path).stdout
     assert "largest gap to V*" in text
     assert "not defined" not in text
 

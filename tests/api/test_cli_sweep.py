@@ -1,20 +1,17 @@
 """rfos sweep and rfos report, run as a user runs them; the page in a browser."""
 
-import contextlib
-import io
 import json
 import re
 import shutil
 import sqlite3
 import subprocess
-import sys
 from html import escape
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from commands import apart, here
 
-from rfos.cli import main
 from rfos.sweeps.store import digest
 
 SPEC = """
@@ -36,29 +33,12 @@ seeds = 2
 """
 
 
-def rfos(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command in a process of its own."""
-    command = [sys.executable, "-m", "rfos", *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
-
-
-def here(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command in this process, which has everything imported and compiled."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            main(list(arguments))
-        except SystemExit as end:
-            status = end.code
-    return subprocess.CompletedProcess(arguments, int(status or 0), out.getvalue(), err.getvalue())
-
-
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a finished sweep and its report."""
     folder = tmp_path_factory.mktemp("sweep")
     (folder / "spec.toml").write_text(SPEC)
-    result = rfos("sweep", "spec.toml", "--store", "store.db", "--jobs", "1", "--out", "out", "--json", cwd=folder)
+    result = apart("sweep", "spec.toml", "--store", "store.db", "--jobs", "1", "--out", "out", "--json", cwd=folder)
     assert result.returncode == 0, result.stderr
     (folder / "summary.json").write_text(result.stdout)
     return folder
@@ -139,7 +119,7 @@ def test_a_second_sweep_and_a_report_say_the_same(done: Path) -> None:
     assert again.returncode == 0, again.stderr
     assert "24 cells, 24 already there, 0 measured now, 0 failed" in again.stdout
     assert "audit: 1 measured again, the same bytes" in again.stdout
-    report = rfos("report", "--store", "store.db", "--out", "second", "--json", cwd=done)
+    report = apart("report", "--store", "store.db", "--out", "second", "--json", cwd=done)
     assert report.returncode == 0, report.stderr
     content = json.loads(report.stdout)
     assert content["cells"] == 24

@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from commands import apart, here
 
 from bounds.rmax import default_weights, t1, t1_restarts
 from bounds.sharp import t1_observed, t1_plus
@@ -24,13 +25,6 @@ WINDOW = ("bound", "--case", "window", "--window", "3", "--game", "matching-penn
 POLICY = ("bound", "--case", "policy", "--game")
 SIZES = {"n_states": 16, "n_actions": 2, "branching": 2}
 POINT = {**SIZES, "epsilon": "0.8", "delta": "0.2", "discount": "0.8", "r_max": 1}
-
-
-def rfos(*arguments):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        [sys.executable, "-m", "rfos", *arguments], capture_output=True, text=True, timeout=300, env=environment
-    )
 
 
 @pytest.fixture
@@ -55,9 +49,9 @@ def as_json(call):
     return run
 
 
-def test_bound_prints_what_the_bounds_say():
+def test_bound_prints_what_the_bounds_say(tmp_path):
     """m, N, steps and log10 of T1 and T1+ at the paper's point, and rivals; in a shell of its own."""
-    result = rfos(*ABSTRACT, "--json")
+    result = apart(*ABSTRACT, "--json", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout)
     wanted = t1().evaluate(**POINT, **default_weights("continuing"))
@@ -114,7 +108,7 @@ def test_policy_case_says_why_one_successor_and_what_a_meta_step_is(call):
     (line,) = [line for line in text.splitlines() if "B = 1" in line]
     assert "one visit reveals a row (N4, T1')" in line
     (line,) = [line for line in text.splitlines() if "inner episode" in line]
-    assert "100 inner samples" in line
+    assert "--inner-steps (here 100)" in line
 
 
 def finite_difference(bound, values, *names, odds=False):
@@ -317,10 +311,10 @@ def test_whole_numbers_are_read_with_powers(text, number):
     assert whole(text) == number
 
 
-def test_verify_prints_a_table_and_json(as_json):
+def test_verify_prints_a_table_and_json(as_json, tmp_path):
     """Every statement asked for, its instances, ratio, violations and verdict."""
     options = ("verify", "--instances", "20", "--statement", "P2+", "--statement", "N1", "--jobs", "1")
-    result = rfos(*options)
+    result = here(*options, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     for piece in ("P2+", "N1", "holds", "1.0000", "left/right"):
         assert piece in result.stdout

@@ -1,14 +1,13 @@
 """Case I meta-games: tables, lumping, refusals, learners and the command."""
 
 import json
-import subprocess
-import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import apart, here
 
 from rfos import cli_solve, shaping
 from rfos.continuous import hold, mutual_learning, random_starts, roll_out, trajectory
@@ -363,8 +362,7 @@ def no_solver(game):
 @pytest.mark.jit
 def test_solve_prints_one_json_object_and_says_what_shaping_is_worth(tmp_path: Path) -> None:
     """A small request, as a user runs it."""
-    command = [sys.executable, "-m", "rfos", "solve", "ipd", "--levels", "2", "--json"]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    result = apart("solve", "ipd", "--levels", "2", "--json", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout)
     assert found["n_states"] == found["n_actions"] == 32
@@ -373,9 +371,7 @@ def test_solve_prints_one_json_object_and_says_what_shaping_is_worth(tmp_path: P
     assert found["continuous"][0]["name"] == "one-step look-ahead"
     assert "artefact of the grid" in found["warnings"][0]
     assert isinstance(found["worth"], float)
-    refused = subprocess.run(
-        [*command[:4], "ipd", "--levels", "200"], cwd=tmp_path, capture_output=True, text=True, timeout=100
-    )
+    refused = here("solve", "ipd", "--levels", "200", cwd=tmp_path)
     assert refused.returncode == 2
     assert "bytes" in refused.stderr
     assert "levels" in refused.stderr

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from commands import here
 
 from rfos import rmax
 from rfos.sweeps import executors
@@ -258,7 +259,7 @@ def test_a_full_disk_is_reported_and_nothing_acknowledged_is_lost(tmp_path):
     assert "make room and run again" in line
     kept = rows(tmp_path / "store.db")
     assert 0 < len(kept) < 600
-    again = subprocess.run(command(tmp_path, "--jobs", "1", "--json"), cwd=tmp_path, capture_output=True, text=True)
+    again = here("sweep", "spec.toml", "--store", "store.db", "--jobs", "1", "--json", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     summary = json.loads(again.stdout)
     assert (summary["found"], summary["measured"]) == (len(kept), 600 - len(kept))
@@ -276,21 +277,21 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
 
 def test_a_store_that_another_driver_writes_is_refused_and_the_other_goes_on(tmp_path):
     """Two commands on one store: the second says so at once; the first is killed, and the third may go on."""
+    arguments = ("sweep", "spec.toml", "--store", "store.db", "--jobs", "1")
     (tmp_path / "spec.toml").write_text(spec_text(seeds=2, steps=1_000_000_000))
     first = subprocess.Popen(command(tmp_path, "--jobs", "1"), cwd=tmp_path, stderr=subprocess.DEVNULL, text=True)
     try:
         end = time.monotonic() + 60
         while not (tmp_path / "store.db.lock").exists() and time.monotonic() < end:
             time.sleep(0.02)
-        second = subprocess.run(command(tmp_path, "--jobs", "1"), cwd=tmp_path, capture_output=True, text=True)
-        line = refused(second)
+        line = refused(here(*arguments, cwd=tmp_path))
         assert "the store store.db is in use by another sweep: wait until it has ended" in line
         assert first.poll() is None
     finally:
         first.kill()
         first.wait()
     (tmp_path / "spec.toml").write_text(spec_text(seeds=2, steps=300))
-    third = subprocess.run(command(tmp_path, "--jobs", "1"), cwd=tmp_path, capture_output=True, text=True)
+    third = here(*arguments, cwd=tmp_path)
     assert third.returncode == 0, third.stderr
     assert len(rows(tmp_path / "store.db")) == 4
 
@@ -394,8 +395,7 @@ def test_a_truncated_or_foreign_store_is_refused_by_both_commands(tmp_path):
     for content, word in (*cut, (b"", "is empty"), (b"a picture of a cat" * 9, "is no store of rfos")):
         (tmp_path / "store.db").write_bytes(content)
         for arguments in (("sweep", "spec.toml", "--jobs", "1"), ("report", "--out", "out")):
-            program = [sys.executable, "-m", "rfos", *arguments, "--store", "store.db"]
-            line = refused(subprocess.run(program, cwd=tmp_path, capture_output=True, text=True))
+            line = refused(here(*arguments, "--store", "store.db", cwd=tmp_path))
             assert "store.db" in line
             assert word in line
             assert (tmp_path / "store.db").read_bytes() == content
