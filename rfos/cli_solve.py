@@ -91,8 +91,8 @@ class Answer:
     over grid points. `promised`, the value on the grid, and `discounted`, what `played` earns in the continuous game,
     are means over the same random starts, and so comparable; `n_discounted` says over how many steps and starts.
     `worth` is the mean reward of `shaper`, the better way of playing in `continuous`, less that of `best`, the best
-    yardstick against the same opponent. `policies` (T, S, A_i) of each opponent and `rewards` (T, n_players) are
-    the first roll-out's.
+    yardstick against the same opponent. `policies` (T, S, A_i) of each player, the shaper first, and `rewards`
+    (T, n_players) are the first roll-out's.
     """
 
     request: Request
@@ -303,7 +303,7 @@ def answer(request: Request, say: Callable[[str], None]) -> Answer:
         n_starts=len(starts[0]),
         notes=tuple(notes),
         warnings=tuple(warnings),
-        policies=tuple(policies),
+        policies=(np.array(played), *policies),
         rewards=paid,
         seconds=time.perf_counter() - began,
     )
@@ -437,18 +437,9 @@ def _interval(mean: float, low: float, high: float) -> str:
 
 def draw(found: Answer, out: Path) -> None:
     """Write the figure of the first roll-out to a folder."""
-    game = inner_game(found.request.game, found.request.inner_discount)
-    assert game.views is not None
-    if game.n_actions == (2, 2):
-        paths = found.policies[0][:, game.views[1], 0]
-        names = ["start", "CC", "CD", "DC", "DD"] if game.n_states == 5 else ["probability"]
-        title, what = "inner state, own side", "opponent's probability\nof action 0"
-    else:
-        # Of many inner states the first one, which an iterated game starts from.
-        paths = np.concatenate([policy[:, 0, :-1] for policy in found.policies], axis=1)
-        names = [f"{i}: {a}" for i, n in enumerate(game.n_actions[1:], start=1) for a in range(n - 1)]
-        title, what = "player: action, in the first inner state", "opponents' probabilities"
-    figure = plots.shaping_trajectory(paths, found.rewards, names, title, what)
+    r = found.request
+    title = f"{r.game} against {r.opponent}, {found.continuous[0].name}"
+    figure = plots.shaping_trajectory(inner_game(r.game, r.inner_discount), found.policies, found.rewards, title)
     out.mkdir(parents=True, exist_ok=True)
     for suffix in (".png", ".svg"):
         with atomic(out / f"trajectory{suffix}") as path:

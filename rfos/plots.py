@@ -6,7 +6,7 @@ Lines differ in style and lightness, not in hue alone, so that they stay legible
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
+from rfos.policy_tables import is_iterated
 from rfos.reproduction import WindowResult, Yardstick
+from rfos.stochastic_games import StochasticGame
 
 Float = NDArray[np.float64]
 
@@ -215,55 +217,54 @@ def sweep_curves(bands: pd.DataFrame) -> Figure:
     return figure
 
 
-def shaping_trajectory(
-    probabilities: Float,
-    rewards: Float,
-    names: Sequence[str],
-    title: str = "inner state, own side",
-    what: str = "opponent's probability\nof action 0",
-) -> Figure:
-    """Draw the opponents' policies and everybody's rewards along a roll-out of the continuous meta-game.
+def shaping_trajectory(game: StochasticGame, policies: Sequence[Float], rewards: Float, title: str) -> Figure:
+    """Draw everybody's policies and rewards along a roll-out of the continuous meta-game.
+
+    Of an iterated game with two actions each the probability of action 0 is drawn in every inner state, from the
+    own side; of other games all probabilities but the last in the first inner state.
 
     Parameters
     ----------
-    probabilities : ndarray, shape (T, K)
-        What is drawn of the policies, such as the probability of action 0 in each inner state.
+    game : StochasticGame
+    policies : sequence of ndarray, shapes (T, S, A_i)
+        Of each player, the shaper first.
     rewards : ndarray, shape (T, n_players)
-        Rewards per inner step, the shaper's first.
-    names : sequence of str
-        Names of the K lines.
-    title, what : str
-        What the names are, and what is drawn.
+        Per inner step.
+    title : str
+        The game, and who plays it how.
 
     Returns
     -------
     Figure
     """
-    figure = Figure(figsize=(7.2, 5.2), layout="constrained")
-    upper, lower = figure.subplots(2, 1, sharex=True)
-    for s, name in enumerate(names):
-        upper.plot(probabilities[:, s], color=SHADES[s % len(SHADES)], linestyle=DASHES[s % len(DASHES)], label=name)
-    upper.set_ylabel(what)
-    upper.set_ylim(-0.03, 1.03)
-    upper.legend(
-        fontsize=8,
-        frameon=False,
-        ncols=min(len(names), 6),
-        loc="lower center",
-        bbox_to_anchor=(0.5, 1.0),
-        title=title,
-        title_fontsize=8,
-    )
-    n_players = rewards.shape[1]
-    players = ["shaper", *(["opponent"] if n_players == 2 else [f"player {i}" for i in range(1, n_players)])]
-    for i, name in enumerate(players):
-        lower.plot(rewards[:, i], color=SHADES[i % len(SHADES)], linestyle=DASHES[i % len(DASHES)], label=name)
-    lower.set_ylabel("reward per inner step")
-    lower.set_xlabel("meta-step")
-    lower.legend(fontsize=8, frameon=False, ncols=len(players), loc="lower right", bbox_to_anchor=(1.0, 0.98))
-    for axes in (upper, lower):
-        _tidy(axes)
+    iterated = is_iterated(game)
+    players = ["shaper", *(["opponent"] if game.n_players == 2 else [f"player {i}" for i in range(1, game.n_players)])]
+    figure = Figure(figsize=(7.2, 1.6 + 1.9 * (game.n_players + 1)), layout="constrained")
+    figure.suptitle(title, fontsize=10)
+    *upper, lowest = figure.subplots(game.n_players + 1, 1, sharex=True)
+    for i, (axes, player, policy) in enumerate(zip(upper, players, policies, strict=True)):
+        if iterated:
+            assert game.views is not None
+            lines = dict(zip(("start", "CC", "CD", "DC", "DD"), policy[:, game.views[i], 0].T, strict=True))
+        else:
+            lines = {str(a): policy[:, 0, a] for a in range(policy.shape[2] - 1)}
+        _lines(axes, lines, "after (own first)" if iterated else "action")
+        axes.set_ylabel(f"{player}:\nprobability" + (" of action 0" if policy.shape[2] == 2 else ""))
+        axes.set_ylim(-0.03, 1.03)
+    _lines(lowest, dict(zip(players, rewards.T, strict=True)), None)
+    lowest.set_ylabel("reward\nper inner step")
+    lowest.set_xlabel("meta-step")
     return figure
+
+
+def _lines(axes: Axes, lines: Mapping[str, Float], heading: str | None) -> None:
+    for i, (name, values) in enumerate(lines.items()):
+        axes.plot(values, color=SHADES[i % len(SHADES)], linestyle=DASHES[i % len(DASHES)], label=name)
+    if len(lines) > 1:
+        axes.legend(
+            fontsize=8, frameon=False, title=heading, title_fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5)
+        )
+    _tidy(axes)
 
 
 def _tidy(axes: Axes) -> None:

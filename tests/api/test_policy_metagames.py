@@ -329,7 +329,7 @@ def test_an_answer_is_printed_drawn_and_written_as_json(tmp_path: Path, monkeypa
     cli_solve.draw(found, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"trajectory.png", "trajectory.svg"}
     plain = json.loads(cli_solve.as_json(found))
-    assert np.array(plain["rewards"]).shape == (4, len(found.policies) + 1)
+    assert np.array(plain["rewards"]).shape == (4, len(found.policies))
 
 
 @pytest.mark.parametrize(

@@ -581,7 +581,7 @@ def test_an_opponent_with_a_strategy_keeps_it() -> None:
     """From the start named, its policy is the same at every step, and all starts are that one."""
     found = asked("ipd", opponent="tit-for-tat", levels="2", inner_discount=0.96, steps=4)
     expected = strategy(IPD, 1, "tit-for-tat")
-    assert (found.policies[0] == expected).all()
+    assert (found.policies[1] == expected).all()
     assert found.n_starts == 1
     assert found.start == "(0.98, 0.98, 0.02, 0.98, 0.02)"
     text = printed(found)
