@@ -614,7 +614,7 @@ def test_json_has_warnings_and_worth_and_no_numbers_that_are_none() -> None:
     assert plain["continuous"][0]["shaper"][1:] == [None, None]
     assert plain["worth"] == found.worth
     assert plain["warnings"] == list(found.warnings)
-    assert np.array(plain["policies"]).shape == (1, 6, 5, 2)
+    assert np.array(plain["policies"]).shape == (2, 6, 5, 2)
     assert "nan" not in printed(found)
 
 
