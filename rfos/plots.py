@@ -54,13 +54,7 @@ def learning_curves(
     for i, (window, band) in enumerate(bands.groupby("window")):
         shade, dash = SHADES[i % len(SHADES)], DASHES[i % len(DASHES)]
         axes.fill_between(band["episode"], band["low"], band["high"], color=shade, alpha=0.25, linewidth=0)
-        axes.plot(
-            band["episode"],
-            band["mean"],
-            color=shade,
-            linestyle=dash,
-            label=f"window {window} (band: lowest to highest seed)",
-        )
+        axes.plot(band["episode"], band["mean"], color=shade, linestyle=dash, label=f"window {window}")
     if official is not None:
         width = official["episode_end"].iloc[0]
         axes.plot(
@@ -89,7 +83,8 @@ def learning_curves(
     axes.set_xlabel("meta-episodes (10 inner steps each)")
     axes.set_ylabel("shaper's mean reward per inner step")
     axes.margins(y=0.08)
-    axes.legend(fontsize=8, loc="best", frameon=False)
+    # Curves end high, so that this corner is free, and yardsticks are above it.
+    axes.legend(fontsize=8, frameon=False, loc="lower right", title="bands: lowest to highest seed", title_fontsize=8)
     _tidy(axes)
     return figure
 
