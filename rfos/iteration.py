@@ -131,19 +131,26 @@ class Iteration:
         # The table is rounded to float32.
         short = width * (1 + 1e-6) + 1e-6 * (change.largest + abs(change.least) + abs(change.most))
         enough = (backed_up - short).astype(np.float32)
-        mdp, old = self.mdp, self.candidates
-        possible = self.table >= (enough[:, None] if old is None else enough[old.state])
-        size = int(np.count_nonzero(possible)) * (12 * mdp.branching + 28)
-        if size > REDUCED * (mdp.nbytes if old is None else (12 * mdp.branching + 28) * len(old.action)):
-            return
+        mdp, old, n_states = self.mdp, self.candidates, self.mdp.n_states
+        row_bytes = 12 * mdp.branching + 28
         if old is None:
-            state, action = np.nonzero(possible)
+            begin, actions, read = np.arange(n_states + 1) * mdp.n_actions, np.empty(0, np.int64), mdp.nbytes
         else:
-            state, action = old.state[possible], old.action[possible]
-        first_row = np.zeros(mdp.n_states + 1, np.int64)
-        np.cumsum(np.bincount(state, minlength=mdp.n_states), out=first_row[1:])
+            begin, actions, read = old.first_row, old.action, row_bytes * len(old.action)
+        flat = self.table.reshape(-1)
+        counts = np.empty(n_states, np.int64)
+        self.threads.each(self.ranges, lambda _, i, j: dp.count_enough(flat, begin, enough, i, j, counts))
+        left = int(counts.sum())
+        if left * row_bytes > REDUCED * read:
+            return
+        first_row = np.concatenate([[0], np.cumsum(counts)])
+        state, action = np.empty(left, np.int64), np.empty(left, np.int64)
+        self.threads.each(
+            self.ranges,
+            lambda _, i, j: dp.list_enough(flat, begin, actions, enough, first_row, state, action, i, j),
+        )
+        self.table = np.empty(left, np.float32)  # frees the large one before rows are made
         self.candidates = Candidates(state, action, first_row, mdp.storage.chain(mdp.rewards, action, state))
-        self.table = np.empty(len(state), np.float32)
 
     def chain(self, policy: Int) -> Chain:
         """Return the chain of a policy in float32; where few actions changed since the last one, only those are new."""

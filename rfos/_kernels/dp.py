@@ -269,6 +269,31 @@ def rate(older, old, new):
 
 
 @kernel
+def count_enough(table, begin, enough, first, last, counts):
+    """Fill `counts` (S,) with how many of table[begin[s]] to table[begin[s + 1] - 1] are at least enough[s]."""
+    for s in range(first, last):
+        count = 0
+        for row in range(begin[s], begin[s + 1]):
+            count += table[row] >= enough[s]
+        counts[s] = count
+
+
+@kernel
+def list_enough(table, begin, actions, enough, first_row, state, action, first, last):
+    """Fill `state` and `action` (K,) with the pairs that `count_enough` counts, those of state s from first_row[s] on.
+
+    `actions` (rows,) says which action each row is of, or is empty: then all are there, in order.
+    """
+    for s in range(first, last):
+        k = first_row[s]
+        for row in range(begin[s], begin[s + 1]):
+            if table[row] >= enough[s]:
+                state[k] = s
+                action[k] = actions[row] if actions.shape[0] > 0 else row - begin[s]
+                k += 1
+
+
+@kernel
 def change(values, new_values, first, last, result):
     """Fill `result` (3,): smallest and largest new - old, and largest absolute old value, of a range of states.
 

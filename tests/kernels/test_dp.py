@@ -198,6 +198,32 @@ def test_rate_of_a_geometric_sequence_is_its_factor():
     assert dp.rate(values[0], values[0], values[1]) == 0.0
 
 
+numbers32 = st.floats(-4, 4, width=32) | st.just(math.nan)
+
+
+@given(st.data(), st.lists(st.integers(0, 4), min_size=1, max_size=5), st.booleans())
+@few
+def test_pairs_that_are_enough_are_those_of_the_reference(data, sizes, all_there):
+    """Ties count, NaN does not; with a list of actions and with all of them."""
+    sizes = [sizes[0]] * len(sizes) if all_there else sizes
+    table = np.array(data.draw(st.lists(numbers32, min_size=sum(sizes), max_size=sum(sizes))), np.float32)
+    enough = np.array([data.draw(numbers32 | st.sampled_from([0.0, *table])) for _ in sizes], np.float32)
+    begin = np.concatenate([[0], np.cumsum(sizes)])
+    chosen = [list(range(n)) if all_there else sorted(data.draw(st.permutations(range(9)))[:n]) for n in sizes]
+    actions = np.array([a for row in chosen if not all_there for a in row], np.int64)
+    rows = [list(zip(chosen[s], table[begin[s] : begin[s + 1]], strict=True)) for s in range(len(sizes))]
+    expected = naive.enough_pairs(rows, enough)
+    counts = np.full(len(sizes), -1)
+    for s in range(len(sizes)):
+        dp.count_enough(table, begin, enough, s, s + 1, counts)
+    assert counts.tolist() == [sum(t == s for t, _ in expected) for s in range(len(sizes))]
+    first_row = np.concatenate([[0], np.cumsum(counts)])
+    state, action = np.full(len(expected), -1), np.full(len(expected), -1)
+    for s in reversed(range(len(sizes))):
+        dp.list_enough(table, begin, actions, enough, first_row, state, action, s, s + 1)
+    assert list(zip(state.tolist(), action.tolist(), strict=True)) == expected
+
+
 @given(st.lists(st.tuples(st.floats(), st.floats()), min_size=1, max_size=5))
 @example([(5.0, math.nan)])
 @few
