@@ -61,9 +61,10 @@ def place(levels, nearest, p):
 
 
 @kernel
-def exchange(first, second):
-    """Return two keys, the larger first."""
-    return max(first, second), min(first, second)
+def step_of(key, n):
+    """Return the step of the coordinate whose fraction, times 256, and number make up a key."""
+    fraction = key >> 8
+    return (key & 255) << SHIFT | fraction if fraction > 0 else n << SHIFT
 
 
 @kernel
@@ -74,35 +75,30 @@ def walk(places, strides, steps):
     """
     n = places.shape[0]
     corner = np.int64(0)
-    # Sorting by minima and maxima has no branch to mispredict; the coordinate rides in the low bits.
-    if n == 5:  # memory-one policies: a network of nine exchanges, in registers
+    # A coordinate's turn is the number of larger keys, its number in the low bits: no branch to mispredict.
+    if n == 5:  # memory-one policies: in registers
         i0, i1, i2, i3, i4 = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
         p0, p1, p2, p3, p4 = places[i0], places[i1], places[i2], places[i3], places[i4]
         corner += (p0 >> SHIFT) * strides[i0] + (p1 >> SHIFT) * strides[i1] + (p2 >> SHIFT) * strides[i2]
         corner += (p3 >> SHIFT) * strides[i3] + (p4 >> SHIFT) * strides[i4]
         k0, k1, k2 = (p0 & (UNIT - 1)) << 8, (p1 & (UNIT - 1)) << 8 | 1, (p2 & (UNIT - 1)) << 8 | 2
         k3, k4 = (p3 & (UNIT - 1)) << 8 | 3, (p4 & (UNIT - 1)) << 8 | 4
-        k0, k3 = exchange(k0, k3)
-        k1, k4 = exchange(k1, k4)
-        k0, k2 = exchange(k0, k2)
-        k1, k3 = exchange(k1, k3)
-        k0, k1 = exchange(k0, k1)
-        k2, k4 = exchange(k2, k4)
-        k1, k2 = exchange(k1, k2)
-        k3, k4 = exchange(k3, k4)
-        k2, k3 = exchange(k2, k3)
-        steps[i0], steps[i1], steps[i2], steps[i3], steps[i4] = k0, k1, k2, k3, k4
-    else:
-        for i in range(n):
-            corner += (places[i] >> SHIFT) * strides[i]
-            key = (places[i] & (UNIT - 1)) << 8 | i
-            for j in range(i):
-                steps[j], key = exchange(steps[j], key)
-            steps[i] = key
+        c01, c02, c03, c04 = np.uint64(k1 > k0), np.uint64(k2 > k0), np.uint64(k3 > k0), np.uint64(k4 > k0)
+        c12, c13, c14 = np.uint64(k2 > k1), np.uint64(k3 > k1), np.uint64(k4 > k1)
+        c23, c24, c34 = np.uint64(k3 > k2), np.uint64(k4 > k2), np.uint64(k4 > k3)
+        steps[c01 + c02 + c03 + c04] = step_of(k0, 5)
+        steps[i1 - c01 + c12 + c13 + c14] = step_of(k1, 5)
+        steps[i2 - c02 - c12 + c23 + c24] = step_of(k2, 5)
+        steps[i3 - c03 - c13 - c23 + c34] = step_of(k3, 5)
+        steps[i4 - c04 - c14 - c24 - c34] = step_of(k4, 5)
+        return corner
     for i in range(n):
-        here = np.uint64(i)
-        fraction = steps[here] >> 8
-        steps[here] = ((steps[here] & 255) << SHIFT | fraction) if fraction > 0 else n << SHIFT
+        corner += (places[i] >> SHIFT) * strides[i]
+        key = (places[i] & (UNIT - 1)) << 8 | i
+        turn = 0
+        for j in range(n):
+            turn += ((places[j] & (UNIT - 1)) << 8 | j) > key
+        steps[turn] = step_of(key, n)
     return corner
 
 
