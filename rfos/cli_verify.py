@@ -74,12 +74,11 @@ def verify(
         found = [_as_dict(row, planted) for row in rows]
         typer.echo(json.dumps({"seed": seed, "instances": instances, "planted": planted, "statements": found}))
     else:
-        width = max((len(r.id) for r in rows), default=0)
-        cells = [[f"{r.id:{width}}  {r.title}", r.checked, _ratio(r), _fault(r), _verdict(r, planted)] for r in rows]
+        cells = [[r.id, r.checked, _ratio(r), _fault(r), _verdict(r, planted)] for r in rows]
         typer.echo(table(["statement", "checked", "left/right", "sees", "verdict"], cells))
-        typer.echo("\nthe largest ratio was reached by")
+        typer.echo("\nwhat they say, and what reached the largest ratio")
         for r in rows:
-            typer.echo(f"  {r.id}: {r.reached_by}")
+            typer.echo(f"  {r.id}: {r.title}; {r.reached_by}")
         typer.echo(
             "\nleft/right: the largest ratio met, 1 where a statement is attained. sees: a right side too small "
             "by more than this factor would be reported; where it is much above 1 the theorem is loose on all "

@@ -316,7 +316,7 @@ def test_verify_prints_a_table_and_json(as_json, tmp_path):
     options = ("verify", "--instances", "20", "--statement", "P2+", "--statement", "N1", "--jobs", "1")
     result = here(*options, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    for piece in ("P2+", "N1", "holds", "1.0000", "left/right"):
+    for piece in ("P2+: simulation lemma, sharp; ", "N1", "holds", "1.0000", "left/right"):
         assert piece in result.stdout
     found = as_json(*options)
     assert [s["id"] for s in found["statements"]] == ["N1", "P2+"]
