@@ -139,7 +139,7 @@ class Iteration:
             begin, actions, read = old.first_row, old.action, row_bytes * len(old.action)
         flat = self.table.reshape(-1)
         counts = np.empty(n_states, np.int64)
-        self.threads.each(self.ranges, lambda _, i, j: dp.count_enough(flat, begin, enough, i, j, counts))
+        self.threads.each(self.ranges, lambda _, i, j: dp.enough_counts(flat, begin, enough, i, j, counts))
         left = int(counts.sum())
         if left * row_bytes > REDUCED * read:
             return
@@ -147,7 +147,7 @@ class Iteration:
         state, action = np.empty(left, np.int64), np.empty(left, np.int64)
         self.threads.each(
             self.ranges,
-            lambda _, i, j: dp.list_enough(flat, begin, actions, enough, first_row, state, action, i, j),
+            lambda _, i, j: dp.enough_pairs(flat, begin, actions, enough, first_row, state, action, i, j),
         )
         self.table = np.empty(left, np.float32)  # frees the large one before rows are made
         self.candidates = Candidates(state, action, first_row, mdp.storage.chain(mdp.rewards, action, state))

@@ -273,7 +273,7 @@ def seen(old, new, least, most, largest):
     return min(least, new - old), max(most, new - old), max(largest, abs(old))
 
 
-def enough_pairs(rows, enough):
+def enough(rows, enough):
     """The pairs (s, a) whose number is at least enough[s]; rows[s] lists (a, number)."""
     return [(s, a) for s, row in enumerate(rows) for a, number in row if number >= enough[s]]
 

@@ -269,7 +269,7 @@ def rate(older, old, new):
 
 
 @kernel
-def count_enough(table, begin, enough, first, last, counts):
+def enough_counts(table, begin, enough, first, last, counts):
     """Fill `counts` (S,) with how many of table[begin[s]] to table[begin[s + 1] - 1] are at least enough[s]."""
     for s in range(first, last):
         count = 0
@@ -279,8 +279,8 @@ def count_enough(table, begin, enough, first, last, counts):
 
 
 @kernel
-def list_enough(table, begin, actions, enough, first_row, state, action, first, last):
-    """Fill `state` and `action` (K,) with the pairs that `count_enough` counts, those of state s from first_row[s] on.
+def enough_pairs(table, begin, actions, enough, first_row, state, action, first, last):
+    """Fill `state` and `action` (K,) with the pairs that `enough_counts` counts, those of state s from first_row[s] on.
 
     `actions` (rows,) says which action each row is of, or is empty: then all are there, in order.
     """

@@ -212,15 +212,15 @@ def test_pairs_that_are_enough_are_those_of_the_reference(data, sizes, all_there
     chosen = [list(range(n)) if all_there else sorted(data.draw(st.permutations(range(9)))[:n]) for n in sizes]
     actions = np.array([a for row in chosen if not all_there for a in row], np.int64)
     rows = [list(zip(chosen[s], table[begin[s] : begin[s + 1]], strict=True)) for s in range(len(sizes))]
-    expected = naive.enough_pairs(rows, enough)
+    expected = naive.enough(rows, enough)
     counts = np.full(len(sizes), -1)
     for s in range(len(sizes)):
-        dp.count_enough(table, begin, enough, s, s + 1, counts)
+        dp.enough_counts(table, begin, enough, s, s + 1, counts)
     assert counts.tolist() == [sum(t == s for t, _ in expected) for s in range(len(sizes))]
     first_row = np.concatenate([[0], np.cumsum(counts)])
     state, action = np.full(len(expected), -1), np.full(len(expected), -1)
     for s in reversed(range(len(sizes))):
-        dp.list_enough(table, begin, actions, enough, first_row, state, action, s, s + 1)
+        dp.enough_pairs(table, begin, actions, enough, first_row, state, action, s, s + 1)
     assert list(zip(state.tolist(), action.tolist(), strict=True)) == expected
 
 
