@@ -763,9 +763,9 @@ def test_the_papers_schedule_is_one_of_the_agents():
 @pytest.mark.parametrize(
     "cell",
     [
-        replace(LEDGER, m=1, window=5, budget=None, steps=1000),
-        replace(LEDGER, m=1, window=5, budget=None, steps=1000, agent="paper"),
-        replace(LEDGER, m=1, window=5, budget=None, steps=1000, agent="rmax-episode"),
+        replace(LEDGER, m=1, window=7, budget=None, steps=200),
+        replace(LEDGER, m=1, window=7, budget=None, steps=200, agent="paper"),
+        replace(LEDGER, m=1, window=7, budget=None, steps=200, agent="rmax-episode"),
         replace(LEAST, window=4, epsilon=4.0),
     ],
     ids=lambda cell: f"{cell.measure} {cell.agent}",
