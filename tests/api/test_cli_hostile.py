@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import sympy as sp
+from commands import here
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sympy.parsing import sympy_parser
@@ -72,26 +73,19 @@ def watched(tmp_path, monkeypatch):
     return tmp_path
 
 
-def call(arguments, capsys):
-    """Status, standard output and standard error of a command run here."""
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    out, err = capsys.readouterr()
-    return ended.value.code, out, err
-
-
 def arguments(option, others, text):
     given_ = {**others, option: text}
     return ["bound", *(f"{name}={value}" for name, value in given_.items())]
 
 
 @pytest.mark.parametrize(("option", "others"), OPTIONS, ids=[option for option, _ in OPTIONS])
-def test_hostile_text_is_refused_in_one_line(option, others, watched, capsys):
+def test_hostile_text_is_refused_in_one_line(option, others, watched):
     """Status 2, one line, nothing printed, nothing executed, no file."""
     for payload in HOSTILE:
-        status, out, err = call(arguments(option, others, payload), capsys)
-        assert status == 2, payload
-        assert out == ""
+        done = here(*arguments(option, others, payload), cwd=watched)
+        err = done.stderr
+        assert done.returncode == 2, payload
+        assert done.stdout == ""
         assert len(err.splitlines()) == 1, err
         assert err.startswith("rfos: ")
         assert "\x1b" not in err

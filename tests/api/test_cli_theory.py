@@ -16,7 +16,6 @@ from commands import apart, here
 from bounds.rmax import default_weights, t1, t1_restarts
 from bounds.sharp import t1_observed, t1_plus
 from rfos._options import whole
-from rfos.cli import main
 from rfos.cli_bound import evaluate
 
 ROOT = Path(__file__).parents[2]
@@ -28,13 +27,12 @@ POINT = {**SIZES, "epsilon": "0.8", "delta": "0.2", "discount": "0.8", "r_max": 
 
 
 @pytest.fixture
-def call(capsys):
+def call(tmp_path):
     """A command run in this process: status, standard output and standard error."""
 
     def run(*arguments):
-        with pytest.raises(SystemExit) as ended:
-            main(list(arguments))
-        return ended.value.code, *capsys.readouterr()
+        done = here(*arguments, cwd=tmp_path)
+        return done.returncode, done.stdout, done.stderr
 
     return run
 
