@@ -34,8 +34,9 @@ EXTRAPOLATE = 8
 LARGEST_SPAN = 1e300
 """A policy is not evaluated where changes span more: near the end of the range of floats backups alone are safe."""
 SLOW = 0.8
-"""A policy whose changes still span this share after all sweeps was not worth its evaluation: of the next backups one,
-then three, then seven go without, and so on until an evaluation pays again."""
+"""An evaluation was not worth its time if its changes still span this share after all sweeps, or if the improvement
+does of what it spanned at the evaluation before, as where news of a reward spreads by one state a backup: of the next
+backups one, then three, then seven go without, and so on until an evaluation pays again."""
 LITTLE = 1 / 4
 """Share of the MDP's memory that action values may take; elsewhere a backup is too cheap for them to pay."""
 REDUCED = 0.5
@@ -85,7 +86,8 @@ class Iteration:
         self.patience = 1
         self.pause = 0
         self.limit = SWEEPS
-        self.left = 0.0  # span of the changes at the end of the last evaluation
+        self.improved = math.inf  # span of the improvement before the last evaluation
+        self.left = 0.0  # span of the changes at its end
         self.last: tuple[Int, Chain] | None = None
         self.scratch = [np.empty(0, np.float32)] * 4
 
@@ -193,6 +195,8 @@ class Iteration:
             self.pause -= self.pause > 0
             self.lift(backed_up, change)
             return
+        paid = change.span <= SLOW * self.improved
+        self.improved = change.span
         chain = self.chain(policy)
         residual = np.subtract(backed_up, values)
         residual -= change.least
@@ -219,7 +223,7 @@ class Iteration:
         backed_up += change.least
         self.lift(backed_up, Change(change.span * last.least + change.least, math.inf, math.inf))
         self.left = change.span * last.span
-        self.patience = 2 * self.patience if last.span > SLOW else 1
+        self.patience = 1 if paid and last.span <= SLOW else 2 * self.patience
         self.pause = self.patience - 1
 
     def _correct(self, chain: Chain, residual: Float32, values: Float32, new_values: Float32) -> Change:
