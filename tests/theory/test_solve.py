@@ -141,6 +141,26 @@ def test_only_actions_that_are_not_optimal_are_ruled_out(monkeypatch):
     assert reduced >= 100
 
 
+def test_an_evaluation_that_lessens_no_improvement_pauses(monkeypatch):
+    """On a 40 x 40 grid news of the goal spreads by one cell a backup: most backups go without an evaluation."""
+    evaluated = []
+    chain = Iteration.chain
+    monkeypatch.setattr(Iteration, "chain", lambda steps, policy: evaluated.append(0) or chain(steps, policy))
+    row, column = divmod(np.arange(1600), 40)
+    moves = ((-1, 0), (0, 1), (1, 0), (0, -1))
+    moved = [np.clip(row + down, 0, 39) * 40 + np.clip(column + right, 0, 39) for down, right in moves]
+    successor = np.stack(moved, axis=1)
+    goal = 28 * 40 + 12
+    successor[goal] = goal
+    rewards = np.full((1600, 4), -1.0)
+    rewards[goal] = 0.0
+    solution = solve(TabularMDP(successor, rewards, 0.999), "modified_policy_iteration", 1e-6)
+    distance = abs(row - 28) + abs(column - 12)
+    assert solution.value == pytest.approx(-(1 - 0.999**distance) / 0.001, abs=1e-6)
+    assert solution.converged
+    assert len(evaluated) < solution.iterations / 2
+
+
 def test_exact_solutions_are_exact():
     """`exact` is V* of the stored floats with rows divided by their sums; lower and upper are floats around it."""
     for i, (_, mdp) in enumerate(instances(120, 25)):
