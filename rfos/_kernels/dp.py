@@ -65,7 +65,7 @@ def improve_dense(transitions, rewards, discount, values, new_values, policy, ta
     """Fill `new_values` and `policy` (S,), and `table` (S, A) with Q if it has rows; states `first` to `last` - 1."""
     n_states, n_actions = rewards.shape
     for s in range(first, last):
-        best = 0.0
+        best = -np.inf
         chosen = 0
         for a in range(n_actions):
             expected = 0.0
@@ -74,7 +74,7 @@ def improve_dense(transitions, rewards, discount, values, new_values, policy, ta
             q = rewards[s, a] + discount * expected
             if table.shape[0] > 0:
                 table[s, a] = q
-            if a == 0 or q > best:
+            if q > best:
                 best = q
                 chosen = a
         new_values[s] = best
@@ -86,7 +86,7 @@ def improve_sparse(indptr, indices, data, rewards, discount, values, new_values,
     """Fill `new_values` and `policy` (S,), and `table` (S, A) with Q if it has rows; states `first` to `last` - 1."""
     n_actions = rewards.shape[1]
     for s in range(first, last):
-        best = 0.0
+        best = -np.inf
         chosen = 0
         for a in range(n_actions):
             row = s * n_actions + a
@@ -96,7 +96,7 @@ def improve_sparse(indptr, indices, data, rewards, discount, values, new_values,
             q = rewards[s, a] + discount * expected
             if table.shape[0] > 0:
                 table[s, a] = q
-            if a == 0 or q > best:
+            if q > best:
                 best = q
                 chosen = a
         new_values[s] = best
@@ -108,13 +108,13 @@ def improve_deterministic(successor, rewards, discount, values, new_values, poli
     """Fill `new_values` and `policy` (S,), and `table` (S, A) with Q if it has rows; states `first` to `last` - 1."""
     n_actions = rewards.shape[1]
     for s in range(first, last):
-        best = 0.0
+        best = -np.inf
         chosen = 0
         for a in range(n_actions):
             q = rewards[s, a] + discount * values[np.uint64(successor[s, a])]
             if table.shape[0] > 0:
                 table[s, a] = q
-            if a == 0 or q > best:
+            if q > best:
                 best = q
                 chosen = a
         new_values[s] = best
@@ -126,7 +126,7 @@ def improve_shift(shifted, offset, probability, rewards, discount, values, new_v
     """Fill `new_values` and `policy` (S,), and `table` (S, A) with Q if it has rows; states `first` to `last` - 1."""
     n_actions, n_branches = rewards.shape
     for s in range(first, last):
-        best = 0.0
+        best = -np.inf
         chosen = 0
         for a in range(n_actions):
             q = 0.0
@@ -135,7 +135,7 @@ def improve_shift(shifted, offset, probability, rewards, discount, values, new_v
                 q += probability[s, b] * (rewards[a, b] + discount * following)
             if table.shape[0] > 0:
                 table[s, a] = q
-            if a == 0 or q > best:
+            if q > best:
                 best = q
                 chosen = a
         new_values[s] = best
@@ -183,15 +183,15 @@ def improve_rows(
     `action` (K,) says which; `table` (K,) is filled with Q.
     """
     for s in range(first, last):
-        best = 0.0
-        chosen = 0
+        best = -np.inf
+        chosen = action[first_row[s]]
         for row in range(first_row[s], first_row[s + 1]):
             expected = 0.0
             for k in range(np.uint64(start[row]), np.uint64(start[row + 1])):
                 expected += probability[k] * values[np.uint32(successor[k])]
             q = reward[row] + discount * expected
             table[row] = q
-            if row == first_row[s] or q > best:
+            if q > best:
                 best = q
                 chosen = action[row]
         new_values[s] = best

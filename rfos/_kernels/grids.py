@@ -124,18 +124,20 @@ def mean_of_corners(values, strides, corner, steps):
 def mean_of_six(values, strides, corner, steps, first):
     """Return what `mean_of_corners` does for the five steps of a memory-one policy from steps[first] on.
 
-    A loop of fixed length in a function this small is unrolled and inlined: three times as fast.
+    Written out, everything stays in registers: three times as fast.
     """
-    at = np.uint64(corner)
-    left = np.int64(UNIT)
-    total = 0.0
-    for i in range(5):
-        step = np.int64(steps[np.uint64(first + i)])
-        fraction = step & (UNIT - 1)
-        total += (left - fraction) * values[at]
-        at += np.uint64(strides[np.uint64(step >> SHIFT)])
-        left = fraction
-    return (total + left * values[at]) / UNIT
+    i1, i2, i3, i4 = np.uint64(first + 1), np.uint64(first + 2), np.uint64(first + 3), np.uint64(first + 4)
+    s0, s1, s2 = np.int64(steps[np.uint64(first)]), np.int64(steps[i1]), np.int64(steps[i2])
+    s3, s4 = np.int64(steps[i3]), np.int64(steps[i4])
+    f0, f1, f2, f3, f4 = s0 & (UNIT - 1), s1 & (UNIT - 1), s2 & (UNIT - 1), s3 & (UNIT - 1), s4 & (UNIT - 1)
+    c0 = np.uint64(corner)
+    c1 = c0 + np.uint64(strides[np.uint64(s0 >> SHIFT)])
+    c2 = c1 + np.uint64(strides[np.uint64(s1 >> SHIFT)])
+    c3 = c2 + np.uint64(strides[np.uint64(s2 >> SHIFT)])
+    c4 = c3 + np.uint64(strides[np.uint64(s3 >> SHIFT)])
+    c5 = c4 + np.uint64(strides[np.uint64(s4 >> SHIFT)])
+    lower = (UNIT - f0) * values[c0] + (f0 - f1) * values[c1] + (f1 - f2) * values[c2]
+    return (lower + (f2 - f3) * values[c3] + (f3 - f4) * values[c4] + f4 * values[c5]) / UNIT
 
 
 @kernel

@@ -372,7 +372,7 @@ def improve_table(rewards, corner, steps, strides, discount, values, new_values,
     n_actions, n_steps = steps.shape[1], steps.shape[2]
     flat = steps.reshape(steps.size)
     for x in range(first, last):
-        best = 0.0
+        best = -np.inf
         chosen = 0
         for a in range(rewards.shape[1]):
             if n_steps == 5:
@@ -382,7 +382,7 @@ def improve_table(rewards, corner, steps, strides, discount, values, new_values,
             q = np.float64(rewards[x, a]) + discount * mean
             if table.shape[0] > 0:
                 table[x, a] = q
-            if a == 0 or q > best:
+            if q > best:
                 best = q
                 chosen = a
         new_values[x] = best
@@ -495,7 +495,7 @@ def improve_on_the_fly(
     places, steps = np.empty(n_states, np.int64), np.empty(n_states, np.int64)
     for x in range(first, last):
         unpack(x, levels, other)
-        best = 0.0
+        best = -np.inf
         chosen = 0
         for a in range(n_actions):
             unpack(a, own_levels, own)
@@ -511,7 +511,7 @@ def improve_on_the_fly(
             q = np.float64(np.float32(reward)) + discount * mean
             if table.shape[0] > 0:
                 table[x, a] = q
-            if a == 0 or q > best:
+            if q > best:
                 best = q
                 chosen = a
         new_values[x] = best

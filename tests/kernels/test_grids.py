@@ -80,6 +80,8 @@ def test_corners_and_their_mean_are_their_references(place, seed):
     values = np.random.default_rng(seed).normal(size=grid.n_points)
     mean = sum(8192 * weight * float(values[j]) for j, weight in expected) / 8192
     assert float(grids.mean_of_corners(values, strides, corner, steps)) == mean
+    if len(where) == 5:
+        assert float(grids.mean_of_six(values, strides, corner, np.append(0, steps), 1)) == mean
 
 
 @given(st.lists(PROBABILITIES, min_size=1, max_size=6), st.integers(0, 2**32 - 1))

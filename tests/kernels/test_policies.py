@@ -162,20 +162,24 @@ def test_best_responses_break_ties_towards_the_lower_action() -> None:
 @pytest.mark.jit
 @pytest.mark.parametrize("nearest", [False, True])
 @pytest.mark.parametrize("learner", LEARNERS, ids=str)
-def test_pairs_evaluated_on_the_fly_are_those_of_the_table_bit_for_bit(learner, nearest: bool) -> None:
-    """Backups, chains, branches and solutions of the two storages have the same bytes."""
-    game = random_game(np.random.default_rng(3))
-    d = dynamics_of(game, learner, (0.1, 0.4, 0.9))
+@pytest.mark.parametrize(
+    ("game", "levels"), [(random_game(np.random.default_rng(3)), (0.1, 0.4, 0.9)), (IPD, (0.1, 0.9))], ids=["3", "ipd"]
+)
+def test_pairs_evaluated_on_the_fly_are_those_of_the_table_bit_for_bit(game, levels, learner, nearest: bool) -> None:
+    """Backups, chains, branches and solutions of the two storages have the same bytes; so do the two backups."""
+    d = dynamics_of(game, learner, levels)
+    n = len(levels) ** game.n_states
     rewards, table = fill(d, nearest)
     storage, bounds = OnTheFly(d, nearest), reward_bounds(game)
     assert bounds[0] <= rewards.min() <= rewards.max() <= bounds[1]
-    values = np.random.default_rng(4).normal(size=27)
+    values = np.random.default_rng(4).normal(size=n)
     found = []
     for one, given_rewards in ((table, rewards), (storage, bounds)):
-        q, new_values, policy = np.empty((27, 27)), np.empty(27), np.empty(27, np.int64)
+        q, new_values, policy = np.empty((n, n)), np.empty(n), np.empty(n, np.int64)
         one.backup(given_rewards, 0.9, values, q)
-        kept = np.empty((27, 27), np.float32)
-        one.improve(given_rewards, 0.9, values, new_values, policy, kept, 0, 27)
+        kept = np.empty((n, n), np.float32)
+        one.improve(given_rewards, 0.9, values, new_values, policy, kept, 0, n)
+        assert (kept.tobytes(), new_values.tobytes()) == (q.astype(np.float32).tobytes(), q.max(axis=1).tobytes())
         some = one.chain(given_rewards, np.array([3, 0, 26]), np.array([5, 5, 1]))
         arrays = (q, kept, new_values, policy, *one.chain(given_rewards, policy), *some, *one.branches(given_rewards))
         found.append([array.tobytes() for array in arrays])
