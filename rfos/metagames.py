@@ -194,11 +194,13 @@ class WindowMetaGame:
             CONTINUING if self.horizon is None else self.horizon,
         )
 
-    def learners(self) -> Learners:
-        """Return the hidden learners at the start of a run, for kernels; none where the game is Markov."""
+    def learners(self) -> Learners | None:
+        """Return the hidden learners at the start of a run, for kernels; None where the game is Markov."""
+        if self.is_markov:
+            return None
         hidden = [opponent for opponent in self.opponents if isinstance(opponent, QLearner)]
         sizes = self.game.n_actions[1 : 1 + len(hidden)]
-        initial = np.zeros((len(hidden), max(sizes, default=1)))
+        initial = np.zeros((len(hidden), max(sizes)))
         for i, learner in enumerate(hidden):
             initial[i, : sizes[i]] = learner.initial
         digits = np.indices(self.game.n_actions[1:]).reshape(self.game.n_players - 1, self.branching)

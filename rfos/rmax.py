@@ -461,12 +461,13 @@ def _require_table(process: PolicyMetaGame | TabularMDP) -> None:
 
 def _process_arrays(
     process: Played, horizon: int | None, starts: ArrayLike | None
-) -> tuple[kernels.World, kernels.Learners]:
-    """Return the kernel's world and learners."""
+) -> tuple[kernels.World, kernels.Learners | None]:
+    """Return the kernel's world and the learners with a hidden state, or None."""
     if isinstance(process, WindowMetaGame):
         world, learners = process.world(), process.learners()
     else:
         successor, probability, reward = process.storage.branches(process.rewards)
+        learners = None
         world = kernels.World(
             # Copies: views would be read-only here and not there, and every kernel would be compiled for both.
             np.array(successor),
@@ -475,16 +476,6 @@ def _process_arrays(
             np.array(probability) if _reveals(process) else np.zeros((0, 0)),
             np.arange(process.n_states),
             0,
-        )
-        learners = kernels.Learners(
-            np.zeros((0, 1)),
-            np.zeros((0, 1)),
-            np.zeros(0, np.int64),
-            np.zeros((0, 1), np.int64),
-            np.zeros((0, 1, 1)),
-            np.zeros(0),
-            np.zeros(0),
-            np.zeros(0, np.bool_),
         )
     world = world._replace(
         starts=_start_states(process, starts), horizon=CONTINUING if horizon is None else int(horizon)
@@ -731,7 +722,7 @@ def run(
     changing = {
         **memory._asdict(),
         **planner.changing(),
-        "learners": learners.q,
+        **({} if learners is None else {"learners": learners.q}),
         "position": position,
         "stream": state,
         "total": total,

@@ -33,7 +33,7 @@ class World(NamedTuple):
 
 
 class Learners(NamedTuple):
-    """Opponents with a hidden state: epsilon-greedy Q-learners, one row each, possibly none."""
+    """Opponents with a hidden state: epsilon-greedy Q-learners, one row each."""
 
     q: Array  # (L, max actions) float64, changed while playing
     initial: Array  # (L, max actions) float64, restored at episode starts where `reset`
@@ -101,39 +101,42 @@ def advance(world, learners, behaviour, memory, rng, position, total, meter, sto
     """Play until a row becomes known or `stop` steps are done; return whether a row became known.
 
     `position` int64[3] holds steps done, step within the episode, meta-state; `total` float64[1] gains the
-    rewards; `meter` is a Meter or None. Draws per step: the agent's action (only where drawn), then one per learner,
-    or one for the branch; before them, at an episode's first step, one for the start.
+    rewards; `learners` is Learners or None, `meter` a Meter or None, and what None leaves out is not compiled: the
+    loop is short of registers. Draws per step: the agent's action (only where drawn), then one per learner, or one for
+    the branch; before them, at an episode's first step, one for the start.
     """
     s0, s1, s2, s3 = rng[0], rng[1], rng[2], rng[3]
     step, t, s = position[0], position[1], position[2]
     rewards = total[0]
     n_actions = behaviour.thresholds.shape[1]
     n_branches = world.successor.shape[1]
-    n_learners = learners.q.shape[0]
     stationary = behaviour.action.shape[0] == 1
     # Two sums in registers: to store a count per state in each step would cost a sixth of the time.
     worth0 = worth1 = 0.0
-    # The paper's opponent, one learner with two actions, keeps its two values in registers: twice as fast.
-    single = n_learners == 1 and learners.n_actions[0] == 2
     q0 = q1 = rate = 0.0
     low = tie = high = np.int64(0)
-    if single:
-        q0, q1, rate = learners.q[0, 0], learners.q[0, 1], learners.rate[0]
-        explore = learners.exploration[0] / 2
-        low = threshold(explore)
-        tie = threshold(explore + (1.0 - learners.exploration[0]) / 2)
-        high = threshold(explore + (1.0 - learners.exploration[0]) / 1)
+    if learners is not None:
+        n_learners = learners.q.shape[0]
+        # The paper's opponent, one learner with two actions, keeps its two values in registers: twice as fast.
+        single = n_learners == 1 and learners.n_actions[0] == 2
+        if single:
+            q0, q1, rate = learners.q[0, 0], learners.q[0, 1], learners.rate[0]
+            explore = learners.exploration[0] / 2
+            low = threshold(explore)
+            tie = threshold(explore + (1.0 - learners.exploration[0]) / 2)
+            high = threshold(explore + (1.0 - learners.exploration[0]) / 1)
     keep = 1.0 - rate
     found = False
     while step < stop and not found:
         if t == 0:
             s0, s1, s2, s3, word = sfc64(s0, s1, s2, s3)
             s = world.starts[np.int64(uniform(word) * world.starts.shape[0])]
-            for i in range(n_learners):
-                if learners.reset[i]:
-                    learners.q[i] = learners.initial[i]
-                    if single:
-                        q0, q1 = learners.q[0, 0], learners.q[0, 1]
+            if learners is not None:
+                for i in range(n_learners):
+                    if learners.reset[i]:
+                        learners.q[i] = learners.initial[i]
+                        if single:
+                            q0, q1 = learners.q[0, 0], learners.q[0, 1]
         if behaviour.drawn:
             s0, s1, s2, s3, word = sfc64(s0, s1, s2, s3)
             bits = np.int64(word >> np.uint64(11))
@@ -149,7 +152,13 @@ def advance(world, learners, behaviour, memory, rng, position, total, meter, sto
             worth0 += meter.worth[place, np.uint64(0)]
             worth1 += meter.worth[place, np.uint64(1)]
         pair = np.uint64(s * n_actions + a)
-        if single:
+        if learners is None:
+            s0, s1, s2, s3, word = sfc64(s0, s1, s2, s3)
+            bits = np.int64(word >> np.uint64(11))
+            b = np.int64(0)
+            for j in range(n_branches - 1):
+                b += np.int64(bits >= world.thresholds[pair, np.uint64(j)])
+        elif single:
             s0, s1, s2, s3, word = sfc64(s0, s1, s2, s3)
             first = tie if q0 == q1 else (high if q0 > q1 else low)
             b = np.int64(np.int64(word >> np.uint64(11)) >= first)
@@ -158,7 +167,7 @@ def advance(world, learners, behaviour, memory, rng, position, total, meter, sto
             after1 = keep * q1 + gain
             q0 = q0 if b == 1 else after0
             q1 = after1 if b == 1 else q1
-        elif n_learners > 0:
+        else:
             b = np.int64(0)
             for i in range(n_learners):
                 s0, s1, s2, s3, word = sfc64(s0, s1, s2, s3)
@@ -168,12 +177,6 @@ def advance(world, learners, behaviour, memory, rng, position, total, meter, sto
                 j = learners.digit[i, b]
                 gain = learners.rate[i] * learners.reward[i, a, b]
                 learners.q[i, j] = (1.0 - learners.rate[i]) * learners.q[i, j] + gain
-        else:
-            s0, s1, s2, s3, word = sfc64(s0, s1, s2, s3)
-            bits = np.int64(word >> np.uint64(11))
-            b = np.int64(0)
-            for j in range(n_branches - 1):
-                b += np.int64(bits >= world.thresholds[pair, np.uint64(j)])
         branch = np.uint64(b)
         rewards += world.reward[pair, branch]
         step += 1
@@ -188,9 +191,10 @@ def advance(world, learners, behaviour, memory, rng, position, total, meter, sto
         t += 1
         if t == world.horizon:
             t = 0
-    if single:
-        learners.q[0, 0] = q0
-        learners.q[0, 1] = q1
+    if learners is not None:
+        if single:
+            learners.q[0, 0] = q0
+            learners.q[0, 1] = q1
     rng[0] = s0
     rng[1] = s1
     rng[2] = s2

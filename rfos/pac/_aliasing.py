@@ -157,10 +157,10 @@ class _States(NamedTuple):
 class _Game:
     """A window game with hidden learners, one step at a time for many states at once."""
 
-    def __init__(self, meta_game: WindowMetaGame) -> None:
+    def __init__(self, meta_game: WindowMetaGame, learners: Learners) -> None:
         self.horizon, self.window = meta_game.horizon, meta_game.window
         self.n_states, self.n_actions, self.branching = meta_game.n_states, meta_game.n_actions, meta_game.branching
-        self.learners = meta_game.learners()
+        self.learners = learners
         self.shifted, self.offset = meta_game.index.shifted().astype(np.int64), meta_game.index.offset()
 
     def start(self) -> _States:
@@ -294,10 +294,11 @@ def aliasing(meta_game: WindowMetaGame, *, rng: Seed = 0) -> Aliasing:
     r_max = Fraction(repr(high)) - Fraction(repr(low))
     v_max = float(r_max / (1 - Fraction(repr(meta_game.discount))))
     n = meta_game.n_states
-    if meta_game.is_markov:
+    learners = meta_game.learners()
+    if learners is None:
         return Aliasing((0.0, 0.0), True, (0.0, 0.0), v_max, 0, n, n, (0.0, 0.0, 0.0))
-    game = _Game(meta_game)
-    laws = _laws(game.learners)
+    game = _Game(meta_game, learners)
+    laws = _laws(learners)
     met = np.zeros((2, n, len(laws.table)), np.bool_)
     histories, complete = _listed(game, laws, met)
     typical = _simulated(game, laws, np.random.default_rng(seed_sequence(rng)), met)

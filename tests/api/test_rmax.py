@@ -82,14 +82,18 @@ def test_runs_in_several_threads_at_once_bring_the_bytes_of_runs_one_by_one():
 
 
 @pytest.mark.jit
-def test_kernels_are_compiled_for_one_signature_only():
+def test_kernels_are_compiled_with_and_without_learners_only():
     """Every storage and every kind of opponent runs the same machine code: the arguments have the same types."""
     one_window = WindowMetaGame(NormalFormGame(np.zeros((2, 1, 1))), Always(0), window=1, discount=0.0)
     sparse = TabularMDP(sp.csr_array(np.full((4, 2), 0.5)), COINS.rewards, 0.5)
     tables = (ROUNDED.to_mdp(), SPREAD.to_mdp())
     processes = (HIDDEN, EXACT, CERTAIN, one_window, TWO_STATES, COINS, sparse, EXACT.to_mdp(), *tables)
-    types = {numba.typeof(part) for process in processes for part in _process_arrays(process, 5, None)}
-    assert len(types) == 2, types
+    worlds, learners = (
+        {numba.typeof(part) for part in parts}
+        for parts in zip(*(_process_arrays(p, 5, None) for p in processes), strict=True)
+    )
+    assert len(worlds) == 1, worlds
+    assert len(learners) == 2, learners
 
 
 def test_a_run_shorter_than_the_default_bins_has_a_bin_for_every_step():
