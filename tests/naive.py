@@ -358,6 +358,23 @@ def plan_horizon(model, m, shape, discount, tops):
 # What is played: its value, and how soon it meets an unknown pair --------------------------------------------------
 
 
+def know(unknown, rows, alive, stop):
+    """Rows and stops of e after some pairs became known."""
+    new = [bool(end) and not u for end, u in zip(stop, unknown, strict=True)]
+    return [r if n else a for n, r, a in zip(new, rows, alive, strict=True)], [
+        0.0 if n else end for n, end in zip(new, stop, strict=True)
+    ]
+
+
+def enter(value, below, enough, high, low, mark, exploring, shift):
+    """What a step in each state adds to a ledger."""
+    worth = []
+    for v, x, y, e in zip(value, below, enough, exploring, strict=True):
+        bad, good = v < x - high, v >= y - low
+        worth.append([1.0 if bad else 0.0 if good else mark, min(max(e + shift, 0.0), 1.0)])
+    return worth
+
+
 def settle_value(rows, reward, played, discount, below, enough, width, limit, values):
     """Back up until each state's bracket tells its side of the gap, or all are narrow; rows are lists of branches.
 

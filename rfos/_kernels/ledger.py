@@ -12,6 +12,16 @@ from rfos._kernels._jit import kernel
 
 
 @kernel
+def know(unknown, probability, alive, stop):
+    """Write pairs that became known, by `unknown` (R,), into `alive` (R, B) and `stop` (R,) of `settle_exploring`."""
+    for r in range(unknown.shape[0]):
+        if stop[r] > 0.0 and not unknown[r]:
+            stop[r] = 0.0
+            for b in range(alive.shape[1]):
+                alive[r, b] = probability[r, b]
+
+
+@kernel
 def settle_value(successor, probability, reward, row, discount, below, enough, width, limit, values, change):
     """Back up the value of a policy until every state's bracket tells on which side of a gap it lies.
 
@@ -57,8 +67,13 @@ def settle_exploring(successor, alive, stop, row, discount, width, limit, explor
     `exploring` (S,) is the start and the result, in [0, 1]; `change` float64[2] gets the smallest change of the last
     sweep or 0, and the largest or 0. A sweep in place is monotone and adds at most discount * c where c >= 0 is added
     before it, so that e lies within discount / (1 - discount) times these of the result. There are at most `limit`
-    sweeps.
+    sweeps. Returns False, with no sweep, where no unknown pair is ever taken.
     """
+    never = True
+    for s in range(row.shape[0]):
+        never = never and stop[row[s]] == 0.0
+    if never:
+        return False
     factor = discount / (1.0 - discount)
     n_branches = successor.shape[1]
     for _ in range(limit):
@@ -76,6 +91,24 @@ def settle_exploring(successor, alive, stop, row, discount, width, limit, explor
         change[1] = most
         if factor * (most - least) <= width:
             break
+    return True
+
+
+@kernel
+def enter(value, below, enough, high, low, mark, exploring, shift, worth):
+    """Fill `worth` (S, 2) with what a step in each state adds to a ledger, all other arrays (S,).
+
+    First 1 where the value is less than below[s] - high, 0 where it is at least enough[s] - low, `mark` elsewhere, as
+    where these are NaN; then exploring[s] + shift, cut to [0, 1].
+    """
+    for s in range(value.shape[0]):
+        if value[s] < below[s] - high:
+            worth[s, 0] = 1.0
+        elif value[s] >= enough[s] - low:
+            worth[s, 0] = 0.0
+        else:
+            worth[s, 0] = mark
+        worth[s, 1] = min(max(exploring[s] + shift, 0.0), 1.0)
 
 
 @kernel

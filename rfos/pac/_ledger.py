@@ -224,15 +224,13 @@ class _Continuing(_Account):
         mdp, play, unknown = self.mdp, moment.play, moment.unknown
         if len(unknown) == mdp.n_states:  # counts are pooled over actions, or there is one action
             unknown = np.repeat(unknown, mdp.n_actions)
-        known = np.flatnonzero(~unknown & (self.stop > 0))
-        self.alive[known], self.stop[known] = self.probability[known], 0.0
+        kernels.know(unknown, self.probability, self.alive, self.stop)
         rows = self._mixed(play) if play.ndim == 2 else self._pure(play)
         successor, probability, alive, reward, stop, row = rows
-        self.meter.worth[:, 0] = self._marks((successor, probability, reward, row))
-        if stop[row].any():
-            self.meter.worth[:, 1] = self._exploring((successor, alive, stop, row))
-        else:
-            self.meter.worth[:, 1], self.width = 0.0, 0.0  # no unknown pair is ever taken
+        gap = self.below, self.enough
+        ends = self._value((successor, probability, reward, row))
+        shift = self._exploring((successor, alive, stop, row))
+        kernels.enter(self.values[0], *gap, *ends, MARK, self.exploring, shift, self.meter.worth)
 
     def _pure(self, play: Int) -> tuple[Any, ...]:
         """Return the rows of all pairs, and which of them is played in each state (S,)."""
@@ -253,31 +251,31 @@ class _Continuing(_Account):
             np.arange(mdp.n_states),
         )
 
-    def _marks(self, rows: tuple[Any, Any, Any, Any]) -> Float:
-        """Return 1 for each state whose value falls short, MARK where that is not decided, else 0."""
+    def _value(self, rows: tuple[Any, Any, Any, Any]) -> tuple[float, float]:
+        """Evaluate what is played; return what the upper and the lower ends of the brackets add to the values."""
         end = FINE * self.epsilon, self.limit
         gap = self.below, self.enough
         new = kernels.settle_value(*rows, self.mdp.discount, *gap, *end, self.values, self.changes[0])
-        value = self.values[new]
-        self.values[0] = value
+        self.values[0] = self.values[new]
         change = Change(*self.changes[0].tolist())
         margins = self.certify.margins(change)
-        if margins is None:  # beyond the range of floats
-            return np.full(len(value), MARK)
+        if margins is None:  # beyond the range of floats: nothing is decided
+            return math.nan, math.nan
         # Outwards by more than the few operations that follow round.
         rounding = 16 * UNIT_ROUNDOFF * (change.largest + abs(change.least) + abs(change.most))
-        bad = value < self.below - (margins.high + rounding)
-        decided = bad | (value >= self.enough - (margins.low - rounding))
-        return np.where(decided, bad, MARK)
+        return margins.high + rounding, margins.low - rounding
 
-    def _exploring(self, rows: tuple[Any, Any, Any, Any]) -> Float:
-        """Return the lower ends of e."""
-        kernels.settle_exploring(*rows, self.mdp.discount, EXPLORING_TOL, self.limit, self.exploring, self.changes[1])
+    def _exploring(self, rows: tuple[Any, Any, Any, Any]) -> float:
+        """Evaluate e; return what leads from it to the lower ends."""
+        end = EXPLORING_TOL, self.limit
+        if not kernels.settle_exploring(*rows, self.mdp.discount, *end, self.exploring, self.changes[1]):
+            self.width = 0.0
+            return -math.inf
         least, most = self.changes[1].tolist()
         factor = self.certify.factors[1]
         margin = 2 * (self.certify.terms * UNIT_ROUNDOFF + self.certify.defect) * (1 + 2 * factor)
         self.width = factor * (most - least) + 2 * margin
-        return np.clip(self.exploring + (factor * least - margin), 0.0, 1.0)
+        return factor * least - margin
 
     def changing(self) -> dict[str, NDArray[Any]]:
         """Return also the values, which the next evaluation starts from, and what is known."""

@@ -1,5 +1,7 @@
 """The kernels that evaluate what is played agree with their references bit for bit."""
 
+import math
+
 import naive
 import numpy as np
 from hypothesis import given, settings
@@ -14,7 +16,7 @@ CUTS = st.sampled_from([-8.0, -1.0, 0.3, 2.0, 9.0])
 def test_every_kernel_has_a_reference():
     """By its name."""
     own = [name for name, value in vars(kernels).items() if getattr(value, "__module__", None) == kernels.__name__]
-    assert own == ["settle_value", "settle_exploring", "staged_return"]
+    assert own == ["know", "settle_value", "settle_exploring", "enter", "staged_return"]
     assert all(hasattr(naive, name) for name in own)
 
 
@@ -54,11 +56,39 @@ def test_settle_exploring_is_its_reference(mdp, width, limit, data):
     played = np.arange(mdp.n_states) * mdp.n_actions + data.draw(policies(mdp, stochastic=False))
     alive = np.where(stop[:, None] > 0, 0.0, probability)
     exploring, change = np.ones(mdp.n_states), np.empty(2)
-    kernels.settle_exploring(successor, alive, stop, played, mdp.discount, width, limit, exploring, change)
+    some = kernels.settle_exploring(successor, alive, stop, played, mdp.discount, width, limit, exploring, change)
+    assert some == stop[played].any()
+    if not some:
+        assert exploring.tolist() == [1.0] * mdp.n_states
+        return
     rows = [[] if stop[r] else row for r, row in enumerate(rows)]
     expected = naive.settle_exploring(rows, stop, played, mdp.discount, width, limit, [1.0] * mdp.n_states)
     assert exploring.tolist() == [float(x) for x in expected[0]]
     assert change.tolist() == [float(x) for x in expected[1:]]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from([0.0, 1.0])), min_size=1, max_size=6))
+def test_know_is_its_reference(pairs):
+    """Only pairs that were unknown and no longer are change."""
+    unknown, stop = np.array([u for u, _ in pairs]), np.array([end for _, end in pairs])
+    probability, alive = np.arange(2.0 * len(pairs)).reshape(-1, 2), np.full((len(pairs), 2), -1.0)
+    expected = naive.know(unknown.tolist(), probability.tolist(), alive.tolist(), stop.tolist())
+    kernels.know(unknown, probability, alive, stop)
+    assert (alive.tolist(), stop.tolist()) == expected
+
+
+@given(
+    st.lists(st.tuples(*[CUTS | st.just(math.nan) | st.just(math.inf)] * 3, st.floats(0, 1)), min_size=1, max_size=5),
+    st.tuples(CUTS, CUTS) | st.just((math.nan, math.nan)),
+    st.sampled_from([-math.inf, -0.3, 0.0, 0.3]),
+)
+def test_enter_is_its_reference(states, ends, shift):
+    """Each side of the gap and neither, also beyond the range of floats."""
+    value, below, enough, exploring = np.array(states).T
+    worth = np.empty((len(states), 2))
+    kernels.enter(value, below, enough, *ends, 64.0, exploring, shift, worth)
+    columns = (value.tolist(), below.tolist(), enough.tolist())
+    assert worth.tolist() == naive.enter(*columns, *ends, 64.0, exploring.tolist(), shift)
 
 
 @given(mdps(exact=False), st.integers(1, 6), st.data())
