@@ -39,7 +39,13 @@ def require_writable(folder: Path) -> None:
 
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on success it takes the place of `path`, on failure it is removed."""
+    """Give a temporary path beside `path`; on success it takes the place of `path`, on failure it is removed.
+
+    Raises
+    ------
+    OSError
+        One sentence that names the file and the cause, such as a full disk.
+    """
     descriptor, name = tempfile.mkstemp(prefix=".", suffix=path.suffix, dir=path.parent)
     os.close(descriptor)
     temporary = Path(name)
@@ -50,6 +56,10 @@ def atomic(path: Path) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise OSError(f"cannot write {path}: {reason.lower()}; make room or choose another folder") from error
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

@@ -1,5 +1,6 @@
 """The commands, run as a user runs them."""
 
+import errno
 import json
 import signal
 import subprocess
@@ -10,6 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from commands import apart, here
+
+from rfos._files import atomic
 
 SHORT = ("reproduce", "--windows", "1", "--epsilon", "4", "--seeds", "2", "--game", "prisoners-dilemma")
 
@@ -118,6 +121,15 @@ def test_an_exact_opponent_brings_values_and_gaps(tmp_path: Path) -> None:
 
 
 @pytest.mark.jit
+def test_a_full_disk_is_told_in_one_sentence_and_leaves_no_file(tmp_path: Path) -> None:
+    """Whatever a library says about it; the file that was there stays."""
+    path = tmp_path / "table.csv"
+    path.write_text("old")
+    with pytest.raises(OSError, match=rf"^cannot write {path}: no space left on device; make room"), atomic(path):
+        raise OSError(errno.ENOSPC, "Error writing bytes. Detail: [errno 28]")
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("table.csv", "old")]
+
+
 def test_interrupt_ends_with_130_and_leaves_no_half_files(tmp_path: Path) -> None:
     """Ctrl-C: exit status 130, no traceback, no partial or temporary files."""
     process = subprocess.Popen(
