@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rfos import plots
 from rfos._files import atomic
-from rfos.continuous import random_starts, roll_out, trajectory
+from rfos.continuous import random_starts, roll_out
 from rfos.discretisation import DiscretisationError, discretisation_error
 from rfos.games import named_game
 from rfos.grids import LevelGrid, SimplexGrid
@@ -92,7 +92,7 @@ class Answer:
     are means over the same random starts, and so comparable; `n_discounted` says over how many steps and starts.
     `worth` is the mean reward of `shaper`, the better way of playing in `continuous`, less that of `best`, the best
     yardstick against the same opponent. `policies` (T, S, A_i) of each player, the shaper first, and `rewards`
-    (T, n_players) are the first roll-out's.
+    (T, n_players) are those of the first roll-out of `shaper`.
     """
 
     request: Request
@@ -232,15 +232,15 @@ def answer(request: Request, say: Callable[[str], None]) -> Answer:
         starts = [each[:affordable] for each in starts]
     steps = request.steps
     continuous: list[Earned] = []
-    projected, chosen = roll_out(meta_game, starts, policy=policy, steps=steps)
+    played = {PROJECTED: roll_out(meta_game, starts, policy=policy, steps=steps)}
     say("rolled out at grid points")
     if affordable:
-        seen, chosen = roll_out(meta_game, starts, values=ahead, steps=steps)
-        continuous.append(earned(LOOK_AHEAD, seen))
+        played[LOOK_AHEAD] = roll_out(meta_game, starts, values=ahead, steps=steps)
+        continuous.append(earned(LOOK_AHEAD, played[LOOK_AHEAD].mean_rewards))
         say("rolled out with look-ahead")
     else:
         notes.append("one-step look-ahead is left out: no kernel evaluates this game, and it would take too long")
-    continuous.append(earned(PROJECTED, projected))
+    continuous.append(earned(PROJECTED, played[PROJECTED].mean_rewards))
     few, lasting = (
         [each[: DISCOUNTED_STARTS[meta_game.dynamics is None]] for each in starts],
         _lasting(request.discount),
@@ -249,7 +249,7 @@ def answer(request: Request, say: Callable[[str], None]) -> Answer:
     top = max(continuous, key=lambda row: row.shaper[0])
     looked = top.name == LOOK_AHEAD and affordable_starts(meta_game, long) == len(few[0])
     way: dict[str, Any] = {"values": ahead} if looked else {"policy": policy}
-    ends = discounted_value(meta_game, few, roll_out(meta_game, few, steps=lasting, **way)[1])
+    ends = discounted_value(meta_game, roll_out(meta_game, few, steps=lasting, **way).rewards)
     promised = _promised(meta_game, few, low), _promised(meta_game, few, high)
     discounted = float(ends[0].mean()), float(ends[1].mean())
     say("rolled out with the discount")
@@ -258,8 +258,8 @@ def answer(request: Request, say: Callable[[str], None]) -> Answer:
     beside = yardsticks(meta_game, starts, steps=steps, rng=request.seed + 1)
     best = max((row for row in beside if row.same_opponent), key=lambda row: row.shaper[0])
     rows = [row.shaper[0] for row in (*continuous, *beside) if row.same_opponent]
-    played = [grids[0].policy(int(action)) for action in chosen[0]]
-    policies, paid = trajectory(meta_game, [each[0] for each in starts], played)
+    shown = played[top.name]
+    own = np.array([grids[0].policy(int(action)) for action in shown.moves[0]])
     frozen = built.frozen_share
     warnings = []
     if frozen > FROZEN and request.rounding == "nearest":
@@ -296,15 +296,15 @@ def answer(request: Request, say: Callable[[str], None]) -> Answer:
         played=LOOK_AHEAD if looked else PROJECTED,
         n_discounted=(lasting, len(few[0])),
         moves=tuple(
-            (_listed(game, [each[n] for each in starts]), *_first_moves(game, grids[0], chosen[n]))
-            for n in range(min(3, len(chosen)))
+            (_listed(game, [each[n] for each in starts]), *_first_moves(game, grids[0], shown.moves[n]))
+            for n in range(min(3, len(shown.moves)))
         ),
         discretisation=error,
         n_starts=len(starts[0]),
         notes=tuple(notes),
         warnings=tuple(warnings),
-        policies=(np.array(played), *policies),
-        rewards=paid,
+        policies=(own, *(path[0] for path in shown.policies)),
+        rewards=shown.rewards[0],
         seconds=time.perf_counter() - began,
     )
 
@@ -419,7 +419,7 @@ def show(found: Answer, echo: Callable[[str], None]) -> None:
         echo(f"WARNING: {warning}")
     for note in found.notes:
         echo(note)
-    echo("\nfirst moves; C is action 0, D action 1, the own one first")
+    echo(f"\nfirst moves of the {found.shaper}; C is action 0, D action 1, the own one first")
     for whose, *moves in found.moves:
         echo(f"  opponents starting at {whose}")
         for words in moves:
@@ -438,7 +438,7 @@ def _interval(mean: float, low: float, high: float) -> str:
 def draw(found: Answer, out: Path) -> None:
     """Write the figure of the first roll-out to a folder."""
     r = found.request
-    title = f"{r.game} against {r.opponent}, {found.continuous[0].name}"
+    title = f"{r.game} against {r.opponent}, {found.shaper}"
     figure = plots.shaping_trajectory(inner_game(r.game, r.inner_discount), found.policies, found.rewards, title)
     out.mkdir(parents=True, exist_ok=True)
     for suffix in (".png", ".svg"):

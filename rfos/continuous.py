@@ -7,6 +7,7 @@ one for the learner; every other game by the definition, pair by pair.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +65,20 @@ def _check_shape(what: str, policies: Float, game: StochasticGame, player: int) 
         raise ValueError(f"{what} have shape {np.shape(policies)}, expected (N, {expected[0]}, {expected[1]}), N >= 1")
 
 
+class RollOut(NamedTuple):
+    """What was played in the continuous meta-game from N starts for T meta-steps."""
+
+    rewards: Float  # (N, T, n_players) per inner step
+    moves: Int  # (N, T) the shaper's meta-actions
+    policies: tuple[Float, ...]  # of each opponent (N, T, S, A_i), as they were played
+
+    @property
+    def mean_rewards(self) -> Float:
+        """Mean over the meta-steps, shape (N, n_players)."""
+        mean: Float = self.rewards.mean(axis=1)
+        return mean
+
+
 def roll_out(
     meta_game: PolicyMetaGame,
     starts: Sequence[Float],
@@ -71,7 +86,7 @@ def roll_out(
     values: Float | None = None,
     policy: Int | None = None,
     steps: int = 100,
-) -> tuple[Float, Int]:
+) -> RollOut:
     """Play the continuous meta-game with the shaper that a solution on the grid defines.
 
     Parameters
@@ -89,10 +104,7 @@ def roll_out(
 
     Returns
     -------
-    rewards : ndarray, shape (N, n_players)
-        Mean rewards per inner step.
-    moves : ndarray of int64, shape (N, T)
-        The shaper's meta-actions.
+    RollOut
 
     Raises
     ------
@@ -112,8 +124,8 @@ def roll_out(
     >>> pure = SimplexGrid(1, 2, 1)
     >>> meta_game = PolicyMetaGame(one_shot(matching_pennies()), [NaiveLearner(2.0, "simplex")], [pure, pure], 0.5)
     >>> heads = [np.array([[[1.0, 0.0]]])]
-    >>> rewards, moves = roll_out(meta_game, heads, values=solve(meta_game.to_mdp()).value, steps=4)
-    >>> rewards.tolist(), [pure.policy(move)[0].tolist() for move in moves[0]]
+    >>> found = roll_out(meta_game, heads, values=solve(meta_game.to_mdp()).value, steps=4)
+    >>> found.mean_rewards.tolist(), [pure.policy(move)[0].tolist() for move in found.moves[0]]
     ([[1.0, 0.0]], [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]])
     """
     if (values is None) == (policy is None):
@@ -125,46 +137,32 @@ def roll_out(
             f"{(meta_game.n_opponent_policies,)}: one for each lumped meta-state"
         )
     _check(meta_game.game, starts, steps)
-    n = len(starts[0])
-    returns = np.zeros((n, meta_game.game.n_players))
-    moves = np.empty((n, steps), np.int64)
+    n, game = len(starts[0]), meta_game.game
+    rewards, moves = np.empty((n, steps, game.n_players)), np.empty((n, steps), np.int64)
     d = meta_game.dynamics
     if d is None:
-        _roll_out(meta_game, starts, values, policy, returns, moves)
-        return returns, moves
+        paths = tuple(np.empty((n, steps, game.n_states, n_actions)) for n_actions in game.n_actions[1:])
+        found = RollOut(rewards, moves, paths)
+        _roll_out(meta_game, starts, values, policy, found)
+        return found
     ahead = np.zeros(0) if values is None else np.array(values)
     projected = np.zeros(0, np.int64) if policy is None else np.array(policy)
     first_actions = np.ascontiguousarray(starts[0][:, :, 0])
+    path = np.empty((n, steps, game.n_states))
+    shaper = (d.strides, meta_game.discount, ahead, projected)
 
     def work(first: int, last: int) -> None:
-        kernels.roll_out(
-            *d.parts(),
-            d.strides,
-            meta_game.discount,
-            ahead,
-            projected,
-            first_actions,
-            returns,
-            moves,
-            first,
-            last,
-        )
+        kernels.roll_out(*d.parts(), *shaper, first_actions, rewards, moves, path, first, last)
 
     in_ranges(work, n)
-    return returns, moves
+    return RollOut(rewards, moves, (np.stack([path, 1 - path], axis=-1),))
 
 
 def _roll_out(
-    meta_game: PolicyMetaGame,
-    starts: Sequence[Float],
-    values: Float | None,
-    policy: Int | None,
-    returns: Float,
-    moves: Int,
+    meta_game: PolicyMetaGame, starts: Sequence[Float], values: Float | None, policy: Int | None, found: RollOut
 ) -> None:
-    """Fill `returns` (N, n) and `moves` (N, T) by the definition."""
+    """Fill a roll-out by the definition."""
     own = [meta_game.grids[0].policy(a) for a in range(meta_game.n_actions)]
-    steps = moves.shape[1]
 
     def worth(a: int, others: Sequence[Float]) -> float:
         assert values is not None
@@ -172,15 +170,17 @@ def _roll_out(
         corners, weights = meta_game.corners(meta_game.following(played))
         return float(meta_game.game.returns(played)[0] + meta_game.discount * weights @ values[corners])
 
-    for n in range(len(returns)):
+    for n, moves in enumerate(found.moves):
         others = [start[n] for start in starts]
-        for step in range(steps):
+        for step in range(len(moves)):
             if policy is not None:
-                moves[n, step] = policy[meta_game.nearest(others)]
+                moves[step] = policy[meta_game.nearest(others)]
             else:
-                moves[n, step] = np.argmax([worth(a, others) for a in range(len(own))])
-            played = [own[moves[n, step]], *others]
-            returns[n] += meta_game.game.returns(played) / steps
+                moves[step] = np.argmax([worth(a, others) for a in range(len(own))])
+            played = [own[moves[step]], *others]
+            found.rewards[n, step] = meta_game.game.returns(played)
+            for path, other in zip(found.policies, others, strict=True):
+                path[n, step] = other
             others = meta_game.following(played)
 
 

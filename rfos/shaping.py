@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from rfos.continuous import hold, mutual_learning, random_starts, trajectory
+from rfos.continuous import hold, mutual_learning, random_starts
 from rfos.games import NormalFormGame
 from rfos.interop import nash_equilibria
 from rfos.learners import NaiveLearner
@@ -25,7 +25,6 @@ from rfos.randomness import Seed, seed_sequence
 from rfos.stochastic_games import StochasticGame
 
 Float = NDArray[np.float64]
-Int = NDArray[np.int64]
 
 MANY_PLAYS = 4_000_000
 """Meta-steps that choosing the best constant policy may take with a kernel: a second or two."""
@@ -262,18 +261,16 @@ def yardsticks(
     ]
 
 
-def discounted_value(meta_game: PolicyMetaGame, starts: Sequence[Float], moves: Int) -> tuple[Float, Float]:
-    """Return bounds of what playing these meta-actions is worth in the continuous meta-game, per inner step.
+def discounted_value(meta_game: PolicyMetaGame, rewards: Float) -> tuple[Float, Float]:
+    """Return bounds of what a roll-out is worth, going on for ever, per inner step.
 
-    That is (1-discount) times the sum of discount^t r_t, what comes after the last move bounded by the smallest and
+    That is (1-discount) times the sum of discount^t r_t, what comes after the last step bounded by the smallest and
     largest reward: comparable with (1-discount) times a value on the grid, which means over steps are not.
 
     Parameters
     ----------
     meta_game : PolicyMetaGame
-    starts : sequence of ndarray, shapes (N, S, A_i)
-        The opponents' first policies.
-    moves : ndarray of int64, shape (N, T)
+    rewards : ndarray, shape (N, T, n_players)
         As `rfos.continuous.roll_out` returns them.
 
     Returns
@@ -282,7 +279,7 @@ def discounted_value(meta_game: PolicyMetaGame, starts: Sequence[Float], moves: 
 
     Examples
     --------
-    Matching Pennies once, discount 1/2, against heads for ever: one step of heads earns 1/2 of 1, the rest 0 to 1.
+    Matching Pennies once, discount 1/2: one step that earns 1 is 1/2 of it, the rest 0 to 1.
 
     >>> from rfos.games import matching_pennies
     >>> from rfos.grids import SimplexGrid
@@ -290,19 +287,14 @@ def discounted_value(meta_game: PolicyMetaGame, starts: Sequence[Float], moves: 
     >>> from rfos.stochastic_games import one_shot
     >>> pure = SimplexGrid(1, 2, 1)
     >>> meta_game = PolicyMetaGame(one_shot(matching_pennies()), [Fixed()], [pure, pure], 0.5)
-    >>> heads = np.array([[1.0, 0.0]])
-    >>> action = int(pure.nearest(heads))
-    >>> lower, upper = discounted_value(meta_game, [heads[None]], np.array([[action]]))
+    >>> lower, upper = discounted_value(meta_game, np.array([[[1.0, 0.0]]]))
     >>> lower.tolist(), upper.tolist()
     ([0.5], [1.0])
     """
-    weights = (1 - meta_game.discount) * meta_game.discount ** np.arange(moves.shape[1])
-    earned_so_far = np.empty(len(moves))
-    for n, row in enumerate(moves):
-        played = [meta_game.grids[0].policy(int(action)) for action in row]
-        _, rewards = trajectory(meta_game, [start[n] for start in starts], played)
-        earned_so_far[n] = weights @ rewards[:, 0]
-    left = meta_game.discount ** moves.shape[1]
+    steps = rewards.shape[1]
+    weights = (1 - meta_game.discount) * meta_game.discount ** np.arange(steps)
+    earned_so_far = rewards[:, :, 0] @ weights
+    left = meta_game.discount**steps
     low, high = meta_game.game.reward_range(0)
     return earned_so_far + left * low, earned_so_far + left * high
 

@@ -391,12 +391,27 @@ def improve_table(rewards, corner, steps, strides, discount, values, new_values,
 
 @kernel
 def roll_out(
-    game, rule, iterated, own_levels, levels, strides, discount, values, policy, starts, returns, moves, first, last
+    game,
+    rule,
+    iterated,
+    own_levels,
+    levels,
+    strides,
+    discount,
+    values,
+    policy,
+    starts,
+    rewards,
+    moves,
+    path,
+    first,
+    last,
 ):
-    """Play the continuous meta-game from `starts` (N, S), the opponent unrounded; fill `returns` (N, 2) per step.
+    """Play the continuous meta-game from `starts` (N, S), the opponent unrounded; fill `rewards` (N, T, 2).
 
     Only starts `first` to `last` - 1, so that threads share the work. With an empty `policy` the shaper looks one step
-    ahead with `values`; else it plays that of the nearest grid point. `moves` (N, T) receives its actions.
+    ahead with `values`; else it plays that of the nearest grid point. `moves` (N, T) receives its actions, `path`
+    (N, T, S) the opponent's policies as they are played.
     """
     n_states = starts.shape[1]
     n_actions = own_levels.shape[0] ** n_states
@@ -406,8 +421,6 @@ def roll_out(
     places, steps = np.empty(n_states, np.int64), np.empty(n_states, np.int64)
     for n in range(first, last):
         other = starts[n].copy()
-        returns[n, 0] = 0.0
-        returns[n, 1] = 0.0
         for step in range(moves.shape[1]):
             chosen = 0
             if policy.shape[0] > 0:
@@ -433,9 +446,9 @@ def roll_out(
                 both = play_iterated(game, own, other, rule, following)
             else:
                 both = meet(game, rule, own, other, system, vectors, following)
-            returns[n, 0] += both[0] / moves.shape[1]
-            returns[n, 1] += both[1] / moves.shape[1]
+            rewards[n, step, 0], rewards[n, step, 1] = both
             moves[n, step] = chosen
+            path[n, step] = other
             other[:] = following
 
 

@@ -181,16 +181,15 @@ def test_roll_outs_are_the_definition_played_step_by_step() -> None:
     solution = solve(meta_game.to_mdp())
     starts = random_starts(IPD, 3, rng=0)
     assert meta_game.dynamics is not None
-    returns, moves = roll_out(meta_game, starts, policy=solution.policy, steps=7)
+    found = roll_out(meta_game, starts, policy=solution.policy, steps=7)
     for n, other in enumerate(starts[0]):
-        total = np.zeros(2)
         for step in range(7):
             action = solution.policy[int(grid.nearest(other))]
-            assert action == moves[n, step]
+            assert action == found.moves[n, step]
+            assert np.allclose(found.policies[0][n, step], other, atol=1e-9)
             played = [grid.policy(int(action)), other]
-            total += IPD.returns(played) / 7
+            assert np.allclose(found.rewards[n, step], IPD.returns(played), atol=1e-9)
             other = learner.update(IPD, 1, played)
-        assert np.allclose(returns[n], total, atol=1e-9)
 
 
 def without_kernels(meta_game):
@@ -210,8 +209,9 @@ def test_kernels_play_what_the_definition_plays(learner) -> None:
     plain = without_kernels(meta_game)
     for shaper in ({"values": solution.value}, {"policy": solution.policy}):
         fast, slow = (roll_out(game, starts, **shaper, steps=4) for game in (meta_game, plain))
-        assert np.allclose(fast[0], slow[0], atol=1e-9)
-        assert (fast[1] == slow[1]).all()
+        assert np.allclose(fast.rewards, slow.rewards, atol=1e-9)
+        assert np.allclose(fast.policies, slow.policies, atol=1e-9)
+        assert (fast.moves == slow.moves).all()
     policies = np.array([grid.policy(a) for a in (0, 13)])
     assert np.allclose(*(hold(game, policies, starts, 4) for game in (meta_game, plain)), atol=1e-9)
 
@@ -228,9 +228,10 @@ def test_three_players_are_played_by_the_definition() -> None:
     assert meta_game.dynamics is None
     values = solve(meta_game.to_mdp()).value
     starts = random_starts(meta_game.game, 2, rng=3)
-    returns, moves = roll_out(meta_game, starts, values=values, steps=3)
+    found = roll_out(meta_game, starts, values=values, steps=3)
+    moves = found.moves
     for n in range(2):
-        others, total = [start[n] for start in starts], np.zeros(3)
+        others = [start[n] for start in starts]
         for step in range(3):
             worth = []
             for a in range(3):
@@ -247,13 +248,13 @@ def test_three_players_are_played_by_the_definition() -> None:
                 worth.append(meta_game.game.returns(played)[0] + 0.9 * ahead)
             assert worth[moves[n, step]] >= max(worth) - 1e-12
             played = [meta_game.grids[0].policy(int(moves[n, step])), *others]
-            total += meta_game.game.returns(played) / 3
+            assert np.allclose(found.rewards[n, step], meta_game.game.returns(played), atol=1e-12)
             others = [o.update(meta_game.game, i, played) for i, o in enumerate(meta_game.opponents, 1)]
-        assert np.allclose(returns[n], total, atol=1e-12)
     policies, rewards = trajectory(
         meta_game, [start[1] for start in starts], [meta_game.grids[0].policy(int(move)) for move in moves[1]]
     )
-    assert np.allclose(rewards.mean(axis=0), returns[1], atol=1e-12)
+    assert np.allclose(rewards.mean(axis=0), found.mean_rewards[1], atol=1e-12)
+    assert all(np.allclose(a, b[1], atol=1e-12) for a, b in zip(policies, found.policies, strict=True))
     assert [path.shape for path in policies] == [(3, 1, 2)] * 2
 
 
@@ -324,7 +325,7 @@ def test_an_answer_is_printed_drawn_and_written_as_json(tmp_path: Path, monkeypa
     lines: list[str] = []
     cli_solve.show(found, lines.append)
     text = "\n".join(lines)
-    for part in ("best constant policy of the grid (", "mutual naive learning", "first moves;", "rfos[interop]"):
+    for part in ("best constant policy of the grid (", "mutual naive learning", "first moves of the ", "rfos[interop]"):
         assert part in text
     cli_solve.draw(found, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"trajectory.png", "trajectory.svg"}

@@ -223,7 +223,7 @@ def test_games_and_grids_that_cannot_be_played_are_named() -> None:
     nearest = PolicyMetaGame(PENNIES, [NaiveLearner()], cubes, 0.9, "nearest")
     solution = solve(nearest.to_mdp())
     starts = random_starts(PENNIES, 2, 0)
-    assert roll_out(nearest, starts, policy=solution.policy, steps=2)[0].shape == (2, 2)
+    assert roll_out(nearest, starts, policy=solution.policy, steps=2).mean_rewards.shape == (2, 2)
     with pytest.raises(ValueError, match="no barycentric weights"):
         roll_out(nearest, starts, values=solution.value, steps=2)
 
@@ -378,15 +378,15 @@ def test_what_is_earned_with_the_discount_is_bounded_by_what_comes_after() -> No
     game = inner_game("chicken", 0.5)
     meta_game = PolicyMetaGame(game, [NaiveLearner(0.3)], [even_grid(game, i, 2) for i in range(2)], 0.7)
     starts = random_starts(game, 3, 1)
-    moves = np.random.default_rng(2).integers(32, size=(3, 60))
-    low, high = discounted_value(meta_game, starts, moves[:, :5])
+    found = roll_out(meta_game, starts, policy=np.random.default_rng(2).integers(32, size=32), steps=60)
+    low, high = discounted_value(meta_game, found.rewards[:, :5])
     for n in range(3):
         other, total = starts[0][n], 0.0
         for t in range(60):
             if t == 5:
                 assert low[n] == pytest.approx(total - 100 * 0.7**5, abs=1e-12)
                 assert high[n] == pytest.approx(total + 0.7**5, abs=1e-12)
-            played = [meta_game.grids[0].policy(int(moves[n, t])), other]
+            played = [meta_game.grids[0].policy(int(found.moves[n, t])), other]
             total += 0.3 * 0.7**t * game.returns(played)[0]
             (other,) = meta_game.following(played)
         assert low[n] <= total <= high[n]
