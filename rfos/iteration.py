@@ -34,9 +34,10 @@ EXTRAPOLATE = 8
 LARGEST_SPAN = 1e300
 """A policy is not evaluated where changes span more: near the end of the range of floats backups alone are safe."""
 SLOW = 0.8
-"""An evaluation was not worth its time if its changes still span this share after all sweeps, or if the improvement
-does of what it spanned at the evaluation before, as where news of a reward spreads by one state a backup: of the next
-backups one, then three, then seven go without, and so on until an evaluation pays again."""
+"""An evaluation was not worth its time if its changes still span this share after all sweeps. Nor was one of less than
+`EXTRAPOLATE` sweeps, which did little more than a backup does, if the improvement still spans this share of that at the
+evaluation before, as where news of a reward spreads by one state a backup. Of the next backups one, then three, then
+seven go without, and so on until an evaluation pays again."""
 LITTLE = 1 / 4
 """Share of the MDP's memory that action values may take; elsewhere a backup is too cheap for them to pay."""
 REDUCED = 0.5
@@ -195,7 +196,7 @@ class Iteration:
             self.pause -= self.pause > 0
             self.lift(backed_up, change)
             return
-        paid = change.span <= SLOW * self.improved
+        improves = change.span <= SLOW * self.improved
         self.improved = change.span
         chain = self.chain(policy)
         residual = np.subtract(backed_up, values)
@@ -205,17 +206,17 @@ class Iteration:
         begun[:] = residual
         target = min(SETTLED, 1 / self.mdp.n_actions)
         # A backup over all actions costs as much as some A sweeps: where A is large, evaluate for longer before it.
-        fewest, most = (max(sweeps, self.mdp.n_actions // 4) for sweeps in (SWEEPS, MOST_SWEEPS))
+        fewest, most = (max(n, self.mdp.n_actions // 4) for n in (SWEEPS, MOST_SWEEPS))
         self.limit = min(2 * self.limit, most) if change.span <= 2 * self.left else fewest
         older, old, new = self.scratch[1:]  # the last three e, the newest last
         new[:] = begun
         last = Change(0.0, 1.0, 0.0)
-        for sweep in range(1, self.limit + 1):
-            if not last.span > target:
-                break
+        sweeps = 0
+        while last.span > target and sweeps < self.limit:
             last = self._correct(chain, begun, new, older)
             older, old, new = old, new, older
-            if sweep % EXTRAPOLATE == 0:
+            sweeps += 1
+            if sweeps % EXTRAPOLATE == 0:
                 older, old, new, last = self._extrapolate(chain, begun, older, old, new, last)
         # T of the last but one e is the last: v + e changed by these, which `lift` takes to their limit.
         np.multiply(new, change.span, out=backed_up)
@@ -223,7 +224,8 @@ class Iteration:
         backed_up += change.least
         self.lift(backed_up, Change(change.span * last.least + change.least, math.inf, math.inf))
         self.left = change.span * last.span
-        self.patience = 1 if paid and last.span <= SLOW else 2 * self.patience
+        paid = last.span <= SLOW and (improves or sweeps >= EXTRAPOLATE)
+        self.patience = 1 if paid else 2 * self.patience
         self.pause = self.patience - 1
 
     def _correct(self, chain: Chain, residual: Float32, values: Float32, new_values: Float32) -> Change:

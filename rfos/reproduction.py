@@ -388,6 +388,8 @@ def best_window_policy(
 
 def full_information(game: WindowMetaGame, rng: int = 0) -> Yardstick:
     """Estimate the reward per step of a shaper who sees the hidden learners' values and replies myopically."""
+    if game.is_markov:
+        raise ValueError("the opponents are functions of the window and hide nothing: take solved_optimum instead")
     world = game.world()
     batches = []
     for batch in range(8):

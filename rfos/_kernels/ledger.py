@@ -67,7 +67,7 @@ def settle_exploring(successor, alive, stop, row, discount, width, limit, explor
     `exploring` (S,) is the start and the result, in [0, 1]; `change` float64[2] gets the smallest change of the last
     sweep or 0, and the largest or 0. A sweep in place is monotone and adds at most discount * c where c >= 0 is added
     before it, so that e lies within discount / (1 - discount) times these of the result. There are at most `limit`
-    sweeps. Returns False, with no sweep, where no unknown pair is ever taken.
+    sweeps. Returns False where no unknown pair is ever taken: then e = 0, and the arrays are left as they are.
     """
     never = True
     for s in range(row.shape[0]):

@@ -169,8 +169,11 @@ class _Account:
         self.possible += int(bad - MARK * fewest) + fewest
         # Each of the additions rounds by one part in 2^53 of their sum at most.
         rounding = exploring * played * 2 * UNIT_ROUNDOFF
-        self.low += exploring - rounding
-        self.high += exploring + played * self.width + rounding
+        low = (exploring - rounding) * (1 - 8 * UNIT_ROUNDOFF)
+        high = (exploring + played * self.width + rounding) * (1 + 8 * UNIT_ROUNDOFF)
+        # So does each addition of a plan's sum, outwards.
+        self.low = math.nextafter(self.low + low, -math.inf)
+        self.high = math.nextafter(self.high + high, math.inf)
         self.meter.total[:] = 0.0
         self.step = step
 

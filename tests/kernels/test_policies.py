@@ -180,6 +180,7 @@ def test_pairs_evaluated_on_the_fly_are_those_of_the_table_bit_for_bit(game, lev
         kept = np.empty((n, n), np.float32)
         one.improve(given_rewards, 0.9, values, new_values, policy, kept, 0, n)
         assert (kept.tobytes(), new_values.tobytes()) == (q.astype(np.float32).tobytes(), q.max(axis=1).tobytes())
+        assert policy.tolist() == q.argmax(axis=1).tolist()
         some = one.chain(given_rewards, np.array([3, 0, 26]), np.array([5, 5, 1]))
         arrays = (q, kept, new_values, policy, *one.chain(given_rewards, policy), *some, *one.branches(given_rewards))
         found.append([array.tobytes() for array in arrays])

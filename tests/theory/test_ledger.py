@@ -25,7 +25,7 @@ from rfos.pac._covering import covering
 from rfos.pac._ledger import MARK, _Continuing
 from rfos.planning import evaluate_policy, solve
 from rfos.policy_metagames import PolicyMetaGame
-from rfos.rmax import PaperRmax, Rmax, derived_m, run
+from rfos.rmax import Moment, PaperRmax, Rmax, derived_m, run
 from rfos.stochastic_games import one_shot
 
 FALSE_ALARM = 1e-6
@@ -110,6 +110,32 @@ def test_marks_of_many_undecided_steps_do_not_run_into_those_of_bad_ones():
     account.close(2**28)
     assert account.bad <= bad
     assert account.possible >= bad + undecided
+
+
+def test_the_sum_of_exploring_is_enclosed_over_many_plans():
+    """100,000 plans of one step with the same e: both ends against the rational sum, and close to it."""
+    for e in (0.1, 0.3, 0.7, 1 / 3):
+        account = _Continuing(TabularMDP([[0, 0]], [[0.0, 1.0]], 0.5), 0.1)
+        for step in range(1, 100_001):
+            account.meter.total[1] = e
+            account.close(step)
+        exact = 100_000 * Fraction(e)
+        assert Fraction(account.low) <= exact <= Fraction(account.high)
+        assert account.high - account.low < 1e-5
+
+
+def test_nothing_is_decided_beyond_the_range_of_floats_and_e_is_0_once_all_is_known():
+    """Rewards near the largest float leave every state undecided; known pairs need no bracket of e."""
+    huge = TabularMDP([[0, 0]], [[0.0, 1e308]], 0.5)
+    account = _Continuing(huge, 1e300)
+    account.open(Moment(0, 0, np.array([1]), np.ones(2, bool)))
+    assert account.meter.worth[0, 0] == MARK
+    account = _Continuing(TabularMDP([[0, 0]], [[0.0, 1.0]], 0.5), 0.1)
+    account.open(Moment(0, 0, np.array([1]), np.ones(2, bool)))
+    assert account.width > 0
+    assert account.meter.worth[0, 1] <= 1 <= account.meter.worth[0, 1] + account.width
+    account.open(Moment(3, 0, np.array([1]), np.zeros(2, bool)))
+    assert (account.width, account.meter.worth[0, 1]) == (0.0, 0.0)
 
 
 class Checked(_Continuing):

@@ -8,6 +8,7 @@ import domains
 import numpy as np
 import pytest
 import scipy.optimize
+import scipy.sparse as sp
 from domains import encloses, instances
 from exact import ExactMDP
 from tabular import dense_of
@@ -159,6 +160,20 @@ def test_an_evaluation_that_lessens_no_improvement_pauses(monkeypatch):
     assert solution.value == pytest.approx(-(1 - 0.999**distance) / 0.001, abs=1e-6)
     assert solution.converged
     assert len(evaluated) < solution.iterations / 2
+
+
+def test_evaluations_that_are_needed_do_not_pause():
+    """Stages that are left with probability .01: each next action pays only once the policy's value has come near."""
+    stages, move = 30, 0.01
+    successor = [[s, s, min(s + 1, stages - 1)] for s in range(stages) for _ in range(2)]
+    law = [[1.0, 0.0, 0.0], [0.0, 1 - move, move]] * stages
+    start = np.arange(0, 6 * stages + 1, 3)
+    rows = sp.csr_array((np.ravel(law), np.ravel(successor), start), (2 * stages, stages))
+    rewards = np.tile([0.0, -move / 1e-4 / stages / 2], (stages, 1))
+    rewards[-1] = 1.0
+    solution = solve(TabularMDP(rows, rewards, 0.9999), "modified_policy_iteration", 1e-6)
+    assert solution.converged
+    assert solution.iterations < 60
 
 
 def test_exact_solutions_are_exact():
