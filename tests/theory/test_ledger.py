@@ -125,8 +125,8 @@ def test_the_sum_of_exploring_is_enclosed_over_many_plans():
 
 
 def test_nothing_is_decided_beyond_the_range_of_floats_and_e_is_0_once_all_is_known():
-    """Rewards near the largest float leave every state undecided; known pairs need no bracket of e."""
-    huge = TabularMDP([[0, 0]], [[0.0, 1e308]], 0.5)
+    """Values above 1e300 leave every state undecided; known pairs need no bracket of e."""
+    huge = TabularMDP([[0, 0]], [[0.0, 1e301]], 0.5)
     account = _Continuing(huge, 1e300)
     account.open(Moment(0, 0, np.array([1]), np.ones(2, bool)))
     assert account.meter.worth[0, 0] == MARK
