@@ -66,7 +66,7 @@ def optimise(
     Raises
     ------
     ValueError
-        If the bound has nothing to choose.
+        If the bound has nothing to choose, or a weight is among the values.
 
     Examples
     --------
@@ -77,6 +77,9 @@ def optimise(
     >>> {name: round(float(x), 3) for name, x in optimise(b).values.items()}
     {'w_sim': 0.667, 'w_esc': 0.333}
     """
+    fixed = [w for w in bound.weights if w in values]
+    if fixed:
+        raise ValueError(f"{', '.join(fixed)} cannot be given: weights are chosen; give start= to begin from them")
     given = {name: REGISTRY[name].read(value) for name, value in (start or {}).items()}
     planned = {"w_plan": given.get("w_plan", Fraction(plan))} if "w_plan" in bound.weights else {}
     rest = 1 - sum(planned.values(), Fraction(0))

@@ -85,6 +85,13 @@ def _policy(actions: tuple[int, ...], rows: int, given: dict[str, Any]) -> dict[
 def _point(case: str | None, game: str | None, **given: Any) -> dict[str, Any]:
     """Return |Ŝ|, |Â|, B and R_max of a case, or those given."""
     sizes = {name: given[name] for name in ("n_states", "n_actions", "branching")}
+    if case not in (None, "window", "policy"):
+        raise ValueError(f"unknown case {case!r}: choose window or policy")
+    foreign = {None: ("game", "window", "levels", "inner_states"), "window": ("levels", "inner_states")}
+    for name in foreign.get(case, ("window",)):
+        if {**given, "game": game}[name] is not None:
+            where = f"--case {case}" if case else "sizes of its own"
+            raise ValueError(f"--{name.replace('_', '-')} does not go with {where}: leave it out")
     if case is None:
         options = {"--states": "n_states", "--actions": "n_actions", "--branching": "branching"}
         missing = [option for option, name in options.items() if sizes[name] is None]
@@ -108,16 +115,10 @@ def _point(case: str | None, game: str | None, **given: Any) -> dict[str, Any]:
     span = Fraction(repr(float(payoffs.max()))) - Fraction(repr(float(payoffs.min())))
     if span == 0:
         raise ValueError(f"all rewards of {game} are equal: every policy is optimal")
-    other = {"window": ("levels", "inner_states"), "policy": ("window",)}.get(case, ())
-    for name in other:
-        if given[name] is not None:
-            raise ValueError(f"--{name.replace('_', '-')} does not go with --case {case}: leave it out")
     if case == "window":
         found = _window(inner.n_actions, given)
-    elif case == "policy":
-        found = _policy(inner.n_actions, _rows(game, inner.n_actions, given), given)
     else:
-        raise ValueError(f"unknown case {case!r}: choose window or policy")
+        found = _policy(inner.n_actions, _rows(game, inner.n_actions, given), given)
     return {"r_max": given["r_max"] or span, **found}
 
 
@@ -422,7 +423,9 @@ def bound(
     game: Annotated[
         str | None, typer.Option(help="Inner game: matching-pennies, ..; ipd, imp: the iterated games of M-FOS.")
     ] = None,
-    window: Annotated[int | None, typer.Option(parser=whole, metavar="H", help="Joint actions remembered.")] = None,
+    window: Annotated[
+        int | None, typer.Option(parser=whole, metavar="H", help="Joint actions remembered; default 2.")
+    ] = None,
     levels: Annotated[
         int | None,
         typer.Option(parser=whole, metavar="K", help="Levels per probability, as in rfos solve; default 10."),

@@ -86,6 +86,8 @@ def verify(
             f"allowed; false alarms at most {verification.FALSE_ALARM:g} an instance, and as much for all together."
         )
         if planted:
+            missed = not all(row.passed for row in rows)
+            typer.echo(f"\nfaults planted{'; what is missed may show on more --instances' if missed else ''}")
             for r in rows:
                 typer.echo(f"  {r.id}: {verification.STATEMENTS[r.id].planted}")
     if not all(row.passed for row in rows):

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from difflib import get_close_matches
 from multiprocessing import get_context
 from typing import Any, NamedTuple
 
@@ -321,8 +322,13 @@ def verify(
     chosen = list(STATEMENTS) if ids is None else [name for name in STATEMENTS if name in set(ids)]
     unknown = sorted(set(ids or ()) - set(STATEMENTS))
     if unknown:
+        folded = {name.casefold(): name for name in STATEMENTS}
+        near = get_close_matches(unknown[0].casefold(), folded, n=3)
+        near += [key for key in folded if key.startswith(f"{unknown[0].casefold()},") and key not in near]
+        names = [folded[key] for key in near] or list(STATEMENTS)
         raise ValueError(
-            f"unknown statement {', '.join(map(repr, unknown))}: choose among {', '.join(map(repr, STATEMENTS))}"
+            f"unknown statement {', '.join(map(repr, unknown))}: choose {'one such as' if near else 'among'} "
+            f"{', '.join(map(repr, names))}"
         )
     chunks = []
     for name in chosen:
