@@ -72,7 +72,12 @@ def sweep(
             def fail(key: str, error: str) -> None:
                 bar.write(f"failed {key}: {error}", file=sys.stderr)
 
-            found = drive(chosen, store, executor, retry=retry, audit=audit, acknowledge=acknowledge, fail=fail)
+            try:
+                found = drive(chosen, store, executor, retry=retry, audit=audit, acknowledge=acknowledge, fail=fail)
+            except KeyboardInterrupt:
+                kept = f"{bar.n:,} cells measured now are kept: the same command goes on from there"
+                bar.write(kept, file=sys.stderr)
+                raise
     except NondeterminismError as error:
         typer.echo(f"rfos: {error}", err=True)
         raise typer.Exit(1) from None

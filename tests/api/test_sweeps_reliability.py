@@ -173,6 +173,7 @@ def test_a_pool_ends_with_its_driver_and_the_run_is_resumed(tmp_path, how):
         assert process.returncode == 130
         assert "Traceback" not in messages
         assert "interrupted" in messages
+        assert "the same command goes on from there" in messages
     assert integrity(tmp_path / "store.db") == "ok"
     before = rows(tmp_path / "store.db")
     assert 1 <= len(before) < 80
