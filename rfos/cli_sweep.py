@@ -138,6 +138,8 @@ def report(
         typer.echo(table(list(shown[0]), [list(line.values()) for line in shown]))
         for line in lines:
             typer.echo(f"{line['verdict']}{' at ' + line['held'] if line['held'] else ''}: {line['reason']}")
+    if len(fits.fits):
+        typer.echo("\na bound from above may grow faster or slower than what it bounds")
 
 
 def _plain(value: Any) -> Any:
