@@ -279,5 +279,8 @@ def main(arguments: list[str] | None = None) -> None:
     except (KeyboardInterrupt, typer.Abort):
         status = INTERRUPTED
     if status == INTERRUPTED:
+        # Where an interrupt has passed through an exec of text, as a compiler's, CPython ends by the signal instead of
+        # with a status, unless some text is run after it.
+        exec("")
         typer.echo("\nrfos: interrupted; files written so far are whole", err=True)
     sys.exit(status if isinstance(status, int) else 0)

@@ -149,6 +149,15 @@ def test_interrupt_ends_with_130_and_leaves_no_half_files(tmp_path: Path) -> Non
     assert list(tmp_path.rglob("*.*")) == []
 
 
+def test_an_interrupt_inside_of_exec_ends_with_130_too(tmp_path: Path) -> None:
+    """CPython remembers one that has passed through text that is run, as a compiler's, and ends by the signal."""
+    code = "from rfos import cli\ncli.app = lambda **_: exec('raise KeyboardInterrupt')\ncli.main([])"
+    (tmp_path / "interrupted.py").write_text(code)
+    command = [sys.executable, "-m", "interrupted"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stderr) == (130, "\nrfos: interrupted; files written so far are whole\n")
+
+
 def test_help_loads_none_of_the_heavy_packages(tmp_path: Path) -> None:
     """Rfos --help answers at once because it imports neither numpy nor numba, sympy, pandas or matplotlib."""
     code = (
