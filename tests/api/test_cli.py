@@ -130,8 +130,9 @@ def test_a_full_disk_is_told_in_one_sentence_and_leaves_no_file(tmp_path: Path) 
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("table.csv", "old")]
 
 
+@pytest.mark.jit
 def test_interrupt_ends_with_130_and_leaves_no_half_files(tmp_path: Path) -> None:
-    """Ctrl-C: exit status 130, no traceback, no partial or temporary files."""
+    """Ctrl-C: exit status 130, no traceback, no partial or temporary files. Threads end the kernel that they are in."""
     process = subprocess.Popen(
         [sys.executable, "-m", "rfos", "reproduce", "--windows", "5", "--out", "out"],
         cwd=tmp_path,
