@@ -30,11 +30,15 @@ def require_writable(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise OSError(f"cannot write to {folder}: {reason.lower()}; choose another --out folder") from error
+        raise OSError(f"cannot write to {folder}: {_reason(error)}; choose another --out folder") from error
     finally:
         for path in reversed(made):
             path.rmdir()
+
+
+def _reason(error: OSError) -> str:
+    """Return what the system calls the cause, whatever a library that wrote the file made of it."""
+    return (os.strerror(error.errno) if error.errno else str(error)).lower()
 
 
 @contextlib.contextmanager
@@ -57,9 +61,6 @@ def atomic(path: Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
     except OSError as error:
+        raise OSError(f"cannot write {path}: {_reason(error)}; make room or choose another folder") from error
+    finally:
         temporary.unlink(missing_ok=True)
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise OSError(f"cannot write {path}: {reason.lower()}; make room or choose another folder") from error
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

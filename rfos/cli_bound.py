@@ -85,19 +85,24 @@ def _policy(actions: tuple[int, ...], rows: int, given: dict[str, Any]) -> dict[
 def _point(case: str | None, game: str | None, **given: Any) -> dict[str, Any]:
     """Return |Ŝ|, |Â|, B and R_max of a case, or those given."""
     sizes = {name: given[name] for name in ("n_states", "n_actions", "branching")}
-    if case not in (None, "window", "policy"):
+    foreign = {
+        None: ("game", "window", "levels", "inner_states"),
+        "window": ("levels", "inner_states"),
+        "policy": ("window",),
+    }
+    if case not in foreign:
         raise ValueError(f"unknown case {case!r}: choose window or policy")
-    foreign = {None: ("game", "window", "levels", "inner_states"), "window": ("levels", "inner_states")}
-    for name in foreign.get(case, ("window",)):
-        if {**given, "game": game}[name] is not None:
+    options = {**given, "game": game}
+    for name in foreign[case]:
+        if options[name] is not None:
             where = f"--case {case}" if case else "sizes of its own"
             raise ValueError(f"--{name.replace('_', '-')} does not go with {where}: leave it out")
     if case is None:
-        options = {"--states": "n_states", "--actions": "n_actions", "--branching": "branching"}
-        missing = [option for option, name in options.items() if sizes[name] is None]
+        needed = {"--states": "n_states", "--actions": "n_actions", "--branching": "branching"}
+        missing = [option for option, name in needed.items() if sizes[name] is None]
         if missing:
             raise ValueError(f"{', '.join(missing)} not given: give all three sizes, or --case window or --case policy")
-        for option, name in options.items():
+        for option, name in needed.items():
             if sizes[name] < 1:
                 raise ValueError(f"{option} is {sizes[name]}: it must be at least 1")
         if sizes["branching"] > sizes["n_states"]:

@@ -199,7 +199,7 @@ class WindowMetaGame:
         if self.is_markov:
             return None
         hidden = [opponent for opponent in self.opponents if isinstance(opponent, QLearner)]
-        sizes = self.game.n_actions[1 : 1 + len(hidden)]
+        sizes = self.game.n_actions[1:]
         initial = np.zeros((len(hidden), max(sizes)))
         for i, learner in enumerate(hidden):
             initial[i, : sizes[i]] = learner.initial
@@ -209,8 +209,8 @@ class WindowMetaGame:
             initial.copy(),
             initial,
             np.array(sizes, np.int64),
-            np.ascontiguousarray(digits[: len(hidden)], np.int64),
-            np.array(payoffs[: len(hidden)]),
+            np.ascontiguousarray(digits, np.int64),
+            np.array(payoffs),
             np.array([learner.learning_rate for learner in hidden], np.float64),
             np.array([learner.exploration for learner in hidden], np.float64),
             np.array([learner.reset for learner in hidden], np.bool_),

@@ -171,7 +171,7 @@ class _Account:
         rounding = exploring * played * 2 * UNIT_ROUNDOFF
         low = (exploring - rounding) * (1 - 8 * UNIT_ROUNDOFF)
         high = (exploring + played * self.width + rounding) * (1 + 8 * UNIT_ROUNDOFF)
-        # So does each addition of a plan's sum, outwards.
+        # The sums over plans round too: outwards.
         self.low = math.nextafter(self.low + low, -math.inf)
         self.high = math.nextafter(self.high + high, math.inf)
         self.meter.total[:] = 0.0

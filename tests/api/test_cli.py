@@ -120,7 +120,6 @@ def test_an_exact_opponent_brings_values_and_gaps(tmp_path: Path) -> None:
     assert "not defined" not in text
 
 
-@pytest.mark.jit
 def test_a_full_disk_is_told_in_one_sentence_and_leaves_no_file(tmp_path: Path) -> None:
     """Whatever a library says about it; the file that was there stays."""
     path = tmp_path / "table.csv"
