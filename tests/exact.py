@@ -74,13 +74,16 @@ class ExactMDP:
             for rs, bs in zip(self.rewards, self.rows, strict=True)
         ]
 
+    def shares(self, choice: int | Sequence[Fraction]) -> Sequence[Fraction]:
+        """Probability of each action, where one is chosen or they are given."""
+        return [Fraction(int(a == choice)) for a in range(self.n_actions)] if np.ndim(choice) == 0 else choice
+
     def value(self, policy: Sequence[int] | Sequence[Sequence[Fraction]]) -> list[Fraction]:
         """V of a stationary policy: one action per state, or the probability of each."""
         matrix = []
         right = []
         for s in range(self.n_states):
-            choice = policy[s]
-            weights = [Fraction(int(a == choice)) for a in range(self.n_actions)] if np.ndim(choice) == 0 else choice
+            weights = self.shares(policy[s])
             line = [Fraction(int(s == j)) for j in range(self.n_states)]
             for weight, branches in zip(weights, self.rows[s], strict=True):
                 for j, p, _ in branches:
@@ -234,19 +237,23 @@ def slow_ledger(exact: ExactMDP, agent, *, epsilon: Fraction, steps: int, horizo
         ties += values[key][state] == best[state] - epsilon
         unknown = frozenset(np.flatnonzero((known_at == 0) | (known_at > step)).tolist())
         if (key, unknown) not in exploring:
-            exploring[key, unknown] = _exploring(exact, key, unknown)
+            exploring[key, unknown] = exploring_values(exact, key, unknown)
         total += exploring[key, unknown][state]
     return SlowLedger(int(count), int(ties), total)
 
 
-def _exploring(exact: ExactMDP, policy: Sequence[int], unknown: frozenset[int]) -> list[Fraction]:
+def exploring_values(exact: ExactMDP, policy, unknown: frozenset[int]) -> list[Fraction]:
     """e = E[discount^tau] from each state: 1 where an unknown pair is taken, else discount times the mean of e."""
     matrix, right = [], []
-    for s, a in enumerate(policy):
+    for s, choice in enumerate(policy):
         line = [Fraction(int(s == j)) for j in range(exact.n_states)]
-        stops = s * exact.n_actions + a in unknown
-        for j, p, _ in () if stops else exact.rows[s][a]:
-            line[j] -= exact.discount * p
+        stop = Fraction(0)
+        for a, weight in enumerate(exact.shares(choice)):
+            if s * exact.n_actions + a in unknown:
+                stop += weight
+                continue
+            for j, p, _ in exact.rows[s][a]:
+                line[j] -= exact.discount * weight * p
         matrix.append(line)
-        right.append(Fraction(int(stops)))
+        right.append(stop)
     return solve_linear(matrix, right)

@@ -8,7 +8,7 @@ import domains
 import numpy as np
 import pytest
 import scipy.stats
-from exact import slow_ledger
+from exact import exploring_values, slow_ledger
 from tabular import dense_of
 
 import bounds.exploration
@@ -136,6 +136,41 @@ def test_nothing_is_decided_beyond_the_range_of_floats_and_e_is_0_once_all_is_kn
     assert account.meter.worth[0, 1] <= 1 <= account.meter.worth[0, 1] + account.width
     account.open(Moment(3, 0, np.array([1]), np.zeros(2, bool)))
     assert (account.width, account.meter.worth[0, 1]) == (0.0, 0.0)
+
+
+class Bracketed(_Continuing):
+    """An account that keeps the ends of its last brackets."""
+
+    def _value(self, rows):
+        self.ends = super()._value(rows)
+        return self.ends
+
+
+@pytest.mark.parametrize("stochastic", [False, True], ids=["pure", "mixed"])
+def test_brackets_of_what_is_played_hold_the_exact_values(stochastic):
+    """V^pi and e in rationals, where the iteration has converged and nothing but rounding is left to cover."""
+    rng = np.random.default_rng(77)
+    widths = []
+    for i in range(160):
+        n_states, n_actions = int(rng.integers(1, 6)), int(rng.integers(2, 5))
+        exact = domains.random_mdp(rng, n_states, n_actions, 3, domains.DISCOUNTS[i % 4])
+        play = shares = rng.integers(0, n_actions, n_states)
+        if stochastic:  # in multiples of 2^-53, as softmax play is drawn
+            cuts = np.sort(rng.integers(0, 2**53, (n_states, n_actions - 1)), axis=1)
+            words = np.diff(cuts, axis=1, prepend=0, append=2**53)
+            play, shares = words / 2**53, [[Fraction(int(w), 2**53) for w in row] for row in words]
+        unknown = rng.random((n_states, n_actions)) < 0.5
+        account = Bracketed(exact.mdp(("dense", "sparse")[i % 2]), 1e-6)
+        for _ in range(120):
+            account.open(Moment(0, 0, play, unknown.ravel()))
+        high, low = account.ends
+        for mine, value in zip(account.values[0], exact.value(shares), strict=True):
+            assert Fraction(mine) + Fraction(low) <= value <= Fraction(mine) + Fraction(high)
+        exploring = exploring_values(exact, shares, frozenset(np.flatnonzero(unknown).tolist()))
+        for mine, e in zip(account.meter.worth[:, 1], exploring, strict=True):
+            assert Fraction(mine) <= e <= Fraction(mine) + Fraction(account.width)
+        widths.append((high - low, account.width))
+    assert np.max(widths) < 1e-11  # all has converged
 
 
 class Checked(_Continuing):
