@@ -137,7 +137,7 @@ def report(
         shown = [_line(line) for line in lines]
         typer.echo(table(list(shown[0]), [list(line.values()) for line in shown]))
         for line in lines:
-            typer.echo(f"{line['verdict']}{' at ' + line['held'] if line['held'] else ''}: {line['reason']}")
+            typer.echo(_verdict(line))
     if len(fits.fits):
         typer.echo("\na bound from above may grow faster or slower than what it bounds")
 
@@ -155,12 +155,17 @@ def _line(line: dict[Any, Any]) -> dict[str, str]:
     return {
         "verdict": line["verdict"],
         "at": line["held"] or "-",
-        "slope": f"{line['slope']:z.2f}",
+        "slope": "-" if math.isnan(line["slope"]) else f"{line['slope']:z.2f}",
         "95 % interval": between(line["low"], line["high"]),
         "off the line": "-" if math.isnan(line["misfit"]) else f"x {line['misfit']:.2f}",
         "bound's exponents": between(line["exponent_low"], line["exponent_high"]),
         "bound": line["bound"] or "-",
     }
+
+
+def _verdict(line: dict[Any, Any]) -> str:
+    """Return how a fit is judged, and why."""
+    return f"{line['verdict']}{' at ' + line['held'] if line['held'] else ''}: {line['reason']}"
 
 
 def _code(store: Store, wanted: str | None) -> str:
@@ -269,7 +274,8 @@ def _sections(cells: pd.DataFrame, code: str, fits: Fits, drawings: dict[str, by
     import pandas as pd
 
     from rfos.sweeps import fits as fitting
-    from rfos.sweeps.page import picture
+    from rfos.sweeps import tables
+    from rfos.sweeps.page import items, picture
     from rfos.sweeps.page import table as html
 
     failures = cells[["key", "error"]].dropna() if "error" in cells else cells[[]][:0]
@@ -281,13 +287,16 @@ def _sections(cells: pd.DataFrame, code: str, fits: Fits, drawings: dict[str, by
         f"{fitting.ALIKE:g} counts as alike, and an interval that reaches over the end of that is undecided. A bound "
         "from above may grow faster or slower than what it bounds.</p>"
     )
-    sections = [("Cells", counts + (rule if len(fits.fits) else ""))]
+    sections = [("Cells", counts + html(tables.axes(cells)) + (rule if len(fits.fits) else ""))]
     for quantity, variable, lines in fits.groups():
         what, along = fitting.NAMES_OF[quantity], fitting.VARIABLES[variable].label
         heading = f"{what[0].upper()}{what[1:]} against {along}"
-        shown = pd.DataFrame([{**_line(line), "why": line["reason"]} for line in lines.to_dict("records")])
+        records = lines.to_dict("records")
+        shown = pd.DataFrame([_line(line) for line in records])
+        # Below the table: a column of sentences would be out of sight on a phone, and make its rows high.
+        reasons = items([_verdict(line) for line in records])
         caption = f"{heading}; bars from the lowest to the highest {'end' if quantity == fitting.LEAST_M else 'run'}."
-        sections.append((heading, picture(caption, drawings[_figure_name(quantity, variable)]) + html(shown)))
+        sections.append((heading, picture(caption, drawings[_figure_name(quantity, variable)]) + html(shown) + reasons))
     if CURVES in drawings:
         caption = "Mean reward per step; bands from the lowest to the highest run."
         sections.append(("Learning curves", picture(caption, drawings[CURVES])))

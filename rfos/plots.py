@@ -5,6 +5,7 @@ Lines differ in style and lightness, not in hue alone, so that they stay legible
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 
@@ -154,14 +155,15 @@ def scaling(fits: pd.DataFrame, points: pd.DataFrame, variable: str, quantity: s
     -------
     Figure
     """
-    figure = Figure(figsize=(6.4, 4.6), layout="constrained")
+    figure = Figure(figsize=(6.4, 5.2), layout="constrained")
     axes = figure.subplots()
     for i, (number, fit) in enumerate(fits.iterrows()):
         line = points[points["fit"] == number].astype({"x": float})
         shade = SHADES[i % len(SHADES)]
         # More lines than fit into a legend are drawn, and told apart in the table.
         where = textwrap.fill(fit["held"] if len(fits) > 1 and fit["held"] else "measured", LABEL)
-        label = f"{where}: slope {fit['slope']:.2f}" if i < LEGEND else None
+        slope = "no slope" if math.isnan(fit["slope"]) else f"slope {fit['slope']:.2f}"
+        label = f"{where}: {slope}" if i < LEGEND else None
         spread = [line["middle"] - line["lowest"], line["highest"] - line["middle"]]
         axes.errorbar(
             line["x"], line["middle"], yerr=spread, fmt="o-", color=shade, capsize=3, markersize=4, label=label
@@ -177,7 +179,7 @@ def scaling(fits: pd.DataFrame, points: pd.DataFrame, variable: str, quantity: s
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel(variable)
     axes.set_ylabel(quantity)
-    axes.legend(fontsize=8, frameon=False, loc="best")
+    _legend_below(figure)
     _tidy(axes)
     return figure
 
@@ -207,7 +209,7 @@ def sweep_curves(bands: pd.DataFrame) -> Figure:
     axes.set_xscale("log")
     axes.set_xlabel("meta-steps")
     axes.set_ylabel("shaper's mean reward per step")
-    axes.legend(fontsize=8, frameon=False, loc="best")
+    _legend_below(figure)
     _tidy(axes)
     return figure
 
@@ -260,6 +262,11 @@ def _lines(axes: Axes, lines: Mapping[str, Float], heading: str | None) -> None:
             fontsize=8, frameon=False, title=heading, title_fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5)
         )
     _tidy(axes)
+
+
+def _legend_below(figure: Figure) -> None:
+    """Put the legend where it covers no line, however many there are."""
+    figure.legend(fontsize=8, frameon=False, loc="outside lower center", ncols=2)
 
 
 def _tidy(axes: Axes) -> None:

@@ -17,6 +17,7 @@ figcaption { color: #555; font-size: .875rem; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .875rem; }
 th, td { text-align: left; padding: .3rem .7rem .3rem 0; border-bottom: 1px solid #ddd; vertical-align: top; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+ul { font-size: .875rem; padding-left: 1.2rem; }
 td.text { min-width: 5rem; } code { overflow-wrap: anywhere; }
 """
 
@@ -46,6 +47,19 @@ def table(frame: pd.DataFrame) -> str:
                 cells.append(f'<td class="number">{value:,}</td>')
         lines.append("<tr>" + "".join(cells) + "</tr>")
     return '<div class="scroll"><table>\n' + "\n".join(lines) + "\n</table></div>"
+
+
+def items(sentences: Sequence[str]) -> str:
+    """Return sentences as a list in HTML.
+
+    Examples
+    --------
+    >>> print(items(["a < b"]))
+    <ul>
+    <li>a &lt; b</li>
+    </ul>
+    """
+    return "<ul>\n" + "\n".join(f"<li>{escape(sentence)}</li>" for sentence in sentences) + "\n</ul>"
 
 
 def picture(caption: str, svg: bytes) -> str:

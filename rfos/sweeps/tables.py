@@ -45,6 +45,28 @@ def cell_table(rows: Sequence[Row]) -> pd.DataFrame:
     return table.convert_dtypes().dropna(axis="columns", how="all").sort_values("key", ignore_index=True)
 
 
+def axes(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the values that each variable of the cells has (`cell_table`), fixed ones too: variable, values.
+
+    Of more than twelve the ends are named.
+
+    Examples
+    --------
+    >>> axes(pd.DataFrame({"window": [1, 2], "epsilon": [0.4, 0.4], "key": ["a", "b"]})).values.tolist()
+    [['epsilon', '0.4'], ['window', '1, 2']]
+    >>> axes(pd.DataFrame({"seed": range(100)})).values.tolist()
+    [['seed', '0 to 99, 100 values']]
+    """
+    lines = []
+    for name in NAMES:
+        values = sorted(cells[name].dropna().unique()) if name in cells else []
+        if values:
+            few = len(values) <= 12
+            text = ", ".join(map(str, values)) if few else f"{values[0]} to {values[-1]}, {len(values):,} values"
+            lines.append({"variable": name, "values": text})
+    return pd.DataFrame(lines)
+
+
 def labels(cells: Iterable[Cell]) -> dict[Cell, str]:
     """Return what tells points apart, in words: the variables that differ between them.
 

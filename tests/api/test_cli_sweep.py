@@ -143,7 +143,14 @@ def test_every_verdict_stands_with_its_reason(done: Path) -> None:
         assert escape(line["reason"]) in page
         for shown in (text, page):
             assert f"x {line['misfit']:.2f}" in shown
-    assert page.count("<th>why</th>") == page.count("<th>off the line</th>") == text.count("off the line  ") > 0
+    assert page.count("<ul>") == page.count("<th>off the line</th>") == text.count("off the line  ") > 0
+
+
+def test_the_page_says_what_was_measured(done: Path) -> None:
+    """Variables that were held fixed stand on it too, with those that were not."""
+    page = (done / "out" / "report.html").read_text(encoding="utf-8")
+    for variable, values in (("window", "1, 2, 3"), ("agent", "paper, rmax"), ("discount", "0.8"), ("steps", "20000")):
+        assert f'<td class="text">{variable}</td><td class="text">{values}</td>' in page
 
 
 @pytest.mark.jit
