@@ -249,7 +249,7 @@ class Watcher(Protocol):
 
     @property
     def meter(self) -> kernels.Meter | None:
-        """Numbers of each meta-state, added up at each step; a watcher may change them when it is told of a plan."""
+        """Numbers that are added up at each step, changed by the watcher alone, when it is told of a plan."""
         ...
 
     def told(self, moment: Moment) -> bool:
@@ -709,6 +709,8 @@ def run(
     known = np.zeros(bins, np.int64)
     position = np.zeros(3, np.int64)
     meter = None if watcher is None else watcher.meter
+    if meter is not None:
+        meter.table[:, 2:] = world.reward
 
     def tell() -> bool:
         if watcher is None:

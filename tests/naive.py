@@ -366,12 +366,12 @@ def know(unknown, rows, alive, stop):
     ]
 
 
-def enter(value, below, enough, high, low, mark, exploring, shift):
-    """What a step in each state adds to a ledger."""
+def enter(value, below, enough, high, low, mark, exploring, shift, n_actions):
+    """What a step of each pair adds to a ledger."""
     worth = []
     for v, x, y, e in zip(value, below, enough, exploring, strict=True):
         bad, good = v < x - high, v >= y - low
-        worth.append([1.0 if bad else 0.0 if good else mark, min(max(e + shift, 0.0), 1.0)])
+        worth += [[1.0 if bad else 0.0 if good else mark, min(max(e + shift, 0.0), 1.0)]] * n_actions
     return worth
 
 

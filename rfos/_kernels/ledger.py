@@ -95,20 +95,23 @@ def settle_exploring(successor, alive, stop, row, discount, width, limit, explor
 
 
 @kernel
-def enter(value, below, enough, high, low, mark, exploring, shift, worth):
-    """Fill `worth` (S, 2) with what a step in each state adds to a ledger, all other arrays (S,).
+def enter(value, below, enough, high, low, mark, exploring, shift, table):
+    """Fill the first two columns of a meter's `table` (S*A, 2 + B), all other arrays (S,), by the state of each pair.
 
     First 1 where the value is less than below[s] - high, 0 where it is at least enough[s] - low, `mark` elsewhere, as
     where these are NaN; then exploring[s] + shift, cut to [0, 1].
     """
+    n_actions = table.shape[0] // value.shape[0]
     for s in range(value.shape[0]):
+        bad = mark
         if value[s] < below[s] - high:
-            worth[s, 0] = 1.0
+            bad = 1.0
         elif value[s] >= enough[s] - low:
-            worth[s, 0] = 0.0
-        else:
-            worth[s, 0] = mark
-        worth[s, 1] = min(max(exploring[s] + shift, 0.0), 1.0)
+            bad = 0.0
+        e = min(max(exploring[s] + shift, 0.0), 1.0)
+        for pair in range(s * n_actions, (s + 1) * n_actions):
+            table[pair, 0] = bad
+            table[pair, 1] = e
 
 
 @kernel

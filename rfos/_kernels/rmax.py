@@ -64,11 +64,15 @@ class Memory(NamedTuple):
 
 
 class Meter(NamedTuple):
-    """Two numbers of each meta-state that are added up at each step played there."""
+    """What is added up while a run goes on: two numbers of each step, and one of each beginning of an episode.
 
-    worth: Array  # (S, 2) float64, or (T * S, 2) where they depend on the step within the episode
-    stride: Any  # int64, S where they do, else 0
-    total: Array  # (2,) float64, their sums
+    The numbers of a step stand before the pair's rewards, which are read at each step anyhow: a table of their own
+    would cost twice as much.
+    """
+
+    table: Array  # (S*A, 2 + B) float64, of each pair its two numbers and a copy of `World.reward`
+    starts: Array  # (S,) float64, added to the first sum where an episode begins
+    total: Array  # (2,) float64, the sums
 
 
 @kernel
@@ -137,6 +141,8 @@ def advance(world, learners, behaviour, memory, rng, position, total, meter, sto
                         learners.q[i] = learners.initial[i]
                         if single:
                             q0, q1 = learners.q[0, 0], learners.q[0, 1]
+            if meter is not None:
+                worth0 += meter.starts[np.uint64(s)]
         if behaviour.drawn:
             s0, s1, s2, s3, word = sfc64(s0, s1, s2, s3)
             bits = np.int64(word >> np.uint64(11))
@@ -147,10 +153,6 @@ def advance(world, learners, behaviour, memory, rng, position, total, meter, sto
             a = behaviour.action[np.uint64(0), np.uint64(s)]
         else:
             a = behaviour.action[np.uint64(t), np.uint64(s)]
-        if meter is not None:
-            place = np.uint64(s + t * meter.stride)
-            worth0 += meter.worth[place, np.uint64(0)]
-            worth1 += meter.worth[place, np.uint64(1)]
         pair = np.uint64(s * n_actions + a)
         if learners is None:
             s0, s1, s2, s3, word = sfc64(s0, s1, s2, s3)
@@ -178,7 +180,12 @@ def advance(world, learners, behaviour, memory, rng, position, total, meter, sto
                 gain = learners.rate[i] * learners.reward[i, a, b]
                 learners.q[i, j] = (1.0 - learners.rate[i]) * learners.q[i, j] + gain
         branch = np.uint64(b)
-        rewards += world.reward[pair, branch]
+        if meter is None:
+            rewards += world.reward[pair, branch]
+        else:
+            worth0 += meter.table[pair, np.uint64(0)]
+            worth1 += meter.table[pair, np.uint64(1)]
+            rewards += meter.table[pair, branch + np.uint64(2)]
         step += 1
         row = np.uint64(s) if memory.pooled else pair
         if memory.visits[row] < memory.m:

@@ -145,15 +145,15 @@ class Ledger:
 class _Account:
     """What the look-ups of a run add up to; the parts that depend on what is counted are left to two classes."""
 
-    def __init__(self, mdp: TabularMDP, epsilon: float, n_places: int, stride: int) -> None:
-        rows = mdp.n_states * mdp.n_actions * mdp.branching
-        require_memory(rows * 48 + n_places * 16, "the ledger's tables", "use fewer states or a shorter horizon")
+    def __init__(self, mdp: TabularMDP, epsilon: float) -> None:
+        pairs = mdp.n_states * mdp.n_actions
+        require_memory(pairs * (mdp.branching * 56 + 16), "the ledger's tables", "use fewer states")
         self.mdp, self.epsilon = mdp, epsilon
         self.successor, self.probability, rewards = mdp.storage.branches(mdp.rewards)
         self.successor, self.probability = self.successor.astype(np.int64), np.array(self.probability, np.float64)
         self.reward = (self.probability * rewards).sum(axis=1)
         self.certify = _Certifier(mdp)
-        self.meter = Meter(np.zeros((n_places, 2)), stride, np.zeros(2))
+        self.meter = Meter(np.zeros((pairs, 2 + mdp.branching)), np.zeros(mdp.n_states), np.zeros(2))
         self.step = self.evaluations = 0
         self.bad = self.possible = 0
         self.low = self.high = self.width = 0.0
@@ -190,7 +190,7 @@ class _Account:
 
     def changing(self) -> dict[str, NDArray[Any]]:
         """Return the arrays that the account goes on from, none named as one of the run's."""
-        return {"worth": self.meter.worth, "added": self.meter.total}
+        return {"worth": self.meter.table[:, :2], "due": self.meter.starts, "added": self.meter.total}
 
     def kept(self) -> dict[str, NDArray[Any]]:
         """Return all that the account goes on from."""
@@ -209,7 +209,7 @@ class _Continuing(_Account):
     """Steps with V^pi(s_t) < V*(s_t) - epsilon, and e_t."""
 
     def __init__(self, mdp: TabularMDP, epsilon: float) -> None:
-        super().__init__(mdp, epsilon, mdp.n_states, 0)
+        super().__init__(mdp, epsilon)
         n_states = mdp.n_states
         self.best = solve(mdp, tol=FINE * epsilon)
         # Outwards, so that a comparison with them is never right by rounding.
@@ -233,7 +233,7 @@ class _Continuing(_Account):
         gap = self.below, self.enough
         ends = self._value((successor, probability, reward, row))
         shift = self._exploring((successor, alive, stop, row))
-        kernels.enter(self.values[0], *gap, *ends, MARK, self.exploring, shift, self.meter.worth)
+        kernels.enter(self.values[0], *gap, *ends, MARK, self.exploring, shift, self.meter.table)
 
     def _pure(self, play: Int) -> tuple[Any, ...]:
         """Return the rows of all pairs, and which of them is played in each state (S,)."""
@@ -306,8 +306,7 @@ class _Episodic(_Account):
     """Episodes with V_T^pi(s) < V_T*(s) - epsilon at their start s, pi what is played when they begin."""
 
     def __init__(self, mdp: TabularMDP, epsilon: float, horizon: int) -> None:
-        super().__init__(mdp, epsilon, horizon * mdp.n_states, mdp.n_states)
-        self.horizon = horizon
+        super().__init__(mdp, epsilon)
         best = np.zeros(mdp.n_states)
         size = max(map(abs, mdp.reward_range))
         # The computed return of j + 1 steps is off by discount times that of j steps and one backup's rounding.
@@ -334,7 +333,7 @@ class _Episodic(_Account):
         value = self.evaluate(moment.play)
         bad = value < self.below
         undecided = ~bad & (value < self.enough)
-        self.meter.worth[: self.mdp.n_states, 0] = np.where(undecided, MARK, bad)
+        self.meter.starts[:] = np.where(undecided, MARK, bad)
 
     def final_loss(self, play: Int) -> tuple[float, float]:
         """Return both ends of the largest loss of what is played."""

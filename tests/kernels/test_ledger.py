@@ -81,14 +81,16 @@ def test_know_is_its_reference(pairs):
     st.lists(st.tuples(*[CUTS | st.just(math.nan) | st.just(math.inf)] * 3, st.floats(0, 1)), min_size=1, max_size=5),
     st.tuples(CUTS, CUTS) | st.just((math.nan, math.nan)),
     st.sampled_from([-math.inf, -0.3, 0.0, 0.3]),
+    st.integers(1, 3),
 )
-def test_enter_is_its_reference(states, ends, shift):
-    """Each side of the gap and neither, also beyond the range of floats."""
+def test_enter_is_its_reference(states, ends, shift, n_actions):
+    """Each side of the gap and neither, also beyond the range of floats; rewards are left alone."""
     value, below, enough, exploring = np.array(states).T
-    worth = np.empty((len(states), 2))
-    kernels.enter(value, below, enough, *ends, 64.0, exploring, shift, worth)
+    table = np.full((len(states) * n_actions, 5), 7.0)
+    kernels.enter(value, below, enough, *ends, 64.0, exploring, shift, table)
     columns = (value.tolist(), below.tolist(), enough.tolist())
-    assert worth.tolist() == naive.enter(*columns, *ends, 64.0, exploring.tolist(), shift)
+    expected = naive.enter(*columns, *ends, 64.0, exploring.tolist(), shift, n_actions)
+    assert table.tolist() == [[*pair, 7.0, 7.0, 7.0] for pair in expected]
 
 
 @given(mdps(exact=False), st.integers(1, 6), st.data())

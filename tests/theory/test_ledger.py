@@ -129,13 +129,13 @@ def test_nothing_is_decided_beyond_the_range_of_floats_and_e_is_0_once_all_is_kn
     huge = TabularMDP([[0, 0]], [[0.0, 1e301]], 0.5)
     account = _Continuing(huge, 1e300)
     account.open(Moment(0, 0, np.array([1]), np.ones(2, bool)))
-    assert account.meter.worth[0, 0] == MARK
+    assert account.meter.table[0, 0] == MARK
     account = _Continuing(TabularMDP([[0, 0]], [[0.0, 1.0]], 0.5), 0.1)
     account.open(Moment(0, 0, np.array([1]), np.ones(2, bool)))
     assert account.width > 0
-    assert account.meter.worth[0, 1] <= 1 <= account.meter.worth[0, 1] + account.width
+    assert account.meter.table[0, 1] <= 1 <= account.meter.table[0, 1] + account.width
     account.open(Moment(3, 0, np.array([1]), np.zeros(2, bool)))
-    assert (account.width, account.meter.worth[0, 1]) == (0.0, 0.0)
+    assert (account.width, account.meter.table[0, 1]) == (0.0, 0.0)
 
 
 class Bracketed(_Continuing):
@@ -167,7 +167,7 @@ def test_brackets_of_what_is_played_hold_the_exact_values(stochastic):
         for mine, value in zip(account.values[0], exact.value(shares), strict=True):
             assert Fraction(mine) + Fraction(low) <= value <= Fraction(mine) + Fraction(high)
         exploring = exploring_values(exact, shares, frozenset(np.flatnonzero(unknown).tolist()))
-        for mine, e in zip(account.meter.worth[:, 1], exploring, strict=True):
+        for mine, e in zip(account.meter.table[::n_actions, 1], exploring, strict=True):
             assert Fraction(mine) <= e <= Fraction(mine) + Fraction(account.width)
         widths.append((high - low, account.width))
     assert np.max(widths) < 1e-11  # all has converged
@@ -187,14 +187,15 @@ class Checked(_Continuing):
         found = evaluate_policy(mdp, moment.play, tol=1e-11)
         gap = self.best.value - found.value - self.epsilon
         clear = abs(gap) > 1e-9
-        assert (self.meter.worth[clear, 0] == (gap[clear] > 0)).all()
+        bad, low = self.meter.table[:, :2].reshape(mdp.n_states, -1, 2).transpose(2, 1, 0)
+        assert (bad[:, clear] == (gap[clear] > 0)).all()
         weights = np.eye(mdp.n_actions)[moment.play] if moment.play.ndim == 1 else moment.play
         unknown = moment.unknown.reshape(mdp.n_states, -1) & np.ones(mdp.n_actions, bool)
         stop = (weights * unknown).sum(axis=1)
         onward = np.einsum("sa,saj->sj", weights * ~unknown, self.transitions)
         exploring = np.linalg.solve(np.eye(mdp.n_states) - mdp.discount * onward, stop)
-        assert (self.meter.worth[:, 1] <= exploring + 1e-13).all()
-        assert (exploring <= self.meter.worth[:, 1] + self.width + 1e-13).all()
+        assert (low <= exploring + 1e-13).all()
+        assert (exploring <= low + self.width + 1e-13).all()
         self.checked += 1
 
 
