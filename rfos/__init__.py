@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rfos.games import NormalFormGame, named_game
     from rfos.grids import CubeGrid, LevelGrid, SimplexGrid
+    from rfos.learners import LOLA, NaiveLearner
     from rfos.mdp import ShiftRegister, TabularMDP
     from rfos.metagames import WindowMetaGame
     from rfos.opponents import MemoryOne, QLearner, WindowBestResponse, WindowQLearner
     from rfos.planning import Accuracy, Solution, evaluate_policy, solve
+    from rfos.policy_metagames import PolicyMetaGame
     from rfos.rmax import PaperRmax, Rmax, Trace, run
+    from rfos.stochastic_games import StochasticGame, iterated, one_shot
     from rfos.windows import WindowIndex
 
 __version__ = "0.1.0"
@@ -26,6 +29,8 @@ _HOMES = {
     "CubeGrid": "grids",
     "LevelGrid": "grids",
     "SimplexGrid": "grids",
+    "LOLA": "learners",
+    "NaiveLearner": "learners",
     "ShiftRegister": "mdp",
     "TabularMDP": "mdp",
     "WindowMetaGame": "metagames",
@@ -37,25 +42,33 @@ _HOMES = {
     "Solution": "planning",
     "evaluate_policy": "planning",
     "solve": "planning",
+    "PolicyMetaGame": "policy_metagames",
     "PaperRmax": "rmax",
     "Rmax": "rmax",
     "Trace": "rmax",
     "run": "rmax",
+    "StochasticGame": "stochastic_games",
+    "iterated": "stochastic_games",
+    "one_shot": "stochastic_games",
     "WindowIndex": "windows",
 }
 
 __all__ = [
+    "LOLA",
     "Accuracy",
     "CubeGrid",
     "LevelGrid",
     "MemoryOne",
+    "NaiveLearner",
     "NormalFormGame",
     "PaperRmax",
+    "PolicyMetaGame",
     "QLearner",
     "Rmax",
     "ShiftRegister",
     "SimplexGrid",
     "Solution",
+    "StochasticGame",
     "TabularMDP",
     "Trace",
     "WindowBestResponse",
@@ -63,7 +76,9 @@ __all__ = [
     "WindowMetaGame",
     "WindowQLearner",
     "evaluate_policy",
+    "iterated",
     "named_game",
+    "one_shot",
     "run",
     "solve",
 ]

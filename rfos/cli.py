@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rfos import cli_bound, cli_sweep, cli_verify
+from rfos import __version__, cli_bound, cli_sweep, cli_verify
 
 if TYPE_CHECKING:
     from rfos.reproduction import Estimate, Report, WindowResult
@@ -31,8 +31,13 @@ INTERRUPTED = 130
 
 
 @app.callback(invoke_without_command=True)
-def _commands(context: typer.Context) -> None:
+def _commands(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
+) -> None:
     """Make the sample-complexity theory of opponent shaping executable."""
+    if version:
+        typer.echo(f"rfos {__version__}")
+        raise typer.Exit()
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
@@ -53,6 +54,14 @@ def test_bad_input_gets_one_line_that_names_the_value_and_the_mend(
     for name in names:
         assert name in line
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_version_is_one_everywhere(tmp_path: Path) -> None:
+    """The command, the package's metadata and the citation name the same."""
+    result = here("--version", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (0, f"rfos {version('rfos')}\n")
+    citation = Path(__file__).parents[2] / "CITATION.cff"
+    assert f"\nversion: {version('rfos')}\n" in citation.read_text(encoding="utf-8")
 
 
 def test_an_output_path_that_is_a_file_is_refused(tmp_path: Path) -> None:

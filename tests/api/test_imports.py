@@ -4,6 +4,7 @@ import ast
 import doctest
 import importlib
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -147,10 +148,20 @@ def test_every_public_name_is_found_where_it_is_said_to_be():
     for name in rfos.__all__:
         assert getattr(rfos, name) is not None
         assert name in dir(rfos)
-    assert sorted(rfos.__all__) == rfos.__all__
     assert set(rfos.__all__) == set(rfos._HOMES)
     with pytest.raises(AttributeError, match="module 'rfos' has no attribute 'nonsense'"):
         rfos.nonsense  # noqa: B018
+
+
+@pytest.mark.jit
+def test_the_readme_s_code_prints_what_it_says(capsys):
+    """Each `print(..)  # answer` of its Python blocks, run in order."""
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    code = "\n".join(re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+    answers = re.findall(r"^print\(.*\)  # (.*)$", code, re.MULTILINE)
+    exec(code, {})
+    assert capsys.readouterr().out.splitlines() == answers
+    assert len(answers) == 3
 
 
 def test_the_strategies_say_which_extra_they_need():
