@@ -31,6 +31,7 @@ from rfos.pac import convergence
 from rfos.planning import Solution, evaluate_policy, solve
 from rfos.randomness import stream
 from rfos.rmax import Agent, PaperRmax, Rmax, Trace, derived_m, run
+from rfos.sweeps.fits import slope
 
 Float = NDArray[np.float64]
 Item = TypeVar("Item")
@@ -559,6 +560,11 @@ def _decide(inside: Sequence[bool], outside: Sequence[bool]) -> Verdict:
     return "reproduced" if all(inside) else "not reproduced" if all(outside) else "undecided"
 
 
+def _half_bin(runs: Sequence[Trace]) -> float:
+    """Return by how many episodes a time of convergence may be off: it is read from bins of a curve."""
+    return runs[0].n_steps / HORIZON / len(runs[0].bin_end) / 2
+
+
 def _claim_constant(experiment: Experiment, traces: Mapping[int, Sequence[Trace]], sizes: Mapping[int, int]) -> Claim:
     claim = "convergence needs about 12 |S|^2 episodes"
     rule = (
@@ -572,9 +578,8 @@ def _claim_constant(experiment: Experiment, traces: Mapping[int, Sequence[Trace]
             times = _times(runs, "converged", fraction)
             if times is None:
                 return Claim(claim, "undecided", f"some run of window {window} does not converge or is too short", rule)
-            half_bin = runs[0].n_steps / HORIZON / len(runs[0].bin_end) / 2
             squared = sizes[window] ** 2
-            scaled[window] = _estimate((time / squared for time in times), half_bin / squared)
+            scaled[window] = _estimate((time / squared for time in times), _half_bin(runs) / squared)
         inside.append(all(ABOUT[0] <= e.low and e.high <= ABOUT[1] for e in scaled.values()))
         outside.append(any(e.high < ABOUT[0] or e.low > ABOUT[1] for e in scaled.values()))
         listed = ", ".join(f"window {w} {shown(e)}" for w, e in scaled.items())
@@ -593,38 +598,10 @@ def shown(estimate: Estimate, digits: int = 1, scale: float = 1.0) -> str:
     return f"{text} ({estimate.low / scale:,.{digits}f} to {estimate.high / scale:,.{digits}f})"
 
 
-def fitted_exponent(sizes: Sequence[int], times: Sequence[Sequence[float]]) -> Estimate:
-    """Return the slope of log mean time against log |S|, with its 95 % percentile bootstrap interval over runs.
-
-    The interval knows the spread between runs only, not whether a power law fits.
-
-    Parameters
-    ----------
-    sizes : sequence of int
-        |S| of each window; at least two.
-    times : sequence of sequences of float
-        The runs' times for each window.
-    """
-    x = np.log(np.asarray(sizes, np.float64))
-    x = x - x.mean()
-
-    def slope(*samples: Float, axis: int = -1) -> Float:
-        means = np.stack([np.log(np.mean(sample, axis=axis)) for sample in samples])
-        result: Float = np.tensordot(x, means, axes=1) / (x @ x)
-        return result
-
-    data = [np.asarray(t, np.float64) for t in times]
-    runs = sum(len(t) for t in data)
-    if min(len(t) for t in data) < 2:
-        return Estimate(float(slope(*data)), math.nan, math.nan, runs)
-    interval = stats.bootstrap(data, slope, method="percentile", rng=np.random.default_rng(0)).confidence_interval
-    return Estimate(float(slope(*data)), float(interval.low), float(interval.high), runs)
-
-
 def _claim_exponent(experiment: Experiment, traces: Mapping[int, Sequence[Trace]], sizes: Mapping[int, int]) -> Claim:
     claim = "the growth is quadratic in |S|"
     rule = (
-        f"{CRITERION}; the log-log slope over all windows (95 % bootstrap interval between runs) and those between "
+        f"{CRITERION}; the log-log slope over all windows (95 % interval over runs and bins) and those between "
         f"neighbouring windows all inside {QUADRATIC[0]:g} to {QUADRATIC[1]:g}: reproduced; all outside: not "
         "reproduced; else undecided"
     )
@@ -644,14 +621,16 @@ def _claim_exponent(experiment: Experiment, traces: Mapping[int, Sequence[Trace]
             outside.append(False)
             parts.append(f"{label}: some runs do not get there or are too short")
             continue
-        fit = fitted_exponent([sizes[w] for w in order], complete)
+        fit = slope([sizes[w] for w in order], complete, [_half_bin(traces[w]) * (what == "converged") for w in order])
         pairs = zip(order, order[1:], complete, complete[1:], strict=False)
-        local = [fitted_exponent([sizes[v], sizes[w]], [t, u]).mean for v, w, t, u in pairs]
-        parts.append(f"{label}: {shown(fit, 2)}, between neighbouring windows " + ", ".join(f"{x:.2f}" for x in local))
+        local = [slope([sizes[v], sizes[w]], [t, u]).slope for v, w, t, u in pairs]
+        ends = fit.lacks or f"{fit.low:.2f} to {fit.high:.2f}"
+        between = ", ".join(f"{x:.2f}" for x in local)
+        parts.append(f"{label}: {fit.slope:.2f} ({ends}), between neighbouring windows {between}")
         if what == "converged":
-            ends = [x for x in (fit.low, fit.high, *local) if math.isfinite(x)]
-            inside.append(all(QUADRATIC[0] <= x <= QUADRATIC[1] for x in ends))
-            outside.append(all(x < QUADRATIC[0] for x in ends) or all(x > QUADRATIC[1] for x in ends))
+            slopes = [fit.low, fit.high, *local]  # without an interval neither of the two
+            inside.append(all(QUADRATIC[0] <= x <= QUADRATIC[1] for x in slopes))
+            outside.append(all(x < QUADRATIC[0] for x in slopes) or all(x > QUADRATIC[1] for x in slopes))
     evidence = "; ".join(parts)
     if not experiment.is_published:
         return Claim(claim, "undecided", OTHER_SETTING + evidence, rule)

@@ -8,7 +8,7 @@ import pytest
 
 from rfos import reproduction
 from rfos.pac import convergence
-from rfos.reproduction import Cell, Estimate, Experiment, WindowResult, fitted_exponent, rank_among
+from rfos.reproduction import Cell, Estimate, Experiment, WindowResult, rank_among
 from rfos.rmax import DEPARTURES, PaperRmax, Trace
 
 
@@ -67,16 +67,6 @@ def test_bins_that_never_vary_do_not_divide_by_zero() -> None:
     simulated = np.zeros((9, 3))
     assert rank_among(np.zeros(3), simulated, standardise=True) == 10
     assert rank_among(np.array([0.0, 1.0, 0.0]), simulated, standardise=True) == 1
-
-
-def test_the_fitted_exponent_of_a_square_law_is_two() -> None:
-    """Times 3 |S|^2 have slope 2 exactly, and times with spread have an interval around it."""
-    sizes = [16, 64, 256]
-    exact = fitted_exponent(sizes, [[3.0 * s**2] for s in sizes])
-    assert exact.mean == pytest.approx(2, abs=1e-12)
-    assert math.isnan(exact.low)
-    noisy = fitted_exponent(sizes, [[3.0 * s**2 * f for f in (0.9, 1.0, 1.1)] for s in sizes])
-    assert noisy.low < 2 < noisy.high
 
 
 def test_convergence_is_the_first_time_from_which_the_average_stays_high() -> None:
@@ -206,6 +196,14 @@ def test_the_exponent_is_judged_by_all_slopes_under_both_criteria(
     traces = traces_converging_at({1: (16_000, 16_000), 2: second, 3: third})
     assert reproduction._claim_exponent(PUBLISHED, traces, {1: 100, 2: 200, 3: 400}).verdict == verdict
     assert reproduction._claim_exponent(PUBLISHED, {1: traces[1]}, {1: 100}).verdict == "undecided"
+
+
+@pytest.mark.parametrize(("seeds", "verdict"), [(1, "undecided"), (2, "undecided"), (5, "reproduced")])
+def test_seeds_in_the_same_bins_decide_only_if_they_are_many(seeds: int, verdict: str) -> None:
+    """A bin hides their spread: its width, not 0, is what the interval is made from."""
+    traces = traces_converging_at({1: (16_000, 16_000), 2: (64_000, 64_000), 3: (256_000, 256_000)})
+    alike = {window: [runs[1]] * seeds for window, runs in traces.items()}
+    assert reproduction._claim_exponent(PUBLISHED, alike, {1: 100, 2: 200, 3: 400}).verdict == verdict
 
 
 def test_a_run_too_short_for_its_average_has_no_convergence_time() -> None:
