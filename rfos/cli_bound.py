@@ -328,11 +328,16 @@ def _show(cell: dict[str, Any] | None) -> str:
     return f"10^{cell['log10']:.3f}"
 
 
+def _weights(entry: dict[str, Any]) -> str:
+    """Return the shares of epsilon, and lambda where it is one of them."""
+    names = [(name.replace("rate", "lambda"), float(Fraction(x))) for name, x in entry["weights"].items()]
+    return ", ".join(f"{name} {x:.3g}" if name == "lambda" else f"{name} {x:.3f}" for name, x in names)
+
+
 def _choice(entry: dict[str, Any]) -> str:
     """Return the line on what --optimise chose."""
     rated, shared = "rate" in entry["weights"], "w_esc" in entry["weights"]
-    names = [(name.replace("rate", "lambda"), float(Fraction(x))) for name, x in entry["weights"].items()]
-    weights = ", ".join(f"{name} {x:.3g}" if name == "lambda" else f"{name} {x:.3f}" for name, x in names)
+    weights = _weights(entry)
     if not shared:
         return f"    chosen {weights}: {entry['default_gain']:.3f} times smaller than at the default lambda"
     gain = f"{entry['optimisation_gain']:.2f} times smaller than at equal weights{' and the default lambda' * rated}"
@@ -388,6 +393,13 @@ def _print(found: dict[str, Any]) -> None:
     good = [name for name, e in theorems.items() if e["default_gain"] and e["default_gain"] <= _AS_GOOD]
     if good:
         typer.echo(f"  the default weights are as good, to 0.1 %: {', '.join(good)}")
+    if all(e["optimisation_gain"] is None for e in theorems.values()):
+        shares: dict[str, list[str]] = {}
+        for name, e in theorems.items():
+            shares.setdefault(_weights(e), []).append(name)
+        typer.echo("\nepsilon is shared out as follows; --optimise chooses")
+        for weights, names in shares.items():
+            typer.echo(f"  {weights}: {', '.join(names)}")
     typer.echo(
         "\nrivals: orders without constants and logarithms, values not normalised, R_max = 1 and so at epsilon/R_max = "
         f"{found['rivals_epsilon']}; not bounds at this point"

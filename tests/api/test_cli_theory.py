@@ -224,6 +224,12 @@ def test_optimise_names_lambda_and_says_once_where_the_defaults_do(call):
     assert "times smaller than at the default lambda" in text
 
 
+def test_the_default_shares_of_epsilon_are_printed(call):
+    """The theorems that have the same ones on one line; where they are chosen, those that were."""
+    assert "\n  w_plan 0.010, w_sim 0.620, w_hor 0.060, w_esc 0.310: T1 with B = |S|, T1, " in call(*ABSTRACT)[1]
+    assert "epsilon is shared out" not in call(*ABSTRACT, "--optimise")[1]
+
+
 def definitions_of(text):
     return [line for line in text.splitlines() if " &= " in line]
 
