@@ -226,7 +226,7 @@ def test_optimise_names_lambda_and_says_once_where_the_defaults_do(call):
 
 def test_the_default_shares_of_epsilon_are_printed(call):
     """The theorems that have the same ones on one line; where they are chosen, those that were."""
-    assert "\n  w_plan 0.010, w_sim 0.620, w_hor 0.060, w_esc 0.310: T1 with B = |S|, T1, " in call(*ABSTRACT)[1]
+    assert "\n  w_plan 0.010, w_sim 0.620, w_hor 0.060, w_esc 0.310: T1, classical count, T1\n" in call(*ABSTRACT)[1]
     assert "epsilon is shared out" not in call(*ABSTRACT, "--optimise")[1]
 
 
