@@ -136,8 +136,8 @@ def report(
         lines = found.to_dict("records")
         shown = [_line(line) for line in lines]
         typer.echo(table(list(shown[0]), [list(line.values()) for line in shown]))
-        for line in lines:
-            typer.echo(_verdict(line))
+        for sentence in _verdicts(lines):
+            typer.echo(sentence)
     if len(fits.fits):
         typer.echo("\na bound from above may grow faster or slower than what it bounds")
 
@@ -163,9 +163,14 @@ def _line(line: dict[Any, Any]) -> dict[str, str]:
     }
 
 
-def _verdict(line: dict[Any, Any]) -> str:
-    """Return how a fit is judged, and why."""
-    return f"{line['verdict']}{' at ' + line['held'] if line['held'] else ''}: {line['reason']}"
+def _verdicts(lines: Sequence[dict[Any, Any]]) -> list[str]:
+    """Return how fits are judged, and why: a sentence for each reason, with all places where it holds."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for line in lines:
+        places.setdefault((line["verdict"], line["reason"]), []).append(line["held"])
+    return [
+        f"{judged}{' at ' if any(held) else ''}{'; '.join(held)}: {reason}" for (judged, reason), held in places.items()
+    ]
 
 
 def _code(store: Store, wanted: str | None) -> str:
@@ -251,7 +256,8 @@ def _draw(rows: list[Row], fits: Fits, out: Path) -> dict[str, bytes]:
     figures = {}
     for quantity, variable, lines in fits.groups():
         what, along = fitting.NAMES_OF[quantity], fitting.VARIABLES[variable].label
-        figures[_figure_name(quantity, variable)] = plots.scaling(lines, fits.points, along, what)
+        if fits.points["fit"].isin(lines.index).any():  # else there is no run with a number
+            figures[_figure_name(quantity, variable)] = plots.scaling(lines, fits.points, along, what)
     bands = tables.curve_bands(rows)
     if len(bands):
         figures[CURVES] = plots.sweep_curves(bands)
@@ -294,9 +300,10 @@ def _sections(cells: pd.DataFrame, code: str, fits: Fits, drawings: dict[str, by
         records = lines.to_dict("records")
         shown = pd.DataFrame([_line(line) for line in records])
         # Below the table: a column of sentences would be out of sight on a phone, and make its rows high.
-        reasons = items([_verdict(line) for line in records])
+        reasons = items(_verdicts(records))
         caption = f"{heading}; bars from the lowest to the highest {'end' if quantity == fitting.LEAST_M else 'run'}."
-        sections.append((heading, picture(caption, drawings[_figure_name(quantity, variable)]) + html(shown) + reasons))
+        drawing = drawings.get(_figure_name(quantity, variable))
+        sections.append((heading, (picture(caption, drawing) if drawing else "") + html(shown) + reasons))
     if CURVES in drawings:
         caption = "Mean reward per step; bands from the lowest to the highest run."
         sections.append(("Learning curves", picture(caption, drawings[CURVES])))

@@ -155,13 +155,13 @@ def scaling(fits: pd.DataFrame, points: pd.DataFrame, variable: str, quantity: s
     -------
     Figure
     """
-    figure = Figure(figsize=(6.4, 5.2), layout="constrained")
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.subplots()
     for i, (number, fit) in enumerate(fits.iterrows()):
         line = points[points["fit"] == number].astype({"x": float})
         shade = SHADES[i % len(SHADES)]
         # More lines than fit into a legend are drawn, and told apart in the table.
-        where = textwrap.fill(fit["held"] if len(fits) > 1 and fit["held"] else "measured", LABEL)
+        where = fit["held"] if len(fits) > 1 and fit["held"] else "measured"
         slope = "no slope" if math.isnan(fit["slope"]) else f"slope {fit['slope']:.2f}"
         label = f"{where}: {slope}" if i < LEGEND else None
         spread = [line["middle"] - line["lowest"], line["highest"] - line["middle"]]
@@ -197,7 +197,7 @@ def sweep_curves(bands: pd.DataFrame) -> Figure:
     -------
     Figure
     """
-    figure = Figure(figsize=(7.2, 4.4), layout="constrained")
+    figure = Figure(figsize=(7.2, 4.0), layout="constrained")
     axes = figure.subplots()
     labels = list(dict.fromkeys(bands["label"]))
     shown = [labels[i] for i in np.unique(np.linspace(0, len(labels) - 1, LEGEND).round().astype(int))]
@@ -265,8 +265,13 @@ def _lines(axes: Axes, lines: Mapping[str, Float], heading: str | None) -> None:
 
 
 def _legend_below(figure: Figure) -> None:
-    """Put the legend where it covers no line, however many there are."""
-    figure.legend(fontsize=8, frameon=False, loc="outside lower center", ncols=2)
+    """Add a legend below the axes, where it covers no line, and make the figure higher by what it takes."""
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    labels = [textwrap.fill(label, LABEL, break_on_hyphens=False) for label in labels]
+    half = -(-len(labels) // 2)
+    lines = max(sum(1 + label.count("\n") for label in column) for column in (labels[:half], labels[half:]))
+    figure.set_figheight(figure.get_figheight() + 0.15 + 0.18 * lines)
+    figure.legend(handles, labels, fontsize=8, frameon=False, loc="outside lower center", ncols=2)
 
 
 def _tidy(axes: Axes) -> None:

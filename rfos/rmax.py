@@ -249,7 +249,10 @@ class Watcher(Protocol):
 
     @property
     def meter(self) -> kernels.Meter | None:
-        """Numbers that are added up at each step, changed by the watcher alone, when it is told of a plan."""
+        """Numbers that are added up at each step; a watcher may change them when it is told of a plan.
+
+        The rewards in the table are not its own: the run puts them there.
+        """
         ...
 
     def told(self, moment: Moment) -> bool:
@@ -548,6 +551,11 @@ def _rounded_up(x: Fraction) -> float:
     return nearest if nearest >= x else math.nextafter(nearest, math.inf)
 
 
+def require_stages(stages: int, n_states: int) -> None:
+    """Raise MemoryError where a policy with a stage for each step of an episode does not fit."""
+    require_memory(stages * n_states * 8, f"a policy of {stages} stages", "choose a shorter horizon")
+
+
 class _OptimisticPlanner:
     """Canonical R-max during one run: its optimistic values, and what it plays."""
 
@@ -558,7 +566,7 @@ class _OptimisticPlanner:
         self.world, self.memory, self.discount = world, memory, process.discount
         self.episodic = agent.planning == "episode"
         stages = int(horizon or 1) if self.episodic else 1
-        require_memory(stages * n_states * 8, f"a policy of {stages} stages", "choose a shorter horizon")
+        require_stages(stages, n_states)
         high = process.reward_range[1]
         # A maximum rounded below the true one would make known pairs look better than unknown ones.
         largest, discount = Fraction(high), Fraction(self.discount)

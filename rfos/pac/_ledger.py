@@ -26,7 +26,7 @@ from rfos.pac._covering import covering
 from rfos.planning import SMALLEST, UNIT_ROUNDOFF, Solution, _Certifier, evaluate_policy, solve
 from rfos.policy_metagames import PolicyMetaGame
 from rfos.randomness import Seed
-from rfos.rmax import Agent, Moment, PaperRmax, Trace, run
+from rfos.rmax import Agent, Moment, PaperRmax, Trace, require_stages, run
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -147,12 +147,15 @@ class _Account:
 
     def __init__(self, mdp: TabularMDP, epsilon: float) -> None:
         pairs = mdp.n_states * mdp.n_actions
-        require_memory(pairs * (mdp.branching * 56 + 16), "the ledger's tables", "use fewer states")
+        # What a look at each array's size adds up to, where play is drawn, and some more.
+        size = pairs * (mdp.branching * 52 + 40) + mdp.n_states * 128
+        require_memory(size, "the ledger's tables", "use fewer states")
         self.mdp, self.epsilon = mdp, epsilon
         self.successor, self.probability, rewards = mdp.storage.branches(mdp.rewards)
         self.successor, self.probability = self.successor.astype(np.int64), np.array(self.probability, np.float64)
         self.reward = (self.probability * rewards).sum(axis=1)
         self.certify = _Certifier(mdp)
+        # The rewards in the table are filled in by the run.
         self.meter = Meter(np.zeros((pairs, 2 + mdp.branching)), np.zeros(mdp.n_states), np.zeros(2))
         self.step = self.evaluations = 0
         self.bad = self.possible = 0
@@ -306,6 +309,7 @@ class _Episodic(_Account):
     """Episodes with V_T^pi(s) < V_T*(s) - epsilon at their start s, pi what is played when they begin."""
 
     def __init__(self, mdp: TabularMDP, epsilon: float, horizon: int) -> None:
+        require_stages(horizon, mdp.n_states)
         super().__init__(mdp, epsilon)
         best = np.zeros(mdp.n_states)
         size = max(map(abs, mdp.reward_range))

@@ -45,25 +45,39 @@ def cell_table(rows: Sequence[Row]) -> pd.DataFrame:
     return table.convert_dtypes().dropna(axis="columns", how="all").sort_values("key", ignore_index=True)
 
 
+def _said(value: str | float) -> str:
+    """Return a value as it is written in text."""
+    return value if isinstance(value, str) else f"{value:,.10g}" if isinstance(value, float) else f"{value:,}"
+
+
+FEW = 12
+"""Largest number of values that are listed one by one."""
+
+
 def axes(cells: pd.DataFrame) -> pd.DataFrame:
     """Return the values that each variable of the cells has (`cell_table`), fixed ones too: variable, values.
 
-    Of more than twelve the ends are named.
+    Where some cells lack a variable, "none" is one of its values; m is then "derived".
 
     Examples
     --------
-    >>> axes(pd.DataFrame({"window": [1, 2], "epsilon": [0.4, 0.4], "key": ["a", "b"]})).values.tolist()
-    [['epsilon', '0.4'], ['window', '1, 2']]
-    >>> axes(pd.DataFrame({"seed": range(100)})).values.tolist()
-    [['seed', '0 to 99, 100 values']]
+    >>> axes(pd.DataFrame({"window": [1, 2], "epsilon": [0.4, 0.4], "m": [None, 3], "key": ["a", "b"]})).values.tolist()
+    [['epsilon', '0.4'], ['window', '1, 2'], ['m', 'derived, 3']]
+    >>> axes(pd.DataFrame({"seed": range(2000)})).values.tolist()
+    [['seed', '2,000 values from 0 to 1,999']]
     """
     lines = []
     for name in NAMES:
-        values = sorted(cells[name].dropna().unique()) if name in cells else []
-        if values:
-            few = len(values) <= 12
-            text = ", ".join(map(str, values)) if few else f"{values[0]} to {values[-1]}, {len(values):,} values"
-            lines.append({"variable": name, "values": text})
+        if name not in cells or cells[name].isna().all():
+            continue
+        values = sorted(cells[name].dropna().unique())
+        shown = [_said(value) for value in values]
+        if len(values) > FEW:
+            ends = "" if isinstance(values[0], str) else f" from {shown[0]} to {shown[-1]}"
+            shown = [f"{len(values):,} values{ends}"]
+        if cells[name].isna().any():
+            shown.insert(0, "derived" if name == "m" else "none")
+        lines.append({"variable": name, "values": ", ".join(shown)})
     return pd.DataFrame(lines)
 
 

@@ -1,6 +1,7 @@
 """rfos sweep and rfos report, run as a user runs them; the page in a browser."""
 
 import json
+import math
 import re
 import shutil
 import sqlite3
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 from commands import apart, here
 
+from rfos import plots
 from rfos.sweeps.store import digest
 
 SPEC = """
@@ -146,10 +148,49 @@ def test_every_verdict_stands_with_its_reason(done: Path) -> None:
     assert page.count("<ul>") == page.count("<th>off the line</th>") == text.count("off the line  ") > 0
 
 
+@pytest.mark.jit
+def test_runs_too_short_for_any_number_still_have_a_report(tmp_path: Path) -> None:
+    """No pair has been learned: no figure of that, its table and the reasons are there, and the learning curves."""
+    (tmp_path / "spec.toml").write_text(SPEC.replace("m = [2, 8]", "m = [900, 1000]").replace("20000", "200"))
+    result = here("sweep", "spec.toml", "--store", "store.db", "--jobs", "1", "--out", "out", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert page.count("<img") == 1
+    assert page.count("<th>off the line</th>") == 2
+    # The same reason is said once, with all its places.
+    assert page.count("<li>undecided at agent paper") == 2
+    assert not list((tmp_path / "out").glob("scaling*"))
+
+
+def test_legends_lie_within_their_figures(tmp_path: Path) -> None:
+    """However long the labels are, and however many."""
+    label = "standard-prisoners-dilemma, window-best-response, rmax-paper-m, epsilon 0.8, discount 0.8, steps 20000"
+    for count in (1, 2, 6, 40):
+        bands = pd.DataFrame(
+            [
+                {"label": f"{label}, m {i}", "steps": x, "mean": 0.5, "low": 0.4, "high": 0.6}
+                for i in range(count)
+                for x in (1, 2)
+            ]
+        )
+        fits = pd.DataFrame([{"held": f"{label}, m {i}", "slope": math.nan} for i in range(count)])
+        line = {"middle": 3.0, "lowest": 2.0, "highest": 4.0, "log10_bound": math.nan}
+        points = pd.DataFrame([{"fit": i, "x": x, **line} for i in range(count) for x in (1, 2)])
+        for figure in (plots.sweep_curves(bands), plots.scaling(fits, points, "window", "steps")):
+            figure.savefig(tmp_path / "figure.png")
+            (legend,) = figure.legends
+            inside, whole = legend.get_window_extent(), figure.bbox
+            assert 0 <= inside.x0 < inside.x1 <= whole.x1
+            assert 0 <= inside.y0 < inside.y1 <= whole.y1
+            axes = figure.axes[0].get_window_extent()
+            assert axes.y0 > inside.y1
+            assert axes.height > 250
+
+
 def test_the_page_says_what_was_measured(done: Path) -> None:
     """Variables that were held fixed stand on it too, with those that were not."""
     page = (done / "out" / "report.html").read_text(encoding="utf-8")
-    for variable, values in (("window", "1, 2, 3"), ("agent", "paper, rmax"), ("discount", "0.8"), ("steps", "20000")):
+    for variable, values in (("window", "1, 2, 3"), ("agent", "paper, rmax"), ("discount", "0.8"), ("steps", "20,000")):
         assert f'<td class="text">{variable}</td><td class="text">{values}</td>' in page
 
 

@@ -2,13 +2,14 @@
 
 import json
 import math
+import tracemalloc
 from fractions import Fraction
 
 import domains
 import numpy as np
 import pytest
 import scipy.stats
-from exact import exploring_values, slow_ledger
+from exact import ExactMDP, exploring_values, slow_ledger
 from tabular import dense_of
 
 import bounds.exploration
@@ -22,7 +23,7 @@ from rfos.metagames import WindowMetaGame
 from rfos.opponents import QLearner, WindowQLearner
 from rfos.pac import ledger, theory_m
 from rfos.pac._covering import covering
-from rfos.pac._ledger import MARK, _Continuing
+from rfos.pac._ledger import MARK, _Continuing, _Episodic
 from rfos.planning import evaluate_policy, solve
 from rfos.policy_metagames import PolicyMetaGame
 from rfos.rmax import Moment, PaperRmax, Rmax, derived_m, run
@@ -171,6 +172,51 @@ def test_brackets_of_what_is_played_hold_the_exact_values(stochastic):
             assert Fraction(mine) <= e <= Fraction(mine) + Fraction(account.width)
         widths.append((high - low, account.width))
     assert np.max(widths) < 1e-11  # all has converged
+
+
+def test_the_brackets_of_drawn_play_count_the_terms_of_all_actions():
+    """A row of 64 actions with 64 branches: all terms but the first are lost to rounding, more than one action has."""
+    discount, n = Fraction(1, 2), 64
+    spread = tuple((2 + j, Fraction(1, n), Fraction(0)) for j in range(n))
+    home = (((1, Fraction(1), Fraction(0)),), *((spread,) * (n - 1)))
+    best, other = ((1, Fraction(1), Fraction(1, 2)),), Fraction(49, 200)  # worth 1, and 0.49 for ever
+    others = [(((2 + j, Fraction(1), other),),) * n for j in range(n)]
+    exact = ExactMDP((home, (best,) * n, *others), discount)
+    # A branch of another action has probability 2^-53, times 0.49: less than half a unit in the last place of 1/2.
+    shares = [[1 - (n - 1) * Fraction(n, 2**53), *[Fraction(n, 2**53)] * (n - 1)], *[[Fraction(1, n)] * n] * (n + 1)]
+    account = Bracketed(exact.mdp(), 1e-6)
+    for _ in range(60):
+        account.open(Moment(0, 0, np.array(shares, np.float64), np.zeros(exact.n_states * n, np.bool_)))
+    high, low = map(Fraction, account.ends)
+    assert Fraction(account.values[0][0]) + low <= exact.value(shares)[0] <= Fraction(account.values[0][0]) + high
+
+
+@pytest.mark.parametrize(("branching", "n_actions"), [(1, 2), (2, 2), (20, 3)])
+@pytest.mark.parametrize("play", ["pure", "drawn", "staged"])
+def test_the_memory_of_a_ledger_is_asked_for_before_it_is_taken(branching, n_actions, play, monkeypatch):
+    """By tracemalloc, through the first evaluation; and not twice as much, where every array is needed."""
+    rng, n_states = np.random.default_rng(78), 4000
+    mdp = domains.random_mdp(rng, n_states, n_actions, branching, "4/5").mdp("sparse")
+    asked = []
+    monkeypatch.setattr("rfos.pac._ledger.require_memory", lambda size, *words: asked.append(size))
+    choice = rng.integers(0, n_actions, (3, n_states) if play == "staged" else n_states)
+    weights = np.full((n_states, n_actions), 1 / n_actions) if play == "drawn" else choice
+    for measured in (False, True):  # the first compiles
+        tracemalloc.start()
+        account = _Episodic(mdp, 0.3, 3) if play == "staged" else _Continuing(mdp, 0.3)
+        account.open(Moment(0, 0, weights, np.ones(n_states * n_actions, np.bool_)))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        if measured:
+            assert peak <= asked[-1]
+            assert play != "drawn" or asked[-1] < 2 * peak
+
+
+def test_a_ledger_of_too_many_stages_is_refused_at_once():
+    """Planning an episode of 2^40 steps would need terabytes; so does its ledger."""
+    mdp = TabularMDP([[0, 0]], [[0.0, 1.0]], 0.5)
+    with pytest.raises(MemoryError, match=r"a policy of 1099511627776 stages needs .*: choose a shorter horizon"):
+        ledger(mdp, Rmax(m=1, planning="episode"), epsilon=0.1, steps=10, horizon=2**40)
 
 
 class Checked(_Continuing):
