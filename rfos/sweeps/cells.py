@@ -324,7 +324,7 @@ def _peak_bytes(cell: Cell) -> int:
     table = 0 if isinstance(game, WindowMetaGame) else game.size_estimate().needed
     stages = (cell.horizon or 1) if cell.agent == "rmax-episode" else 1
     # The MDP beside the world, its branches with what is alive of them, and the values that are kept.
-    watched = 0 if cell.measure == "run" else pairs * (game.branching * 80 + 64) + game.n_states * (stages * 16 + 160)
+    watched = 0 if cell.measure == "run" else pairs * (game.branching * 80 + 64) + game.n_states * 176
     return window + table + watched + stages * game.n_states * 8
 
 
