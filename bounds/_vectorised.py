@@ -42,7 +42,9 @@ class Program:
 
     def __init__(self, expression: sp.Expr) -> None:
         if expression.has(FewestTrials):
-            raise NotImplementedError("the binomial quantile is not vectorised: take P5's closed form")
+            raise NotImplementedError(
+                "the binomial quantile is not vectorised: take P5's closed form, such as rmax.t1(form='closed')"
+            )
         self.slots: dict[Any, int] = {}
         self.operations: list[tuple[Callable[..., Any] | None, tuple[int, ...], Any]] = []
         self.result = self._add(expression)

@@ -224,7 +224,8 @@ class Bound:
         Parameters
         ----------
         **values : array_like of float
-            One array for each of `symbols`; they are broadcast against each other. Ranges are not checked.
+            One array for each of `symbols`, or one number as for `evaluate`; they are broadcast against each other.
+            Ranges of arrays are not checked.
 
         Returns
         -------
@@ -245,7 +246,7 @@ class Bound:
         --------
         >>> from bounds.symbols import delta, n_states
         >>> b = Bound(name="", label="", expression=sp.ceiling(n_states * sp.log(1 / delta)), source="")
-        >>> b.on_grid(n_states=[10, 20], delta=0.5).tolist()
+        >>> b.on_grid(n_states=[10, 20], delta="1/2").tolist()
         [7.0, 14.0]
         """
         from bounds._vectorised import Program
@@ -254,7 +255,8 @@ class Bound:
         unknown = sorted(set(values) - {*self.symbols, *self.parameters, *self.weights})
         if missing or unknown:
             raise TypeError(f"{self.name} needs arrays for {', '.join(self.symbols)}; {missing + unknown} do not fit")
-        return Program(self.expression)(values)
+        texts = {name: float(REGISTRY[name].read(value)) for name, value in values.items() if isinstance(value, str)}
+        return Program(self.expression)({**values, **texts})
 
     def parts(self, **values: Number) -> tuple[Part, ...]:
         """Return the factors of the value with their shares of its logarithm, so that one sees where it is loose.

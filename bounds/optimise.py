@@ -65,6 +65,8 @@ def optimise(
 
     Raises
     ------
+    TypeError
+        If it is a family of bounds.
     ValueError
         If the bound has nothing to choose, or a weight is among the values.
 
@@ -77,6 +79,8 @@ def optimise(
     >>> {name: round(float(x), 3) for name, x in optimise(b).values.items()}
     {'w_sim': 0.667, 'w_esc': 0.333}
     """
+    if not isinstance(bound, Bound):
+        raise TypeError(f"a {type(bound).__name__} is no Bound: give one of its members, such as family.steps")
     fixed = [w for w in bound.weights if w in values]
     if fixed:
         raise ValueError(f"{', '.join(fixed)} cannot be given: weights are chosen; give start= to begin from them")

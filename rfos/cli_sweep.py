@@ -53,7 +53,7 @@ def sweep(
 
     from rfos._threads import processors
     from rfos.sweeps.driver import sweep as drive
-    from rfos.sweeps.executors import Dask, InProcess, Processes
+    from rfos.sweeps.executors import CHECKPOINT, Dask, InProcess, Processes
     from rfos.sweeps.spec import read_spec
     from rfos.sweeps.store import NondeterminismError
 
@@ -75,7 +75,8 @@ def sweep(
             try:
                 found = drive(chosen, store, executor, retry=retry, audit=audit, acknowledge=acknowledge, fail=fail)
             except KeyboardInterrupt:
-                kept = f"{bar.n:,} cells measured now are kept: the same command goes on from there"
+                longer = f"longer ones as far as their last checkpoint, one every {CHECKPOINT:.0f} s"
+                kept = f"{bar.n:,} cells measured now are kept, and {longer}: the same command goes on from there"
                 bar.write(kept, file=sys.stderr)
                 raise
     except NondeterminismError as error:

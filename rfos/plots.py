@@ -159,6 +159,8 @@ def scaling(fits: pd.DataFrame, points: pd.DataFrame, variable: str, quantity: s
     axes = figure.subplots()
     for i, (number, fit) in enumerate(fits.iterrows()):
         line = points[points["fit"] == number].astype({"x": float})
+        if line.empty:
+            continue
         shade = SHADES[i % len(SHADES)]
         # More lines than fit into a legend are drawn, and told apart in the table.
         where = fit["held"] if len(fits) > 1 and fit["held"] else "measured"

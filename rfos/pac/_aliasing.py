@@ -274,6 +274,8 @@ def aliasing(meta_game: WindowMetaGame, *, rng: Seed = 0) -> Aliasing:
 
     Raises
     ------
+    TypeError
+        If it is no window meta-game: what is an MDP hides nothing.
     ValueError
         If the opponents have too many different laws.
 
@@ -290,6 +292,8 @@ def aliasing(meta_game: WindowMetaGame, *, rng: Seed = 0) -> Aliasing:
     >>> found.windows, found.n_windows
     (12, 16)
     """
+    if not isinstance(meta_game, WindowMetaGame):
+        raise TypeError(f"a {type(meta_game).__name__} hides nothing: give a WindowMetaGame")
     low, high = meta_game.reward_range
     r_max = Fraction(repr(high)) - Fraction(repr(low))
     v_max = float(r_max / (1 - Fraction(repr(meta_game.discount))))

@@ -312,6 +312,8 @@ def least_sufficient_m(
     Returns
     -------
     LeastM
+        Beside the interval the theory's m: the paper's, T1's (with restarts that of X4, which needs no look ahead) and
+        T1+'s, which covers runs without restarts only.
 
     Raises
     ------

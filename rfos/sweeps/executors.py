@@ -36,7 +36,7 @@ CONNECTING = 20
 AHEAD = 3
 """Chunks per worker that are sent before the first comes back."""
 
-CHECKPOINT = 120.0
+CHECKPOINT = 15.0
 """Seconds after which a cell that is not finished is left, and stored so that it can be taken up there."""
 
 WORKER_BYTES = 320 * 2**20

@@ -519,7 +519,9 @@ def _fit(
     else:
         fit = slope(x, samples)
     judged, reason = verdict(fit, exponents if len(exponents) == len(x) else [], n_points)
-    if 0 < len(exponents) < len(x):
+    if not x:
+        reason = "no point is left"
+    elif 0 < len(exponents) < len(x):
         reason = f"a bound is stated at {len(exponents)} of {len(x)} points only"
     if left_out:
         reason += f"; left out: {', '.join(left_out)}"

@@ -327,6 +327,8 @@ def test_chosen_weights_are_valid_and_never_worse_than_equal_ones(case):
             assert choice.log10 <= x1().log10(**point)
     with pytest.raises(ValueError, match="w_sim cannot be given: weights are chosen; give start="):
         optimise(t1().steps, w_sim=Fraction(1, 2))
+    with pytest.raises(TypeError, match=r"a T1 is no Bound: give one of its members, such as family\.steps"):
+        optimise(t1())
     with pytest.raises(ValueError, match="has no weights and no rate"):
         optimise(Bound(name="fixed", label="", expression=sp.Integer(1) * epsilon, source=""), epsilon=1)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from rfos.games import NormalFormGame, matching_pennies, prisoners_dilemma, three_player_matching_pennies
+from rfos.mdp import TabularMDP
 from rfos.metagames import WindowMetaGame
 from rfos.opponents import QLearner, WindowQLearner
 from rfos.pac import _aliasing, aliasing
@@ -141,3 +142,9 @@ def test_too_many_laws_are_refused():
     game = NormalFormGame(np.zeros((2, 2, 12)))
     with pytest.raises(ValueError, match="4095 laws of the opponents are too many"):
         aliasing(WindowMetaGame(game, QLearner(), 1, 0.8))
+
+
+def test_what_is_no_window_meta_game_is_refused():
+    """An MDP hides nothing."""
+    with pytest.raises(TypeError, match="a TabularMDP hides nothing: give a WindowMetaGame"):
+        aliasing(TabularMDP([[0]], [[0.0]], 0.5))
