@@ -423,7 +423,7 @@ class Dask:
                         send((task,))
                     continue
                 answer = fingerprint(), [Outcome(chunk[0].cell, None, DIED, 0.0)]
-            except CancelledError:
+            except (CancelledError, OSError):  # with it goes the task, or the connection while an answer comes
                 raise OSError(f"the scheduler at {self.address} is lost: start it and run again") from None
             except Exception as error:
                 raise ValueError(self._unable(error)) from error

@@ -498,7 +498,8 @@ def test_a_dask_cluster_brings_the_same_bytes_even_if_a_worker_is_killed(tmp_pat
 
 
 def test_long_cells_on_a_dask_cluster_are_left_and_taken_up_again(tmp_path, cluster, monkeypatch):
-    """By either worker; then a worker with other code, which joined after the first look, is found out."""
+    """By either worker; then a lost connection, and a worker with other code that joined later, are found out."""
+    comm = pytest.importorskip("distributed.comm")
     monkeypatch.setattr(executors, "CHECKPOINT", 0.0)
     small = parse_spec(spec_text(seeds=2, steps=2_000))
     legs = []
@@ -508,6 +509,14 @@ def test_long_cells_on_a_dask_cluster_are_left_and_taken_up_again(tmp_path, clus
     assert sum(outcome.state is not None for outcome in legs) > 3 * 4
     sweep(small, tmp_path / "here.db", InProcess())
     assert rows(tmp_path / "dask.db") == rows(tmp_path / "here.db")
+
+    def lost(future, *_):
+        raise comm.CommClosedError("the connection is closed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("distributed.Future.result", lost)
+        with pytest.raises(OSError, match="is lost: start it and run again"):
+            sweep(small, tmp_path / "lost.db", Dask(cluster.address))
 
     class Elsewhere:
         """The fingerprint of other code, which becomes the true one on its way to a worker."""
