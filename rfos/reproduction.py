@@ -622,8 +622,8 @@ def _claim_exponent(experiment: Experiment, traces: Mapping[int, Sequence[Trace]
             parts.append(f"{label}: some runs do not get there or are too short")
             continue
         fit = slope([sizes[w] for w in order], complete, [_half_bin(traces[w]) * (what == "converged") for w in order])
-        pairs = zip(order, order[1:], complete, complete[1:], strict=False)
-        local = [slope([sizes[v], sizes[w]], [t, u]).slope for v, w, t, u in pairs]
+        means = [np.log(t).mean() for t in complete]
+        local = np.diff(means) / np.diff(np.log([sizes[w] for w in order]))
         ends = fit.lacks or f"{fit.low:.2f} to {fit.high:.2f}"
         between = ", ".join(f"{x:.2f}" for x in local)
         parts.append(f"{label}: {fit.slope:.2f} ({ends}), between neighbouring windows {between}")
