@@ -13,16 +13,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rfos._memory import require_memory
+
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 
+LARGE = 2**20
+"""Entries above which it is asked whether a copy fits: a small view may stand for any number of them."""
+
 
 @dataclass(frozen=True, eq=False)
 class Owned:
-    """An array that nobody else holds: made inside the package, too large to copy."""
+    """What nobody else holds: an array, or a storage of them, made inside the package and too large to copy."""
 
-    array: NDArray[Any]
+    array: Any
+
+
+def hand_over(made: object) -> Any:
+    """Hand over what nobody else holds: whoever takes it freezes it and does not copy it."""
+    return Owned(made)
 
 
 def freeze(array: NDArray[Any]) -> None:
@@ -30,28 +40,42 @@ def freeze(array: NDArray[Any]) -> None:
     array.setflags(write=False)
 
 
-def _given(what: str, given: object) -> NDArray[Any]:
-    """Return what NumPy makes of the input, or raise ValueError."""
+def array_of(what: str, given: object) -> NDArray[Any]:
+    """Return what NumPy makes of the input, not copied where it is an array, or raise ValueError."""
+    if isinstance(given, np.ma.MaskedArray) and np.ma.getmaskarray(given).any():
+        raise ValueError(f"{what} has masked entries: fill them with numbers")
     try:
         return np.asarray(given)
     except (ValueError, TypeError, OverflowError):
         raise ValueError(f"{what} is not an array: its rows have different lengths or hold no numbers") from None
 
 
+def _shown(entry: object) -> str:
+    """Return an entry as one short line."""
+    text = repr(entry)
+    return text if len(text) <= 60 and "\n" not in text else f"a {type(entry).__name__}"
+
+
 def _taken(what: str, given: object, dtype: type[np.generic], kinds: str, wanted: str) -> NDArray[Any]:
-    """Return an own read-only array of one type, made of an array of the given kinds of types."""
+    """Return an own read-only array of one type, made of an array of the given kinds of types.
+
+    What is handed over as `Owned` keeps its width: float32 stays so, and so do integers of 16 and 32 bits.
+    """
     if isinstance(given, Owned):
-        array = given.array
-        assert array.dtype == dtype
+        array: NDArray[Any] = given.array
+        assert array.dtype.kind in ("iu" if dtype is np.int64 else np.dtype(dtype).kind)
+        assert array.dtype.isnative
         assert array.flags.c_contiguous
     else:
-        raw = _given(what, given)
+        raw = array_of(what, given)
+        if raw.size > LARGE:
+            require_memory(raw.size * np.dtype(dtype).itemsize, f"a copy of {what}", "give a smaller one")
         if raw.size and raw.dtype.kind not in kinds:
             raise ValueError(f"{what} holds {raw.dtype} values: give {wanted}")
         if raw.dtype.kind == "O":
             for entry in raw.flat:
                 if not isinstance(entry, Real):
-                    raise ValueError(f"{what} holds {entry!r}: give {wanted}")
+                    raise ValueError(f"{what} holds {_shown(entry)}: give {wanted}")
         try:
             with np.errstate(over="ignore", invalid="ignore"):
                 array = np.array(raw, dtype, order="C", copy=True, subok=False)
@@ -68,7 +92,7 @@ def floats(what: str, given: object) -> Float:
     ----------
     what : str
         How a message calls it, such as "R".
-    given : array_like of bool, int, float or of rationals; or Owned
+    given : array_like of bool, int, float or of rationals; or Owned, which is not copied
 
     Raises
     ------
@@ -92,7 +116,7 @@ def integers(what: str, given: object) -> Int:
         If it is not of an integer type, or a number is beyond int64.
     """
     if not isinstance(given, Owned):
-        raw = _given(what, given)
+        raw = array_of(what, given)
         if raw.dtype.kind == "u" and raw.size and int(raw.max()) > np.iinfo(np.int64).max:
             raise ValueError(f"{what} holds {int(raw.max())}: whole numbers are below 2^63")
     return _taken(what, given, np.int64, "iu", "whole numbers")
@@ -104,6 +128,9 @@ def booleans(what: str, given: object) -> Bool:
     Raises
     ------
     ValueError
-        If it holds anything but true and false.
+        If it holds anything but true and false, or 0 and 1.
     """
-    return _taken(what, given, np.bool_, "b", "true and false")
+    raw = array_of(what, given)
+    if raw.dtype.kind in "iu" and bool(((raw == 0) | (raw == 1)).all()):
+        raw = raw == 1
+    return _taken(what, raw, np.bool_, "b", "true and false")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import math
 import time
+import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,14 @@ Arrays = Mapping[str, NDArray[Any]]
 
 LARGEST_STATE = 2**26
 """Bytes above which a measurement is not left: to write them often would cost more than to begin again."""
+
+
+ROOM = 2**20
+"""Bytes that a checkpoint may take beside its arrays."""
+
+
+class MisfitError(ValueError):
+    """A checkpoint is not one of this measurement: begin again without it."""
 
 
 class Unfinished(Exception):
@@ -55,8 +64,7 @@ class Leg:
         self.seconds = seconds
         self.saved: dict[str, NDArray[Any]] = {}
         if state is not None:
-            with np.load(io.BytesIO(state), allow_pickle=False) as file:
-                self.saved = dict(file)
+            self.saved = _read(state)
         self._end: float | None = None
 
     def over(self) -> bool:
@@ -75,3 +83,51 @@ class Leg:
         written = io.BytesIO()
         np.savez(written, allow_pickle=False, **dict(arrays))
         raise Unfinished(written.getvalue())
+
+
+def _read(state: bytes) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a checkpoint, or raise MisfitError; nothing large is unpacked."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(state)) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > LARGEST_STATE + ROOM:
+            raise ValueError(f"it holds {size:,} bytes")
+        with np.load(io.BytesIO(state), allow_pickle=False) as file:
+            return dict(file)
+    except Exception as error:  # whatever damaged bytes make of a reader
+        raise MisfitError(f"the checkpoint is damaged ({type(error).__name__}): begin again without it") from None
+
+
+def take_up(saved: Arrays, arrays: Arrays) -> None:
+    """Fill arrays with what was saved under their names.
+
+    Raises
+    ------
+    MisfitError
+        If one is missing, or has another shape or type.
+
+    Examples
+    --------
+    >>> count = np.zeros(2)
+    >>> take_up({"count": np.ones(2)}, {"count": count})
+    >>> count.tolist()
+    [1.0, 1.0]
+    """
+    for name, array in arrays.items():
+        found = saved.get(name)
+        if found is None or found.shape != array.shape or found.dtype != array.dtype:
+            there = "missing" if found is None else f"{found.dtype} of shape {found.shape}"
+            raise MisfitError(
+                f"{name} in the checkpoint is {there}, expected {array.dtype} of shape {array.shape}: begin again "
+                "without it"
+            )
+        array[...] = found
+
+
+def within(name: str, array: NDArray[Any], low: int, high: int) -> None:
+    """Raise MisfitError unless all numbers of an array that was taken up lie in low to high."""
+    if array.size and not (low <= array.min() and array.max() <= high):
+        raise MisfitError(
+            f"{name} in the checkpoint runs from {array.min()} to {array.max()}, expected {low} to {high}: begin again "
+            "without it"
+        )

@@ -16,6 +16,9 @@ except ImportError:  # not on every system
 PROC, GROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 """Where Linux tells of memory; on other systems they are missing, and nine tenths of the machine's count."""
 
+ROWS = 2**14
+"""Rows of a large table that are worked on at once: temporaries of the table's own size would double its memory."""
+
 
 def _numbers(path: Path) -> dict[str, int]:
     """Return the numbers of a file of lines such as "name: 12 kB" by their names; empty if it cannot be read."""

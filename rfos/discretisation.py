@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import bounds.discretisation as theory
+from rfos import _checks
 from rfos._kernels.grids import UNIT
-from rfos.learners import LOLA, FictitiousPlay, Fixed, Learner, NaiveLearner, QLearning, SmoothedBestResponse
+from rfos.learners import LOLA, FictitiousPlay, Fixed, Learner, NaiveLearner, QLearning, SmoothedBestResponse, plays_as
 from rfos.policy_metagames import PolicyMetaGame
 from rfos.stochastic_games import StochasticGame
 
@@ -105,6 +106,9 @@ def discretisation_error(meta_game: PolicyMetaGame, epsilon: float = 1e-6) -> Di
     >>> round(discretisation_error(meta_game).upper, 5), 29 / 64
     (0.45313, 0.453125)
     """
+    _checks.kind("meta_game", meta_game, PolicyMetaGame)
+    if not 0 < _checks.number(epsilon) < float("inf"):
+        raise ValueError(f"epsilon is {_checks.shown(epsilon)}: give a positive accuracy in units of value")
     game = meta_game.game
     left = 1 - Fraction(repr(float(meta_game.discount)))
     span = _span(game, 0)
@@ -179,9 +183,9 @@ def _payoffs(game: StochasticGame, player: int) -> Float:
 
 def _stays(learner: Learner, game: StochasticGame, player: int) -> bool:
     """Return whether the learner never moves."""
-    if isinstance(learner, Fixed) or game.n_actions[player] == 1:
+    if plays_as(learner, Fixed) or game.n_actions[player] == 1:
         return True
-    if not isinstance(learner, NaiveLearner):
+    if not plays_as(learner, NaiveLearner):
         return False
     flat = game.discount == 0 and not np.ptp(_payoffs(game, player), axis=-1).any()
     return flat or _span(game, player) == 0
@@ -214,7 +218,7 @@ def _many(learners: list[tuple[int, Learner]], game: StochasticGame) -> tuple[th
     steps = {
         i: Fraction(repr(float(learner.step)))
         for i, learner in moving
-        if isinstance(learner, NaiveLearner) and learner.parameters == "simplex"
+        if plays_as(learner, NaiveLearner) and learner.parameters == "simplex"
     }
     if game.discount > 0 or len(steps) < len(moving):
         return "constants of several opponents are proved for gradient steps on probabilities at inner discount 0 only"
@@ -228,9 +232,9 @@ def _one(learner: Learner, game: StochasticGame) -> tuple[theory.Learner, Number
     """Return the constants of the only opponent as formulas, and the values of their symbols, or why there are none."""
     stochastic, span = game.discount > 0, _span(game, 1)
     inner: Numbers = {"inner_discount": game.discount, "inner_span": span} if stochastic else {}
-    if isinstance(learner, QLearning) and learner.rate == 1:
+    if plays_as(learner, QLearning) and learner.rate == 1:
         learner = SmoothedBestResponse(learner.temperature, 1.0)  # nothing is left of its old values
-    if isinstance(learner, NaiveLearner):
+    if plays_as(learner, NaiveLearner):
         step = Fraction(repr(float(learner.step))) / (1 - Fraction(repr(float(game.discount))))
         if learner.parameters == "simplex":
             own: Numbers = {"step_size": step, "inner_actions": game.n_actions[1], "inner_span": span}
@@ -242,7 +246,7 @@ def _one(learner: Learner, game: StochasticGame) -> tuple[theory.Learner, Number
         gaps = np.diff(_payoffs(game, 1), axis=-1)[..., 0]
         largest, widest = float(np.abs(gaps).max()), float(np.ptp(gaps, axis=1).max())
         return theory.logit_gradient(), {"step_size": step, "payoff_gap": largest, "payoff_gap_span": widest}
-    if isinstance(learner, SmoothedBestResponse):
+    if plays_as(learner, SmoothedBestResponse):
         if stochastic:
             return "constants of smoothed best responses are proved at inner discount 0 only"
         # Whoever is indifferent replies the same to everything; the formula wants a span, however small.
@@ -252,10 +256,10 @@ def _one(learner: Learner, game: StochasticGame) -> tuple[theory.Learner, Number
             "inner_span": span or Fraction(1, 10**12),
         }
         return theory.smoothed_best_response(), own
-    if isinstance(learner, QLearning):
+    if plays_as(learner, QLearning):
         return "Q-learning raises old probabilities to the power 1 - rate, whose slope at probability 0 is infinite"
-    if isinstance(learner, FictitiousPlay):
+    if plays_as(learner, FictitiousPlay):
         return "best responses jump where two actions are equally good, so there is no Lipschitz constant"
-    if isinstance(learner, LOLA):
+    if plays_as(learner, LOLA):
         return "no Lipschitz constants of LOLA are proved"
     return f"no Lipschitz constants of {type(learner).__name__} are known"

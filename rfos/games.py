@@ -25,6 +25,9 @@ from typing import overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rfos import _checks
+from rfos._arrays import floats
+
 __all__ = [
     "ITERATED_GAMES",
     "NAMED_GAMES",
@@ -87,10 +90,10 @@ class AffineScaling:
 
     def __post_init__(self) -> None:
         """Validate the two numbers."""
-        if not 0.0 < self.scale < math.inf:
-            raise ValueError(f"scale is {self.scale}: give a positive finite number")
-        if not math.isfinite(self.shift):
-            raise ValueError(f"shift is {self.shift}: give a finite number")
+        if not 0.0 < _checks.number(self.scale) < math.inf:
+            raise ValueError(f"scale is {_checks.shown(self.scale)}: give a positive finite number")
+        if not math.isfinite(_checks.number(self.shift)):
+            raise ValueError(f"shift is {_checks.shown(self.shift)}: give a finite number")
 
     @overload
     def apply(self, reward: float) -> float: ...
@@ -154,7 +157,7 @@ class NormalFormGame:
 
     def __post_init__(self) -> None:
         """Validate, then keep a read-only copy of the payoffs and fill in the defaults."""
-        payoffs = _real_array(self.payoffs, "payoffs")
+        payoffs = floats("the payoff tensor", self.payoffs)
         n_players = payoffs.ndim - 1
         if n_players < 1 or payoffs.shape[0] != n_players:
             raise ValueError(
@@ -167,7 +170,9 @@ class NormalFormGame:
                 f"player {n_actions.index(0)} has no action (payoffs have shape {payoffs.shape}): "
                 "give every player at least one"
             )
-        action_names = tuple(tuple(names) for names in self.action_names) or tuple(
+        mend = 'give for each player the names of its actions, such as (("heads", "tails"), ("heads", "tails"))'
+        given = _checks.several("action_names", self.action_names, mend)
+        action_names = tuple(_checks.several("action_names", names, mend) for names in given) or tuple(
             tuple(str(action) for action in range(n)) for n in n_actions
         )
         if len(action_names) != n_players:
@@ -177,13 +182,14 @@ class NormalFormGame:
                 raise ValueError(
                     f"action_names of player {player} are {names}: give {n} different names, one for each action"
                 )
-        scaling = tuple(self.scaling) or (AffineScaling(),) * n_players
+        scaling = _checks.several("scaling", self.scaling, "give an AffineScaling for each player, or nothing")
+        for scale in scaling:
+            _checks.kind("scaling", scale, AffineScaling, mend="give an AffineScaling for each player, or nothing")
+        scaling = scaling or (AffineScaling(),) * n_players
         if len(scaling) != n_players:
             raise ValueError(f"scaling is for {len(scaling)} players, the game has {n_players}")
         _check_finite(payoffs)
 
-        payoffs = np.array(payoffs, dtype=np.float64, order="C")
-        payoffs.flags.writeable = False
         object.__setattr__(self, "payoffs", payoffs)
         object.__setattr__(self, "action_names", action_names)
         object.__setattr__(self, "scaling", scaling)
@@ -218,7 +224,7 @@ class NormalFormGame:
         """
         if not payoffs:
             raise ValueError("no payoffs given: give one payoff tensor for each player, at least one")
-        tensors = [_real_array(tensor, f"payoffs of player {player}") for player, tensor in enumerate(payoffs)]
+        tensors = [floats(f"the payoff tensor of player {player}", tensor) for player, tensor in enumerate(payoffs)]
         n_players = len(tensors)
         for player, tensor in enumerate(tensors):
             if tensor.ndim != n_players:
@@ -266,8 +272,9 @@ class NormalFormGame:
         >>> chicken().reward_range(player=0)
         (-100.0, 1.0)
         """
-        if player is not None and not 0 <= player < self.n_players:
-            raise ValueError(f"player {player} does not exist: {self.name} has players 0 to {self.n_players - 1}")
+        if player is not None and not (_checks.is_whole(player) and 0 <= player < self.n_players):
+            shown = _checks.shown(player)
+            raise ValueError(f"player {shown} does not exist: {self.name} has players 0 to {self.n_players - 1}")
         payoffs = self.payoffs if player is None else self.payoffs[player]
         return float(payoffs.min()), float(payoffs.max())
 
@@ -315,20 +322,8 @@ class NormalFormGame:
         return replace(self, payoffs=payoffs, scaling=())
 
 
-def _real_array(values: ArrayLike, what: str) -> NDArray[np.generic]:
-    """`values` as an array of real numbers, copied only if it was none."""
-    try:
-        array = np.asarray(values)
-    except ValueError:
-        raise ValueError(f"{what} are ragged: give all rows, and all players, the same shape") from None
-    if array.dtype.kind not in "biuf":
-        raise ValueError(f"{what} have dtype {array.dtype}: give real numbers")
-    return array
-
-
-def _check_finite(payoffs: NDArray[np.generic]) -> None:
+def _check_finite(numbers: NDArray[np.float64]) -> None:
     """Refuse NaN, infinity, and a player whose largest minus smallest reward overflows."""
-    numbers = payoffs.astype(np.float64, copy=False)
     if not np.isfinite(numbers).all():
         player, *joint = (int(i) for i in np.argwhere(~np.isfinite(numbers))[0])
         raise ValueError(
@@ -624,20 +619,19 @@ def public_goods(n_players: int = 3, *, multiplier: float = 2.0, contribution: f
     >>> float(game.payoffs[0, 0, 0, 0]), float(game.payoffs[0, 1, 1, 1])  # all contribute, none does
     (1.0, 0.0)
     """
-    if not isinstance(n_players, int | np.integer) or n_players < 2:
-        raise ValueError(f"n_players is {n_players}: give an integer of at least 2")
-    n = int(n_players)
-    if not 1.0 < multiplier < n:
+    n = _checks.whole("n_players", n_players, 2, give="an integer of at least 2")
+    many = _checks.shown(n)
+    if not 1.0 < _checks.number(multiplier) < n:
         raise ValueError(
-            f"multiplier is {multiplier}: with {n} players give a number strictly between 1 and {n}, "
-            "else it is no social dilemma"
+            f"multiplier is {_checks.shown(multiplier)}: with {many} players give a number strictly between 1 and "
+            f"{many}, else it is not a social dilemma"
         )
-    if not 0.0 < contribution < math.inf:
-        raise ValueError(f"contribution is {contribution}: give a positive finite number")
+    if not 0.0 < _checks.number(contribution) < math.inf:
+        raise ValueError(f"contribution is {_checks.shown(contribution)}: give a positive finite number")
     if n > MOST_PLAYERS:  # 2^n itself may not fit
-        n_bytes = 8 * n * 2**n if n < 100 else f"8 * {n} * 2^{n}"
+        n_bytes = 8 * n * 2**n if n < 100 else f"8 * {many} * 2^{many}"
         raise MemoryError(
-            f"payoffs of {n} players need {n_bytes} bytes and the limit is {_MAX_BYTES}: give at most "
+            f"payoffs of {many} players need {n_bytes} bytes and the limit is {_MAX_BYTES}: give at most "
             f"{MOST_PLAYERS} players"
         )
     contributes = np.array([1, 0])  # by action
@@ -701,6 +695,7 @@ def named_game(name: str) -> NormalFormGame:
     >>> named_game("stag-hunt").reward_range(), named_game("ipd").name, named_game("public-goods-4").n_actions
     ((0.0, 2.0), 'standard-prisoners-dilemma', (2, 2, 2, 2))
     """
+    _checks.kind("name", name, str, mend=f"give one of {', '.join([*NAMED_GAMES, *ITERATED_GAMES])}")
     family, _, players = name.rpartition("-")
     if family == "public-goods" and players.isascii() and players.isdigit():
         if len(players) > 9:  # too many for a float, or even to be counted

@@ -22,12 +22,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rfos import _checks
+from rfos._arrays import array_of, floats
 from rfos._memory import available_bytes, require_memory
 
 Float = NDArray[np.float64]
@@ -40,7 +42,6 @@ MAX_LEVELS = 100_000
 """Largest number of levels per probability."""
 
 _MAX_SIZE = 2**31 - 1
-_ROW_TOLERANCE = 1e-9
 _POINT_TOLERANCE = 1e-12
 
 
@@ -212,7 +213,7 @@ class SimplexGrid:
         MemoryError
             If they do not fit this machine; the message names the largest number of levels that fits.
         """
-        per_point = 16 * self.n_states * self.n_actions + 48
+        per_point = 16 * self.n_states * self.n_actions + 64
         what = f"the table of all {self.n_points:,} policies with {self.levels} levels"
         _require_points(self.n_points, per_point, what, lambda n: largest_levels(self.n_states, self.n_actions, n))
         return self.policy(np.arange(self.n_points))
@@ -340,13 +341,14 @@ class LevelGrid:
         """Check the levels and the size before anything is allocated."""
         object.__setattr__(self, "n_states", _whole("n_states", self.n_states))
         given: Any = self.levels
-        if not isinstance(given, Iterable):
-            raise ValueError(f"levels is {given!r}: give the probabilities, such as (0.02, 0.5, 0.98)")
-        levels = tuple(float(p) for p in given)
+        if not isinstance(given, Iterable) or isinstance(given, str):
+            raise ValueError(f"levels is {_checks.shown(given)}: give the probabilities, such as (0.02, 0.5, 0.98)")
+        levels = tuple(_checks.number(p) for p in islice(given, MAX_LEVELS + 1))
         object.__setattr__(self, "levels", levels)
         increasing = all(low < high for low, high in pairwise(levels))
         if not (2 <= len(levels) <= MAX_LEVELS and increasing and levels[0] >= 0 and levels[-1] <= 1):
-            shown = levels if len(levels) <= 8 else f"{len(levels)} of them"
+            many = f"more than {MAX_LEVELS}" if len(levels) > MAX_LEVELS else len(levels)
+            shown = levels if len(levels) <= 8 else f"{many} of them"
             raise ValueError(f"levels are 2 to {MAX_LEVELS} strictly increasing probabilities in [0, 1], not {shown}")
         if self.n_states * math.log2(len(levels)) > 64 or self.n_points > MAX_POINTS:
             what = f"{len(levels)} levels for {self.n_states} inner states"
@@ -620,6 +622,8 @@ def largest_levels(n_states: int, n_actions: int, max_points: int) -> int:
     >>> largest_levels(5, 2, 300_000)
     11
     """
+    n_states, n_actions = _checks.whole("n_states", n_states), _whole("n_actions", n_actions)
+    max_points = _checks.whole("max_points", max_points, 0)
     low, high = 0, MAX_LEVELS
     room = math.log2(max_points) if max_points > 0 else -1.0
     while low < high:
@@ -650,8 +654,9 @@ def logit_levels(n_levels: int, lowest: float) -> tuple[float, ...]:
     [0.1, 0.25, 0.5, 0.75, 0.9]
     """
     n = _whole("n_levels", n_levels, MAX_LEVELS)
-    if n < 2 or not 0 < lowest < 0.5:
-        raise ValueError(f"logit levels need n_levels >= 2 and 0 < lowest < 1/2, not {n_levels} and {lowest}")
+    if n < 2 or not 0 < _checks.number(lowest) < 0.5:
+        shown = _checks.shown(lowest)
+        raise ValueError(f"logit levels need n_levels >= 2 and 0 < lowest < 1/2, not {n_levels} and {shown}")
     top = math.log((1 - lowest) / lowest)
     lower = [lowest, *(1 / (1 + math.exp(top * (1 - 2 * i / (n - 1)))) for i in range(1, n // 2))]
     middle = [0.5] if n % 2 else []
@@ -666,7 +671,9 @@ def project(rows: ArrayLike) -> Float:
     >>> project([0.375, 0.875]).tolist(), project([2.0, 0.0, 0.5]).tolist()
     ([0.25, 0.75], [1.0, 0.0, 0.0])
     """
-    x = np.asarray(rows, np.float64)
+    x = floats("rows", rows)
+    if x.ndim == 0 or x.shape[-1] == 0 or not np.isfinite(x).all():
+        raise ValueError(f"rows are {_checks.shown(rows)}: give finite numbers, shape (..., A) with A at least 1")
     descending = -np.sort(-x, axis=-1)
     excess = np.cumsum(descending, axis=-1) - 1.0
     support = (descending * np.arange(1, x.shape[-1] + 1) > excess).sum(axis=-1, keepdims=True)
@@ -701,7 +708,7 @@ def _spread(n_states: int) -> Fraction:
 def _log2_points(n_states: int, n_actions: int, levels: int) -> float:
     """Return log2 of the number of policies, within rounding."""
     row = math.lgamma(levels + n_actions) - math.lgamma(levels + 1) - math.lgamma(n_actions)
-    return n_states * row / math.log(2)
+    return math.inf if n_states.bit_length() > 1000 else n_states * row / math.log(2)
 
 
 def _too_many(what: str, log10: float, largest: int, unit: str = "levels") -> str:
@@ -711,34 +718,31 @@ def _too_many(what: str, log10: float, largest: int, unit: str = "levels") -> st
 
 def _whole(name: str, value: object, limit: int | None = None) -> int:
     """Return a count as a Python int."""
-    limit = _MAX_SIZE if limit is None else limit
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 1 <= value <= limit:
-        raise ValueError(f"{name} is {value!r}: give a whole number from 1 to {limit}")
-    return int(value)
+    return _checks.whole(name, value, 1, _MAX_SIZE if limit is None else limit)
 
 
 def _read_radius(radius: float | Fraction | str) -> Fraction:
     try:
         alpha = Fraction(repr(float(radius)) if isinstance(radius, float) else radius)
-    except (ValueError, TypeError, ZeroDivisionError):
+    except (ValueError, TypeError, ZeroDivisionError, OverflowError):
         alpha = Fraction(0)
-    if alpha <= 0:
-        raise ValueError(f'radius is {radius!r}: give a number greater than 0, such as 0.1 or "1/10"')
+    if alpha <= 0 or isinstance(radius, bool):
+        raise ValueError(f'radius is {_checks.shown(radius)}: give a number greater than 0, such as 0.1 or "1/10"')
     return alpha
 
 
 def _read_index(index: ArrayLike, n_points: int) -> Int:
-    given = np.asarray(index)
+    given = array_of("index", index)
     if given.dtype.kind not in "iu" or (given.size and (given.min() < 0 or given.max() >= n_points)):
-        raise ValueError(f"grid indices are integers from 0 to {n_points - 1}, got {index!r}")
+        raise ValueError(f"grid indices are integers from 0 to {n_points - 1}, got {_checks.shown(index)}")
     return given.astype(np.int64)
 
 
 def _read_policy(policy: ArrayLike, n_states: int, n_actions: int) -> Float:
-    given = np.asarray(policy, np.float64)
+    given = floats("a policy", policy)
     if given.shape[-2:] != (n_states, n_actions):
         raise ValueError(f"a policy has last axes (states, actions) = {(n_states, n_actions)}, not shape {given.shape}")
-    bad = ~((given >= 0).all(axis=-1) & (np.abs(given.sum(axis=-1) - 1) <= _ROW_TOLERANCE))
+    bad = ~_checks.are_distributions(given)
     if bad.any():
         row = tuple(int(i) for i in np.argwhere(bad)[0])
         raise ValueError(

@@ -13,11 +13,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from rfos import _checks
+from rfos._arrays import Owned, hand_over
 from rfos._kernels.rmax import Learners, World
-from rfos._memory import require_memory
+from rfos._memory import ROWS
 from rfos.games import NormalFormGame
 from rfos.mdp import ShiftRegister, TabularMDP, check_discount, thresholds
-from rfos.opponents import QLearner, WindowOpponent
+from rfos.opponents import BUILT_IN, QLearner, WindowOpponent
 from rfos.windows import WindowIndex
 
 CONTINUING = np.iinfo(np.int64).max
@@ -26,10 +28,12 @@ CONTINUING = np.iinfo(np.int64).max
 
 def check_horizon(horizon: int | None) -> None:
     """Raise ValueError unless the horizon is None or a whole number of at least 1."""
-    if horizon is not None and (isinstance(horizon, bool) or not isinstance(horizon, int | np.integer) or horizon < 1):
-        raise ValueError(f"horizon is {horizon!r}: give a whole number of steps of at least 1, or None for no restarts")
-    if horizon is not None and horizon > CONTINUING:
-        raise ValueError(f"horizon is {horizon}, above the limit of {CONTINUING}: give None for no restarts")
+    if horizon is None:
+        return
+    _checks.whole("horizon", horizon, give="a whole number of steps of at least 1, or None for no restarts")
+    if horizon > CONTINUING:
+        shown = _checks.shown(horizon)
+        raise ValueError(f"horizon is {shown}, above the limit of {CONTINUING}: give None for no restarts")
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +77,9 @@ class WindowMetaGame:
 
     def __post_init__(self) -> None:
         """Check the sizes and the opponents; nothing large is allocated here."""
+        _checks.kind("game", self.game, NormalFormGame)
         check_discount(self.discount)
+        object.__setattr__(self, "discount", float(self.discount))
         check_horizon(self.horizon)
         if isinstance(self.opponent, Sequence) and not isinstance(self.opponent, str):
             object.__setattr__(self, "opponent", tuple(self.opponent))
@@ -83,11 +89,10 @@ class WindowMetaGame:
         opponents = self.opponents
         if len(opponents) != n_opponents:
             raise ValueError(f"{len(opponents)} opponents for {n_opponents} other players: give one for each")
-        for opponent in opponents:
-            if not isinstance(opponent, QLearner | WindowOpponent):
-                raise ValueError(
-                    f"{opponent!r} is no opponent: give a QLearner or a function of the window (rfos.opponents)"
-                )
+        for player, opponent in enumerate(opponents, start=1):
+            if not isinstance(opponent, QLearner):
+                members = ("probabilities",)
+                _checks.offers(f"the opponent of player {player}", opponent, "an opponent", members, _checks.OPPONENT)
         hidden = sum(isinstance(opponent, QLearner) for opponent in opponents)
         if hidden not in (0, n_opponents):
             raise ValueError(
@@ -154,40 +159,99 @@ class WindowMetaGame:
                 "the opponent's state is hidden, so its play is no function of the window and V* is not defined: "
                 "use an opponent that is a function of the window (WindowQLearner, tit_for_tat, ...)"
             )
-        self._require(self.n_states * self.branching * 8 * 3)
-        joint = np.ones((self.n_states, 1))
-        for player, opponent in enumerate(self.opponents, start=1):
-            assert isinstance(opponent, WindowOpponent)
-            own = opponent.probabilities(self.game, player, self.index)
-            joint = (joint[:, :, None] * own[:, None, :]).reshape(self.n_states, -1)
+        self.index.require(self._play_bytes)
+        if self.game.n_players == 2:
+            return self._played(1)
+        joint = np.ones((self.n_states, self.branching))
+        digits = np.indices(self.game.n_actions[1:]).reshape(-1, self.branching).tolist()
+        for player, actions in enumerate(digits, start=1):
+            own = self._played(player)
+            for column, action in enumerate(actions):
+                joint[:, column] *= own[:, action]
+            del own  # or there were two
         joint.setflags(write=False)
         return joint
 
+    def _played(self, player: int) -> NDArray[np.float64]:
+        """Return what a player's opponent plays in each window, shape (n_states, n_actions[player]); nobody else's."""
+        opponent = self.opponents[player - 1]
+        assert isinstance(opponent, WindowOpponent)
+        given = opponent.probabilities(self.game, player, self.index)
+        says = f"the opponent of player {player} ({type(opponent).__name__}) plays"
+
+        def where(state: int) -> str:
+            return f"in window {state}, after the joint actions {self.index.decode(state).tolist()}"
+
+        shape = (self.n_states, self.game.n_actions[player])
+        return _checks.distributions(says, Owned(given) if type(opponent) in BUILT_IN else given, shape, where)
+
+    @property
+    def _play_bytes(self) -> int:
+        """Bytes while the opponents' play is computed."""
+        # While a player's table grows, the one of the windows a step shorter is there too; one that may be another's
+        # is copied, whatever else its owner takes.
+        shorter = -(-8 // (self.n_actions * self.branching))
+        own = max(
+            size * (8 + shorter if type(opponent) in BUILT_IN else 20)
+            for size, opponent in zip(self.game.n_actions[1:], self.opponents, strict=True)
+        )
+        joint = 0 if self.game.n_players == 2 else 8 * self.branching
+        return self.n_states * (own + joint) + self._block_bytes
+
+    @property
+    def _block_bytes(self) -> int:
+        """Bytes of what is made of some rows of the opponents' play at once, a few numbers for each of theirs."""
+        return min(self.n_states, ROWS) * 32 * self.branching
+
     def to_mdp(self) -> TabularMDP:
-        """Return the meta-game as an MDP with the storage of a shift register.
+        """Return the meta-game as an MDP with the storage of a shift register, 4 + 8 * branching bytes per window.
 
         Raises
         ------
         ValueError
             If the opponent's state is hidden.
+        MemoryError
+            If it does not fit this machine.
         """
+        self.index.require(max(self._play_bytes, self.n_states * (8 * self.branching + 4) + self._block_bytes))
         play = self.opponents_play
-        return TabularMDP(ShiftRegister(self.index.shifted(), self.index.offset(), play), self.rewards, self.discount)
+        register = ShiftRegister(hand_over(self.index.shifted()), hand_over(self.index.offset()), hand_over(play))
+        return TabularMDP(hand_over(register), self.rewards, self.discount)
+
+    @property
+    def world_bytes(self) -> int:
+        """Bytes that `world` takes at its peak, in Python integers; the opponents' play is kept beside it."""
+        play = 8 * self.branching if self.is_markov else 0
+        # A successor, a reward and a threshold for each branch; where episodes start; and a number while it is built.
+        arrays = self.n_actions * self.branching * (24 if self.is_markov else 16) + 16
+        return max(self._play_bytes if self.is_markov else 0, self.n_states * (play + arrays) + self._block_bytes)
 
     def world(self) -> World:
-        """Return the arrays that simulation kernels need, about 24 bytes per pair and branch."""
-        pairs = self.n_states * self.n_actions
-        self._require(pairs * self.branching * 24 * 2)
+        """Return the arrays that simulation kernels need, about 24 bytes per pair and branch.
+
+        Raises
+        ------
+        MemoryError
+            If they do not fit this machine.
+        """
+        self.index.require(self.world_bytes)
         shape = (self.n_states, self.n_actions, self.branching)
-        successor = self.index.shifted()[:, None, None].astype(np.int64) + self.index.offset()
-        reward = np.array(np.broadcast_to(self.rewards, shape))
+        rows = (self.n_states * self.n_actions, self.branching)
         play = np.zeros((0, 0), np.int64)
         if self.is_markov:
-            rows = thresholds(self.opponents_play)[:, None, :]
-            play = np.array(np.broadcast_to(rows, shape)).reshape(pairs, self.branching)
+            known = self.opponents_play
+            drawn = np.empty(shape, np.int64)
+            for first in range(0, self.n_states, ROWS):
+                drawn[first : first + ROWS] = thresholds(known[first : first + ROWS])[:, None, :]
+            play = drawn.reshape(rows)
+        successor = np.empty(shape, np.int64)
+        successor[:] = self.index.shifted()[:, None, None]
+        successor += self.index.offset()
+        reward = np.empty(shape)
+        reward[:] = self.rewards
         return World(
-            successor.reshape(pairs, self.branching),
-            reward.reshape(pairs, self.branching),
+            successor.reshape(rows),
+            reward.reshape(rows),
             play,
             np.zeros((0, 0)),
             np.arange(self.n_states),
@@ -215,6 +279,3 @@ class WindowMetaGame:
             np.array([learner.exploration for learner in hidden], np.float64),
             np.array([learner.reset for learner in hidden], np.bool_),
         )
-
-    def _require(self, n_bytes: int) -> None:
-        require_memory(n_bytes, f"a window of {self.window} ({self.n_states:,} meta-states)", "choose a smaller window")

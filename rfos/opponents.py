@@ -6,19 +6,20 @@ learner it is an aliased view of one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rfos import _checks
+from rfos._arrays import floats
+from rfos._memory import ROWS
 from rfos.games import NormalFormGame
 from rfos.windows import WindowIndex
 
 Float = NDArray[np.float64]
-
-PROBABILITY_TOL = 1e-9
-"""How far probabilities given by a user may sum from 1."""
 
 
 @runtime_checkable
@@ -31,16 +32,53 @@ class WindowOpponent(Protocol):
 
 
 def _fraction(name: str, value: float, low: float = 0.0, high: float = 1.0) -> None:
-    if not low <= value <= high:
-        raise ValueError(f"{name} is {value!r}: give a number from {low:g} to {high:g}")
+    if not low <= _checks.number(value) <= high:
+        raise ValueError(f"{name} is {_checks.shown(value)}: give a number from {low:g} to {high:g}")
 
 
 def _greedy(values: Float, exploration: float) -> Float:
-    """Return epsilon-greedy probabilities of values (..., n_actions): ties share, exploration is uniform."""
-    best = values == values.max(axis=-1, keepdims=True)
-    ties = best.sum(axis=-1, keepdims=True)
-    result: Float = exploration / values.shape[-1] + (1.0 - exploration) / ties * best
-    return result
+    """Turn values (S, n_actions) into epsilon-greedy probabilities in place: ties share, exploration is uniform."""
+    for first in range(0, len(values), ROWS):
+        columns = values[first : first + ROWS].T.copy()  # maxima of short rows are slow
+        best = columns == columns.max(axis=0)
+        np.multiply((1.0 - exploration) / best.sum(axis=0), best, out=columns)
+        columns += exploration / len(columns)
+        values[first : first + ROWS] = columns.T
+    return values
+
+
+def _along_windows(index: WindowIndex, width: int, initial: float, step: Callable[[Float, Float], object]) -> Float:
+    """Return what the joint actions of each window, oldest first, make of `initial`, shape (n_states, width).
+
+    Windows that begin alike share their beginning, so all of it costs little more than the last step.
+
+    Parameters
+    ----------
+    index : WindowIndex
+    width : int
+        Numbers that are remembered.
+    initial : float
+        Each of them before the window's first step.
+    step : callable
+        step(before, after) fills `after` (X, B, Y, A, width), for the opponents' joint action and the shaper's own one
+        on axes 1 and 3, from `before` (X, 1, Y, 1, width).
+    """
+    # The table itself, and the one of the window's first h - 1 steps.
+    before_last = index.n_states // (index.branching * index.n_actions[0])
+    index.require(8 * width * (index.n_states + before_last))
+    table = np.full((1, 1, width), initial)
+    for _ in range(index.window):
+        others, own, _ = table.shape
+        after = np.empty((others, index.branching, own, index.n_actions[0], width))
+        step(table[:, None, :, None], after)
+        table = after.reshape(others * index.branching, -1, width)
+    return table.reshape(-1, width)
+
+
+def _of_player(game: NormalFormGame, player: int) -> list[int]:
+    """Return a player's own action in each joint action of the players from 1 on."""
+    digits: list[int] = np.indices(game.n_actions[1:])[player - 1].ravel().tolist()
+    return digits
 
 
 @dataclass(frozen=True)
@@ -75,8 +113,8 @@ class QLearner:
         """Check the ranges."""
         _fraction("learning_rate", self.learning_rate)
         _fraction("exploration", self.exploration)
-        if not np.isfinite(self.initial):
-            raise ValueError(f"initial is {self.initial!r}: give a finite value in rewards per step")
+        if not np.isfinite(_checks.number(self.initial)):
+            raise ValueError(f"initial is {_checks.shown(self.initial)}: give a finite value in rewards per step")
 
 
 @dataclass(frozen=True)
@@ -112,14 +150,17 @@ class WindowQLearner:
 
     def probabilities(self, game: NormalFormGame, player: int, index: WindowIndex) -> Float:
         """Return the probability of each own action in each window, shape (n_states, n_actions[player])."""
-        values = np.full((index.n_states, game.n_actions[player]), self.initial)
-        states = np.arange(index.n_states)
-        for time in range(index.window):
-            joint = index.joint_action(time)
-            own = joint[:, player]
-            rewards = game.payoffs[(player, *joint.T)]
-            values[states, own] = (1.0 - self.learning_rate) * values[states, own] + self.learning_rate * rewards
-        return _greedy(values, self.exploration)
+        rewards = game.payoffs[player].reshape(game.n_actions[0], -1).T
+        own = _of_player(game, player)
+
+        def learn(before: Float, after: Float) -> None:
+            after[:] = before
+            for joint, action in enumerate(own):
+                value = after[:, joint, :, :, action]
+                value *= 1.0 - self.learning_rate
+                value += self.learning_rate * rewards[joint]
+
+        return _greedy(_along_windows(index, game.n_actions[player], self.initial, learn), self.exploration)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,19 +189,18 @@ class MemoryOne:
 
     def __init__(self, table: ArrayLike, name: str = "memory-one") -> None:
         """Check the rows and keep a read-only copy."""
-        values = np.array(table, np.float64)
+        values = floats("a memory-one table", table)
         if values.ndim < 3:
             raise ValueError(
                 f"a memory-one table has one axis per player and one for the own actions, not shape {values.shape}"
             )
-        bad = ~((values >= 0).all(axis=-1) & (np.abs(values.sum(axis=-1) - 1) <= PROBABILITY_TOL))
+        bad = ~_checks.are_distributions(values)
         if bad.any():
             row = tuple(int(i) for i in np.argwhere(bad)[0])
             raise ValueError(
                 f"the probabilities after joint action {row} are {values[row].tolist()}: "
                 "they must be at least 0 and sum to 1"
             )
-        values.setflags(write=False)
         object.__setattr__(self, "table", values)
         object.__setattr__(self, "name", name)
 
@@ -169,9 +209,12 @@ class MemoryOne:
         expected = (*game.n_actions, game.n_actions[player])
         if self.table.shape != expected:
             raise ValueError(f"the table of {self.name} has shape {self.table.shape}, the game needs {expected}")
-        joint = index.joint_action(index.window - 1)
-        result: Float = self.table[tuple(joint.T)]
-        return result
+        n_own = game.n_actions[player]
+        index.require(8 * index.n_states * n_own)
+        shape = index.by_time(index.window - 1)
+        result = np.empty((*shape, n_own))
+        result[:] = self.table.reshape(shape[4], shape[1], n_own).swapaxes(0, 1)[:, None, None, :, None]
+        return result.reshape(-1, n_own)
 
 
 def tit_for_tat() -> MemoryOne:
@@ -200,20 +243,24 @@ class Always:
     Raises
     ------
     ValueError
-        If the action is negative, or (when it meets a game) not one of its own.
+        If the action is not a whole number of at least 0, or (when it meets a game) not one of its own.
     """
 
     action: int = 0
 
     def __post_init__(self) -> None:
-        """Check the sign; the game tells the range."""
-        if self.action < 0:
-            raise ValueError(f"action is {self.action}: actions are numbered from 0")
+        """Check that it is a whole number; the game tells the range."""
+        if not _checks.is_whole(self.action) or self.action < 0:
+            shown = _checks.shown(self.action)
+            raise ValueError(f"action is {shown}: actions are numbered from 0, give a whole number")
+        object.__setattr__(self, "action", int(self.action))
 
     def probabilities(self, game: NormalFormGame, player: int, index: WindowIndex) -> Float:
         """Return the probability of each own action in each window, shape (n_states, n_actions[player])."""
         if self.action >= game.n_actions[player]:
-            raise ValueError(f"action is {self.action}, player {player} has actions 0 to {game.n_actions[player] - 1}")
+            last = game.n_actions[player] - 1
+            raise ValueError(f"action is {_checks.shown(self.action)}, player {player} has actions 0 to {last}")
+        index.require(8 * index.n_states * game.n_actions[player])
         result = np.zeros((index.n_states, game.n_actions[player]))
         result[:, self.action] = 1.0
         return result
@@ -245,11 +292,23 @@ class WindowBestResponse:
 
     def probabilities(self, game: NormalFormGame, player: int, index: WindowIndex) -> Float:
         """Return the probability of each own action in each window, shape (n_states, n_actions[player])."""
-        payoffs = np.moveaxis(game.payoffs[player], player, -1)
-        total = np.zeros((index.n_states, game.n_actions[player]))
-        for time in range(index.window):
-            others = np.delete(index.joint_action(time), player, axis=1)
-            total += payoffs[tuple(others.T)]
+        n_own = game.n_actions[player]
+        payoffs = np.expand_dims(np.moveaxis(game.payoffs[player], player, -1), player)
+        # Rewards of each own action against the others' actions in each joint one, axes as `_along_windows` has them.
+        gains = np.broadcast_to(payoffs, (*game.n_actions, n_own)).reshape(game.n_actions[0], -1, n_own).swapaxes(0, 1)
+
+        def add(before: Float, after: Float) -> None:
+            np.add(before, gains[:, None], out=after)
+
+        total = _along_windows(index, n_own, 0.0, add)
         # Sums of the same payoffs in another order may differ in the last place; that must stay a tie.
-        scale = float(np.abs(total).max()) or 1.0
-        return _greedy(np.round(total / scale, 12), self.exploration)
+        scale = max(abs(float(total.min())), abs(float(total.max()))) or 1.0
+        for first in range(0, len(total), ROWS):
+            rows = total[first : first + ROWS]
+            rows /= scale
+            np.round(rows, 12, out=rows)
+        return _greedy(total, self.exploration)
+
+
+BUILT_IN = (WindowQLearner, MemoryOne, Always, WindowBestResponse)
+"""Opponents whose table of probabilities is new at each call: nobody else holds it."""

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rfos import _checks
+from rfos._arrays import floats, integers
 from rfos._memory import require_memory
 from rfos.games import NormalFormGame
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
-
-ROW_SUM_TOL = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,14 +68,19 @@ class StochasticGame:
 
     def __post_init__(self) -> None:
         """Check everything and take read-only copies."""
-        n_actions = tuple(int(n) for n in self.n_actions)
-        if not n_actions or min(n_actions) < 1:
-            raise ValueError(f"n_actions is {self.n_actions!r}: every player needs at least one action")
-        if not 0 <= self.discount < 1:
-            raise ValueError(f"discount is {self.discount!r}: give a number in [0, 1)")
-        transitions = np.array(self.transitions, np.float64)
-        rewards = np.array(self.rewards, np.float64)
-        initial = np.array(self.initial, np.float64)
+        mend = "give the number of actions of each player, such as (2, 2)"
+        counts = _checks.several("n_actions", self.n_actions, mend)
+        give = "a whole number: every player needs at least one action"
+        n_actions = tuple(_checks.whole(f"n_actions[{i}]", n, give=give) for i, n in enumerate(counts))
+        if not n_actions:
+            raise ValueError(f"n_actions is empty: {mend}")
+        if not 0 <= _checks.number(self.discount) < 1:
+            raise ValueError(f"discount is {_checks.shown(self.discount)}: give a number in [0, 1)")
+        transitions = floats("transitions", self.transitions)
+        rewards = floats("rewards", self.rewards)
+        initial = floats("initial", self.initial)
+        if initial.ndim != 1 or initial.size == 0:
+            raise ValueError(f"initial has shape {initial.shape}: give one probability for each state")
         n_states, n_joint = len(initial), math.prod(n_actions)
         if transitions.shape != (n_states, n_joint, n_states):
             raise ValueError(f"transitions have shape {transitions.shape}, expected {(n_states, n_joint, n_states)}")
@@ -83,20 +88,21 @@ class StochasticGame:
             raise ValueError(f"rewards have shape {rewards.shape}, expected {(len(n_actions), n_states, n_joint)}")
         if not np.isfinite(rewards).all():
             raise ValueError(f"rewards hold {rewards[~np.isfinite(rewards)][0]}: they must be finite")
-        _check_distributions("transitions", transitions)
-        _check_distributions("initial", initial)
-        views = np.tile(np.arange(n_states), (len(n_actions), 1)) if self.views is None else np.array(self.views)
+        check_distributions("transitions", transitions)
+        check_distributions("initial", initial)
+        own_order = np.tile(np.arange(n_states), (len(n_actions), 1))
+        views = integers("views", own_order if self.views is None else self.views)
         if views.shape != (len(n_actions), n_states) or (np.sort(views, axis=1) != np.arange(n_states)).any():
             raise ValueError("views must hold a permutation of the states for each player")
         for name, value in (
             ("transitions", transitions),
             ("rewards", rewards),
             ("initial", initial),
-            ("views", views.astype(np.int64)),
+            ("views", views),
         ):
-            value.setflags(write=False)
             object.__setattr__(self, name, value)
         object.__setattr__(self, "n_actions", n_actions)
+        object.__setattr__(self, "discount", float(self.discount))
 
     @property
     def n_players(self) -> int:
@@ -110,18 +116,20 @@ class StochasticGame:
 
     def reward_range(self, player: int) -> tuple[float, float]:
         """Return the smallest and largest reward per step of a player."""
+        player = _checks.whole("player", player, 0, self.n_players - 1)
         return float(self.rewards[player].min()), float(self.rewards[player].max())
 
     def check_policies(self, policies: Sequence[ArrayLike]) -> list[Float]:
         """Return the policies as arrays, or raise ValueError naming the player and state that is no distribution."""
+        policies = _checks.several("policies", policies, "give one policy for each player")
         if len(policies) != self.n_players:
             raise ValueError(f"{len(policies)} policies for {self.n_players} players: give one for each")
-        checked = [np.asarray(policy, np.float64) for policy in policies]
+        checked = [floats(f"the policy of player {i}", policy) for i, policy in enumerate(policies)]
         for player, policy in enumerate(checked):
             if policy.shape != (self.n_states, self.n_actions[player]):
                 expected = (self.n_states, self.n_actions[player])
                 raise ValueError(f"the policy of player {player} has shape {policy.shape}, expected {expected}")
-            _check_distributions(f"the policy of player {player}", policy)
+            check_distributions(f"the policy of player {player}", policy)
         return checked
 
     def joint(self, policies: Sequence[ArrayLike], without: int | None = None) -> Float:
@@ -220,7 +228,10 @@ class StochasticGame:
             linear systems for occupancy and values.
         """
         checked = self.check_policies(policies)
-        moved = [np.asarray(direction, np.float64), checked[1]]
+        along_own = floats("direction", direction)
+        if along_own.shape != checked[0].shape:
+            raise ValueError(f"direction has shape {along_own.shape}, expected {checked[0].shape}")
+        moved = [along_own, checked[1]]
         occupancy, values, step = self.solve_policies(checked)
         system = np.eye(self.n_states) - self.discount * step
         turn = np.einsum("sj,sjt->st", self.joint(moved), self.transitions)
@@ -235,8 +246,9 @@ class StochasticGame:
         return result
 
 
-def _check_distributions(what: str, rows: Float) -> None:
-    bad = ~((rows >= 0).all(axis=-1) & (np.abs(rows.sum(axis=-1) - 1) <= ROW_SUM_TOL))
+def check_distributions(what: str, rows: Float) -> None:
+    """Raise ValueError naming the first row (last axis) that is not a distribution."""
+    bad = ~_checks.are_distributions(rows)
     if bad.any():
         where = tuple(int(i) for i in np.argwhere(bad)[0])
         row = rows[where] if rows.ndim > 1 else rows
@@ -245,6 +257,7 @@ def _check_distributions(what: str, rows: Float) -> None:
 
 def one_shot(game: NormalFormGame) -> StochasticGame:
     """Return a normal-form game as a stochastic game with one state and discount 0."""
+    _checks.kind("game", game, NormalFormGame)
     n_joint = math.prod(game.n_actions)
     rewards = game.payoffs.reshape(game.n_players, 1, n_joint)
     return StochasticGame(np.ones((1, n_joint, 1)), rewards, np.ones(1), game.n_actions, 0.0, game.name)
@@ -261,6 +274,7 @@ def require_iterated(game: NormalFormGame) -> None:
         ...
     MemoryError: the iterated game of 32,768 joint actions needs ...: play it once, or with fewer players
     """
+    _checks.kind("game", game, NormalFormGame)
     n_joint = math.prod(game.n_actions)
     # Numbers of 8 bytes, each once more in the game's own copy, and bytes to compare them with 0.
     needed = 17 * (1 + n_joint) * n_joint * (1 + n_joint + game.n_players)

@@ -8,6 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rfos import _checks
+from rfos._arrays import array_of
+from rfos._memory import require_memory
+
+LONGEST = 10_000
+"""Longest window of a game in which nobody has a choice, so that there is one window of each length."""
+
 MAX_STATES = 2**31 - 1
 """Largest number of windows that are ever indexed: successors are stored as 32-bit integers."""
 
@@ -51,20 +58,28 @@ class WindowIndex:
 
     def __post_init__(self) -> None:
         """Check the sizes with Python integers, before anything is allocated."""
-        object.__setattr__(self, "n_actions", tuple(int(n) for n in self.n_actions))
-        if len(self.n_actions) < 2 or min(self.n_actions) < 1:
-            raise ValueError(f"a window needs at least two players with at least one action each, not {self.n_actions}")
-        if isinstance(self.window, bool) or not isinstance(self.window, int | np.integer) or self.window < 1:
-            raise ValueError(
-                f"window is {self.window!r}: give a whole number of at least 1, the joint actions remembered"
-            )
+        given = _checks.several(
+            "n_actions", self.n_actions, "give the number of actions of each player, such as (2, 2)"
+        )
+        counts = tuple(_checks.whole(f"n_actions[{i}]", n, 0) for i, n in enumerate(given))
+        object.__setattr__(self, "n_actions", counts)
+        if len(counts) < 2 or min(counts) < 1:
+            shown = f"({', '.join(map(_checks.shown, counts))}{',' * (len(counts) == 1)})"
+            raise ValueError(f"a window needs at least two players with at least one action each, not {shown}")
+        give = "a whole number of at least 1, the joint actions remembered"
+        object.__setattr__(self, "window", _checks.whole("window", self.window, give=give))
         joint = math.prod(self.n_actions)
-        # By logarithms first: the power itself may have millions of digits.
-        if self.window * math.log2(joint) > 64 or self.n_states > MAX_STATES:
-            largest = max(1, int(math.log(MAX_STATES, joint))) if joint > 1 else self.window
+        largest = max(1, int(math.log(MAX_STATES, joint))) if joint > 1 else LONGEST
+        if joint == 1 and self.window > largest:
+            raise ValueError(f"window is {_checks.shown(self.window)}: the largest window here is {largest}")
+        # Compared, not raised to the power: that may have millions of digits.
+        if self.window > largest or joint > MAX_STATES:
+            size = "too many"
+            if self.window < 10**9:
+                size = f"{_checks.shown(joint)}^{self.window} = 10^{self.window * math.log10(joint):.1f}"
             raise ValueError(
-                f"window {self.window} means {joint}^{self.window} = 10^{self.window * math.log10(joint):.1f} "
-                f"meta-states, above the limit of {MAX_STATES}: the largest window here is {largest}"
+                f"window {_checks.shown(self.window)} means {size} meta-states, above the limit of {MAX_STATES}: the "
+                f"largest window here is {largest}"
             )
 
     @property
@@ -76,6 +91,26 @@ class WindowIndex:
     def n_states(self) -> int:
         """Number of windows, (prod of all action counts) ** window."""
         return int(math.prod(self.n_actions) ** self.window)
+
+    def by_time(self, time: int) -> tuple[int, int, int, int, int, int]:
+        """Return the shape that takes a table (n_states, ...) apart at one time of the window (0 = oldest).
+
+        Axes: opponents before that time, then, and after it; the shaper likewise. What depends on one joint action is
+        written into such a table by broadcasting, without indices that take more memory than the table.
+
+        Examples
+        --------
+        >>> WindowIndex((2, 3), 2).by_time(0)
+        (1, 3, 3, 1, 2, 2)
+        """
+        lag = self.window - 1 - time
+        own = self.n_actions[0]
+        return self.branching**time, self.branching, self.branching**lag, own**time, own, own**lag
+
+    def require(self, n_bytes: int) -> None:
+        """Raise MemoryError unless so many bytes fit this machine; the message names the window."""
+        what = f"a window of {self.window} ({self.n_states:,} meta-states)"
+        require_memory(n_bytes, what, "choose a smaller window")
 
     def encode(self, history: object) -> NDArray[np.int64]:
         """Return the index of windows of joint actions.
@@ -94,7 +129,7 @@ class WindowIndex:
         ValueError
             If the last two axes do not fit, or an action is out of range.
         """
-        actions = np.asarray(history)
+        actions = array_of("history", history)
         shape = (self.window, len(self.n_actions))
         if actions.shape[-2:] != shape or actions.dtype.kind not in "iu":
             raise ValueError(
@@ -104,6 +139,7 @@ class WindowIndex:
         limits = np.array(self.n_actions)
         if actions.size and (actions.min() < 0 or (actions >= limits).any()):
             raise ValueError(f"actions run from 0 to {tuple(n - 1 for n in self.n_actions)}, got {actions.max()}")
+        actions = actions.astype(np.int64)
         others = np.zeros(actions.shape[:-2], np.int64)
         own = np.zeros(actions.shape[:-2], np.int64)
         for time in range(self.window):
@@ -128,12 +164,23 @@ class WindowIndex:
         ------
         ValueError
             If a state is not an index 0 .. n_states-1.
+        MemoryError
+            If the actions of all windows do not fit this machine.
         """
-        index = np.arange(self.n_states) if states is None else np.asarray(states)
+        if not 0 <= time < self.window:
+            raise ValueError(f"time is {time!r}: the window's joint actions are 0 to {self.window - 1}, oldest first")
+        if states is None:
+            self.require(8 * self.n_states * len(self.n_actions))
+            result = np.empty((*self.by_time(time), len(self.n_actions)), np.int64)
+            result[..., 0] = np.arange(self.n_actions[0])[:, None]
+            for player, digit in enumerate(np.indices(self.n_actions[1:]).reshape(-1, self.branching), start=1):
+                result[..., player] = digit[:, None, None, None, None]
+            return result.reshape(self.n_states, -1)
+        index = array_of("states", states)
         if index.dtype.kind not in "iu" or (index.size and (index.min() < 0 or index.max() >= self.n_states)):
             raise ValueError(f"window indices are integers from 0 to {self.n_states - 1}, got {states!r}")
         own_size = self.n_actions[0]
-        others, own = np.divmod(index, own_size**self.window)
+        others, own = np.divmod(index.astype(np.int64, copy=False), own_size**self.window)
         lag = self.window - 1 - time
         result = np.empty((*index.shape, len(self.n_actions)), np.int64)
         result[..., 0] = own // own_size**lag % own_size
@@ -147,13 +194,14 @@ class WindowIndex:
 
         The next window after own action a and opponents' joint action b is ``shifted[s] + offset[a, b]``.
         """
-        own_size = self.n_actions[0] ** self.window
-        states = np.arange(self.n_states, dtype=np.int64)
-        others, own = np.divmod(states, own_size)
-        others = others * self.branching % self.branching**self.window
-        own = own * self.n_actions[0] % own_size
-        result: NDArray[np.int32] = (others * own_size + own).astype(np.int32)
-        return result
+        self.require(4 * self.n_states)
+        _, branching, others, _, n_own, own = self.by_time(0)
+        result = np.empty((branching, others, n_own, own), np.int32)
+        # All but the oldest joint action move up one place; int32 holds every index.
+        step = np.int32(branching * n_own * own)
+        result[:] = (step * np.arange(others, dtype=np.int32))[:, None, None]
+        result += np.int32(n_own) * np.arange(own, dtype=np.int32)
+        return result.reshape(-1)
 
     def offset(self) -> NDArray[np.int32]:
         """Return what appending (own action a, opponents' joint action b) adds, shape (n_actions[0], branching)."""

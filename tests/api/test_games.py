@@ -2,12 +2,12 @@
 
 import dataclasses
 import itertools
-import subprocess
 import sys
 import time
 
 import numpy as np
 import pytest
+from commands import AT_ONCE, run
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -238,7 +238,7 @@ def test_so_many_players_by_name_are_refused_as_soon(players):
     began = time.process_time()
     with pytest.raises(MemoryError, match=f"payoffs of {players} players need .* bytes .* at most 20 players"):
         games.named_game(f"public-goods-{players}")
-    assert time.process_time() - began < 0.05
+    assert time.process_time() - began < AT_ONCE
 
 
 def test_what_m_fos_iterates_has_short_names():
@@ -328,9 +328,9 @@ NAN = float("nan")
             np.zeros((2, 2, 0)),
             r"player 1 has no action \(payoffs have shape \(2, 2, 0\)\): give every player",
         ),
-        ([[[1, 0], [0]], [[0, 1], [1, 0]]], "payoffs are ragged"),
-        ([[["a", "b"]]], "payoffs have dtype .*: give real numbers"),
-        ([[1j, 0]], "payoffs have dtype complex128: give real numbers"),
+        ([[[1, 0], [0]], [[0, 1], [1, 0]]], "the payoff tensor is not an array"),
+        ([[["a", "b"]]], "the payoff tensor holds <U1 values: give real numbers"),
+        ([[1j, 0]], "the payoff tensor holds complex128 values: give real numbers"),
         ([[[0, 1], [1, 0]], [[1, 0], [NAN, 1]]], r"player 1 at joint action \(1, 0\) is nan: give a finite"),
         ([[0.0, float("inf")]], r"player 0 at joint action \(1,\) is inf: give a finite number"),
         ([[-1e308, 1e308]], r"player 0 range from -1e\+308 to 1e\+308, more than a float can hold"),
@@ -351,7 +351,7 @@ def test_bad_payoffs_are_refused_with_the_value_and_the_mend(payoffs, message):
             [np.zeros((2, 2)), np.zeros((2, 3))],
             r"player 1 have shape \(2, 3\) and those of player 0 \(2, 2\): give",
         ),
-        ([np.zeros((2, 2)), [[1, 2], [3]]], "payoffs of player 1 are ragged"),
+        ([np.zeros((2, 2)), [[1, 2], [3]]], "the payoff tensor of player 1 is not an array"),
     ],
 )
 def test_payoff_tensors_that_do_not_fit_each_other_are_refused(payoffs, message):
@@ -475,5 +475,6 @@ def test_importing_games_loads_no_heavy_library():
         "import sys, rfos.games; "
         "print([m for m in ('numba', 'scipy', 'sympy', 'pandas', 'matplotlib') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = run([sys.executable, "-c", code])
+    assert done.returncode == 0, done.stderr
     assert done.stdout == "[]\n"

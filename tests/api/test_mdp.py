@@ -107,16 +107,15 @@ def test_bad_mdps_are_refused_with_the_row_the_value_and_the_mend(P, R, discount
 @pytest.mark.parametrize(
     ("shifted", "offset", "probability", "message"),
     [
-        ([0, 0], [[0, 2]], np.full((2, 2), 0.5), "successors run from 0 to 2: states are 0 to 1"),
+        ([0, 0], [[0, 2]], np.full((2, 2), 0.5), "branch 1 of state 0, action 0 leads to 2: states are 0 to 1"),
         ([0, 0], [[0, 1]], np.full((2, 3), 0.5), r"probability has shape \(2, 3\), expected \(2, 2\)"),
         ([0, 0], [[0, 1]], [[0.5, 0.5], [0.5, 0.6]], r"of state 1, action 0 sum to 1\.1"),
     ],
 )
 def test_bad_shift_registers_are_refused(shifted, offset, probability, message):
     """Successors outside, shapes, rows."""
-    register = ShiftRegister(np.array(shifted, np.int32), np.array(offset, np.int32), np.array(probability))
     with pytest.raises(ValueError, match=message):
-        TabularMDP(register, [[0.0, 1.0]], 0.5)
+        TabularMDP(ShiftRegister(shifted, offset, probability), [[0.0, 1.0]], 0.5)
 
 
 def test_refusal_of_a_large_mdp_takes_less_than_50_ms():
@@ -146,7 +145,8 @@ def test_what_was_handed_in_can_be_changed_without_changing_the_mdp():
     """Tables are copied, those of a ready-made storage too."""
     transitions, rewards = HALVES.copy(), np.array(REWARDS)
     successor = np.array([[0], [1]])
-    register = ShiftRegister(np.zeros(2, np.int32), np.array([[0, 1]], np.int32), np.full((2, 2), 0.5))
+    probability = np.full((2, 2), 0.5)
+    register = ShiftRegister(np.zeros(2, np.int32), np.array([[0, 1]], np.int32), probability)
     made = [
         TabularMDP(transitions, rewards, 0.5),
         TabularMDP(successor, rewards, 0.5),
@@ -154,7 +154,7 @@ def test_what_was_handed_in_can_be_changed_without_changing_the_mdp():
         TabularMDP(register, [[0.0, 1.0]], 0.5),
     ]
     before = [mdp.backup(np.array([1.0, 2.0])) for mdp in made]
-    transitions[:], rewards[:], successor[:], register.probability[:] = 7, 7, 0, 7
+    transitions[:], rewards[:], successor[:], probability[:] = 7, 7, 0, 7
     for mdp, q in zip(made, before, strict=True):
         assert (mdp.backup(np.array([1.0, 2.0])) == q).all()
 

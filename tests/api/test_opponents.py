@@ -116,7 +116,7 @@ def test_memory_one_looks_at_the_last_joint_action_only(game, data):
         (lambda: QLearner(initial=float("inf")), "initial is inf: give a finite value"),
         (lambda: WindowQLearner(exploration=2), "exploration is 2"),
         (lambda: WindowBestResponse(exploration=2), "exploration is 2"),
-        (lambda: Always(-1), "action is -1: actions are numbered from 0"),
+        (lambda: Always(-1), "action is -1: actions are numbered from 0, give a whole number"),
         (lambda: MemoryOne([0.5, 0.5]), r"not shape \(2,\)"),
         (
             lambda: MemoryOne([[[1, 0], [1, 0]], [[0, 1], [0.5, 0.6]]]),

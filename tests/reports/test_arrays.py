@@ -48,8 +48,11 @@ def test_whole_numbers_are_of_an_integer_type_and_fit(given: object) -> None:
 
 def test_bools_are_bools() -> None:
     assert booleans("mask", [True, False]).tolist() == [True, False]
+    assert booleans("mask", np.array([1, 0], np.int8)).tolist() == [True, False]
     with pytest.raises(ValueError, match="true and false"):
-        booleans("mask", [0, 1])
+        booleans("mask", [0, 2])
+    with pytest.raises(ValueError, match="true and false"):
+        booleans("mask", [0.0, 1.0])
 
 
 def test_what_is_handed_over_is_not_copied() -> None:
