@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfos._kernels import dp
+from rfos._memory import ROWS
 from rfos._threads import SMALL, Threads, split
 from rfos.mdp import Chain, TabularMDP
 
@@ -40,6 +41,8 @@ evaluation before, as where news of a reward spreads by one state a backup. Of t
 seven go without, and so on until an evaluation pays again."""
 LITTLE = 1 / 4
 """Share of the MDP's memory that action values may take; elsewhere a backup is too cheap for them to pay."""
+SWEEP = 10_000
+"""Products that take as long as one sweep takes however small the MDP is."""
 REDUCED = 0.5
 """Actions are left out once what is left takes this share of the memory that a backup reads."""
 
@@ -79,6 +82,7 @@ class Iteration:
         """Start with all actions."""
         self.mdp = mdp
         self.threads = threads
+        self.work = 0  # products so far, `SWEEP` more for each sweep
         self.ranges = split(mdp.n_states, 4 * threads.count if threads.count > 1 else 1)
         self.results = np.empty((len(self.ranges), 3))
         self.candidates: Candidates | None = None
@@ -92,19 +96,33 @@ class Iteration:
         self.last: tuple[Int, Chain] | None = None
         self.scratch = [np.empty(0, np.float32)] * 4
 
+    @property
+    def evaluates_slowly(self) -> bool:
+        """Whether the last evaluation of a policy left more than half of the changes that it was to make an end of."""
+        return self.left > self.improved / 2
+
     def _sweep(self, part: Callable[[int, int, Float], object], work: int) -> Change:
         """Run a kernel over all states, split among the threads where the sweep's number of products is not small."""
+        self.work += work + SWEEP
         ranges = self.ranges if work >= SMALL else [(0, self.mdp.n_states)]
         self.threads.each(ranges, lambda i, first, last: part(first, last, self.results[i]))
         least, most, largest = self.results[: len(ranges)].T
         return Change(float(least.min()), float(most.max()), float(largest.max()))
 
+    @staticmethod
+    def extra_bytes(mdp: TabularMDP) -> int:
+        """Return the bytes of Q of each backup and of what `rule_out` makes of it; 0 where Q is not kept."""
+        table = 4 * mdp.n_states * mdp.n_actions
+        if table > LITTLE * mdp.nbytes:
+            return 0
+        # What is left of the MDP once actions are ruled out, and what is left of that; counts and places of rows.
+        return table + int(REDUCED * mdp.nbytes * (1 + REDUCED)) + 32 * mdp.n_states
+
     def prepare(self) -> None:
         """Keep Q of each backup, for `rule_out`, where that takes little memory beside the MDP itself; and scratch."""
         self.scratch = [np.empty(self.mdp.n_states, np.float32) for _ in range(4)]
-        shape = (self.mdp.n_states, self.mdp.n_actions)
-        if 4 * math.prod(shape) <= LITTLE * self.mdp.nbytes:
-            self.table = np.empty(shape, np.float32)
+        if self.extra_bytes(self.mdp):
+            self.table = np.empty((self.mdp.n_states, self.mdp.n_actions), np.float32)
 
     def improve(self, values: Float, new_values: Float, policy: Int) -> Change:
         """Back up `values` over all actions that may be optimal."""
@@ -120,7 +138,9 @@ class Iteration:
             dp.change(values, new_values, first, last, result)
 
         rows = mdp.n_states * mdp.n_actions if left is None else len(left.action)
-        return self._sweep(part, rows * mdp.branching)
+        change = self._sweep(part, rows * mdp.branching)
+        mdp.keep_allowed(policy)
+        return change
 
     def rule_out(self, backed_up: Float, change: Change, width: float) -> None:
         """Leave out the actions that the last backup proves not to be optimal, once that makes backups cheaper.
@@ -168,8 +188,14 @@ class Iteration:
                     chain.probability.reshape(mdp.n_states, -1)[moved] = rows.probability.reshape(len(moved), -1)
                     before[moved] = policy[moved]
                 return chain
+        self.last = None  # frees the old one
         full = mdp.storage.chain(mdp.rewards, policy)
-        self.last = policy.copy(), full._replace(probability=full.probability.astype(np.float32))
+        # Rewards are in the residuals, and rows of one length begin where they must: neither is kept.
+        kept = full._replace(reward=np.empty(0))
+        if len(full.successor) == mdp.n_states * mdp.branching:
+            kept = kept._replace(start=np.empty(0, np.int64))
+        del full
+        self.last = policy.copy(), kept._replace(probability=kept.probability.astype(np.float32))
         return self.last[1]
 
     def evaluate(self, chain: Chain, values: Float, new_values: Float) -> Change:
@@ -199,11 +225,13 @@ class Iteration:
         improves = change.span <= SLOW * self.improved
         self.improved = change.span
         chain = self.chain(policy)
-        residual = np.subtract(backed_up, values)
-        residual -= change.least
-        residual /= change.span
         begun = self.scratch[0]
-        begun[:] = residual
+        for first in range(0, len(begun), ROWS):
+            states = slice(first, first + ROWS)
+            residual = np.subtract(backed_up[states], values[states])
+            residual -= change.least
+            residual /= change.span
+            begun[states] = residual
         target = min(SETTLED, 1 / self.mdp.n_actions)
         # A backup over all actions costs as much as some A sweeps: where A is large, evaluate for longer before it.
         fewest, most = (max(n, self.mdp.n_actions // 4) for n in (SWEEPS, MOST_SWEEPS))

@@ -278,6 +278,18 @@ def enough(rows, enough):
     return [(s, a) for s, row in enumerate(rows) for a, number in row if number >= enough[s]]
 
 
+def fill_in(pattern):
+    """Entries below the diagonal of each column of L: eliminating k joins all later neighbours of k to each other."""
+    neighbours = {k: {j for j, entry in enumerate(row) if entry and j != k} for k, row in enumerate(pattern)}
+    count = []
+    for k in range(len(pattern)):
+        later = {j for j in neighbours[k] if j > k}
+        count.append(len(later))
+        for j in later:
+            neighbours[j] |= later - {j}
+    return count
+
+
 def change(values, new_values):
     """Extremes over all states."""
     extremes = math.inf, -math.inf, 0.0
@@ -312,7 +324,7 @@ def plan_paper(model, m, q, initial, sweeps, discount, temperature):
         for s, a in sorted(model):
             rewards = values = 0.0
             for count, reward, successor in model[s, a]:
-                learned = [float(v) for v in q[successor] if v != initial]
+                learned = [float(v) for v in q[successor] if v != initial and v > -math.inf]
                 rewards += count * reward
                 values += count * max(learned, default=0.0)
             q[s, a] = rewards / m + discount * (values / m)
@@ -499,6 +511,9 @@ class MDPWorld:
         self.n_states, self.n_actions = mdp.n_states, mdp.n_actions
         self.n_branches = max(map(len, self.rows.values()))
         self.observed = mdp.observed and self.n_branches > 1
+        self.law = None if mdp.starts is None else mdp.starts.tolist()
+        closed = [] if mdp.allowed is None else zip(*np.nonzero(~mdp.allowed), strict=True)
+        self.closed = [(int(s), int(a)) for s, a in closed]
 
     def start(self, s):
         return s
@@ -529,6 +544,8 @@ class WindowWorld:
     """A window meta-game in play; its states are lists of joint actions."""
 
     observed = False
+    law = None
+    closed = ()
 
     def __init__(self, meta_game):
         self.game, self.opponents = meta_game.game, meta_game.opponents
@@ -570,7 +587,7 @@ class Play:
 
     world: MDPWorld | WindowWorld
     rng: np.random.Generator
-    starts: list[int]
+    starts: list[int] | None
     horizon: int | None
     m: int
     pooled: bool
@@ -586,9 +603,9 @@ class Play:
     def model(self, revealed=False):
         """The known pairs with their branches: counts, or shares of 1 where a visit has revealed the row."""
         if revealed:
-            known = [divmod(row, self.world.n_actions) for row in self.known_at]
+            known = [divmod(row, self.world.n_actions) for row in self.known_at] + list(self.world.closed)
             return {pair: [branch for branch in self.world.rows[pair] if branch[0] > 0] for pair in known}
-        model = {}
+        model = {pair: [(self.m, -math.inf, pair[0])] for pair in self.world.closed}
         for s, state in self.world.states().items():
             for a in range(self.world.n_actions):
                 if self.row(s, a) in self.known_at:
@@ -600,12 +617,19 @@ class Play:
         return model
 
 
+def draw_start(play, u):
+    """One of the given states, all alike, or by the law of the process."""
+    if play.starts is None:
+        return draw_from_row(play.world.law, u)
+    return play.starts[int(u * len(play.starts))]
+
+
 def advance(play, choose, stop):
     """Play step by step until a row becomes known (true) or `stop` steps are done; `choose(stage, s)` acts."""
     while play.step < stop:
         stage = 0 if play.horizon is None else play.step % play.horizon
         if play.step == 0 or (play.horizon is not None and stage == 0):
-            play.state = play.world.start(play.starts[int(play.rng.random() * len(play.starts))])
+            play.state = play.world.start(draw_start(play, play.rng.random()))
         s = play.world.number(play.state)
         a = choose(stage, s)
         b = play.world.respond(play.state, a, play.rng)
@@ -644,7 +668,8 @@ def _begin(process, seed, m, horizon, starts, pooled=False):
         horizon = process.horizon if horizon is None else horizon
     else:
         world = MDPWorld(process)
-    starts = list(range(world.n_states)) if starts is None else list(starts)
+    if starts is not None or world.law is None:
+        starts = list(range(world.n_states)) if starts is None else list(starts)
     return Play(world, generator(seed), starts, horizon, m, pooled)
 
 
@@ -698,6 +723,8 @@ def run_paper(
     initial = float(Fraction(repr(process.reward_range[1])) / (1 - Fraction(repr(discount))))
     play = _begin(process, seed, m, horizon, starts)
     q = np.full((play.world.n_states, play.world.n_actions), initial)
+    for pair in play.world.closed:
+        q[pair] = -math.inf
     state = {"q": q, "cumulative": softmax(q, temperature)}
 
     def choose(_, s):
@@ -815,6 +842,41 @@ def step_on_logits(game, policies, player, size):
         far, near = (value(logits + k * unit)[0] - value(logits - k * unit)[0] for k in (2, 1))
         slope[s, a] = (8 * near - far) / (12 * h)
     return value(logits + size * slope)[1]
+
+
+def derivative(function, at):
+    """Gradient by five-point differences."""
+    h = 2e-3
+    slope = np.zeros_like(at)
+    for i in np.ndindex(at.shape):
+        unit = np.zeros_like(at)
+        unit[i] = h
+        far, near = (function(at + k * unit) - function(at - k * unit) for k in (2, 1))
+        slope[i] = (8 * near - far) / (12 * h)
+    return slope
+
+
+def lola_slope(game, policies, look_ahead, expansion):
+    """What LOLA ascends, differentiated in the learner's logits of action 0 (S,), by nested differences.
+
+    The shaper is player 0, both have two actions; returns are un-normalised.
+    """
+
+    def of_logits(x):
+        return np.stack([1 / (1 + np.exp(-x)), 1 / (1 + np.exp(x))], axis=1)
+
+    def worth(player, first, second):
+        return own_return(game, [of_logits(first), of_logits(second)], player) / (1 - game.discount)
+
+    def slope(player, second):
+        return derivative(lambda first: worth(player, first, second), shaper)
+
+    shaper, own = (np.log(policy[:, 0] / policy[:, 1]) for policy in policies)
+    if expansion == "exact":
+        return derivative(lambda x: worth(1, shaper + look_ahead * slope(0, x), x), own)
+    held = slope(1, own)
+    factor = (lambda x: held) if expansion == "shaping" else (lambda x: slope(1, x))
+    return derivative(lambda x: worth(1, shaper, x) + look_ahead * factor(x) @ slope(0, x), own)
 
 
 def softmax_reply(game, policies, player, temperature, mixing):

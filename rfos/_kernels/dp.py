@@ -303,3 +303,30 @@ def change(values, new_values, first, last, result):
     for s in range(first, last):
         least, most, largest = seen(values[s], new_values[s], least, most, largest)
     result[0], result[1], result[2] = least, most, largest
+
+
+@kernel
+def fill_in(start, row, most, parent, seen_at, count):
+    """Fill `count` (n,) with the entries below the diagonal of each column of L, where L L' has a symmetric pattern.
+
+    `row` holds the rows above the diagonal of column k from start[k] to start[k + 1] - 1. Row k of L has an entry in
+    column i if i lies on a path to k in the elimination tree, from an entry of column k (Liu 1990; LDL of Davis 2005).
+    Return their number; it stops above `most`. `parent` and `seen_at` (n,) are scratch.
+    """
+    total = 0
+    for k in range(start.shape[0] - 1):
+        parent[k] = -1
+        seen_at[k] = k
+        count[k] = 0
+        for e in range(start[k], start[k + 1]):
+            i = row[e]
+            while seen_at[i] != k:
+                if parent[i] < 0:
+                    parent[i] = k
+                count[i] += 1
+                total += 1
+                seen_at[i] = k
+                i = parent[i]
+        if total > most:
+            break
+    return total

@@ -134,7 +134,7 @@ def test_a_meta_game_is_refused_with_the_way_to_an_mdp():
     """solve(meta_game) says what is missing."""
     meta_game = WindowMetaGame(matching_pennies(), WindowQLearner(), 1, 0.8)
     for call in (lambda: solve(meta_game), lambda: evaluate_policy(meta_game, [0, 0, 0, 0])):
-        with pytest.raises(TypeError, match=r"WindowMetaGame is no TabularMDP: .* to_mdp\(\)"):
+        with pytest.raises(TypeError, match=r"a WindowMetaGame, not a TabularMDP: .* to_mdp\(\)"):
             call()
     assert solve(meta_game.to_mdp()).converged
 

@@ -1,10 +1,13 @@
 """Time and achieved error of `solve`, side by side with QuantEcon's and mdpsolver's modified policy iteration.
 
-Run it with ``python tests/benchmarks/bench_solve.py [random] [grid] [window] [policy] [--side 1000]``; needs the extra
-``rfos[bench]``. Every solver gets the same MDP and the same tolerance and is timed in turn, in rounds; printed are
-medians over the rounds of times and of ratios within a round. A peer runs at the best of a few settings, found
-beforehand; `solve` runs at its defaults. Errors are distances from the certified interval of a sharper `solve`. A sweep
-is compared with a plain copy of as many bytes as the sweep reads and writes.
+Run it with ``python tests/benchmarks/bench_solve.py [random] [grid] [window] [policy] [near] [--side 1000]``; needs the
+extra ``rfos[bench]``. Every solver gets the same MDP and the same tolerance and is timed in turn, in rounds; printed
+are medians over the rounds of times and of ratios within a round. A peer runs at the best of a few settings, found
+beforehand; `solve` runs at its defaults. Errors are distances from the certified interval of a sharper `solve`. A
+sweep is compared with a plain copy of as many bytes as the sweep reads and writes.
+
+"near" has no peers: slowly mixing chains at discount 1-1e-6, where `solve` turns to equations, beside sweeps alone that
+are stopped after about ten times as long.
 """
 
 from __future__ import annotations
@@ -13,14 +16,14 @@ import argparse
 import statistics
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import mdpsolver
 import numpy as np
 import scipy.sparse as sp
 
-from rfos import TabularMDP, WindowMetaGame, WindowQLearner, named_game, solve
+from rfos import Solution, TabularMDP, WindowMetaGame, WindowQLearner, evaluate_policy, named_game, solve
 from rfos._threads import Threads
 from rfos.games import standard_prisoners_dilemma
 from rfos.grids import LevelGrid
@@ -246,14 +249,76 @@ def measure(case: Case) -> float:
     return min(ratios.values())
 
 
+def slow_chains() -> Iterator[tuple[str, Any]]:
+    """Yield names and transition matrices of chains that mix slowly."""
+    for n in (10_000, 100_000):
+        states = np.arange(n)
+        ring = np.stack([(states + 1) % n, (states - 1) % n], axis=1)
+        yield f"ring of {n:,} states", equal_shares(ring)
+    for side in (100, 300):
+        row, column = divmod(np.arange(side * side), side)
+        moves = [
+            np.clip(row + down, 0, side - 1) * side + np.clip(column + right, 0, side - 1)
+            for down, right in ((-1, 0), (0, 1), (1, 0), (0, -1))
+        ]
+        yield f"grid of {side} x {side}", equal_shares(np.stack(moves, axis=1))
+    n = 10_000
+    halves = np.random.default_rng(0).integers(0, n, (2, n, 5)) + np.array([0, n])[:, None, None]
+    halves[0, 0], halves[1, 0] = n, 0
+    yield "two random halves that one edge joins", equal_shares(halves.reshape(2 * n, 5))
+
+
+def equal_shares(successor: np.ndarray) -> Any:
+    """Return the matrix that moves to each of the successors (S, B) with the same probability."""
+    n_states, branching = successor.shape
+    start = np.arange(0, successor.size + 1, branching)
+    matrix = sp.csr_array(
+        (np.full(successor.size, 1 / branching), successor.ravel(), start), shape=(n_states, n_states)
+    )
+    matrix.sum_duplicates()
+    return matrix
+
+
+def near_one(discount: float = 1 - 1e-6, tol: float = 1e-2) -> None:
+    """Print time and achieved bracket of `solve` and `evaluate_policy` on slow chains, and of sweeps alone."""
+    for name, moves in slow_chains():
+        n_states = moves.shape[0]
+        order = np.arange(2 * n_states).reshape(2, -1).T.ravel()
+        rows = sp.vstack([moves, (moves + sp.eye_array(n_states)) / 2]).tocsr()[order]  # walk, or half as often
+        mdp = TabularMDP(rows, np.random.default_rng(0).uniform(-1, 1, (n_states, 2)), discount)
+        print(f"{name}, 2 actions, discount 1-{1 - discount:.0e}, brackets of {tol:g}", flush=True)
+
+        def report(what: str, run: Callable[[], Solution]) -> float:
+            began = time.perf_counter()
+            found = run()
+            seconds = time.perf_counter() - began
+            width = float((found.upper - found.lower).max())
+            how = f"{found.iterations} backups, ended by {found.ended.value}"
+            print(f"  {what}: {seconds:.2f} s, {how}, bracket {width:.1e}", flush=True)
+            return seconds
+
+        solve(mdp, tol=1e9)
+        seconds = report("solve", lambda mdp=mdp: solve(mdp, tol=tol))
+        report("policy", lambda mdp=mdp: evaluate_policy(mdp, np.zeros(mdp.n_states, np.int64), tol))
+        report("drawn policy", lambda mdp=mdp: evaluate_policy(mdp, np.full((mdp.n_states, 2), 0.5), tol))
+        began = time.perf_counter()
+        solve(mdp, "modified_policy_iteration", tol, max_iterations=200)
+        most = int(200 * 10 * seconds / (time.perf_counter() - began))
+        report("sweeps", lambda mdp=mdp, most=most: solve(mdp, "modified_policy_iteration", tol, max_iterations=most))
+
+
 def main() -> None:
     """Print all cases, or those named."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("cases", nargs="*", default=["random", "window", "policy", "grid"])
+    parser.add_argument("cases", nargs="*", default=["random", "window", "policy", "grid", "near"])
     parser.add_argument("--side", type=int, default=1000, help="side of the grid world")
     arguments = parser.parse_args()
     makers = {"random": random_sparse, "window": window, "policy": policy, "grid": lambda: grid_world(arguments.side)}
-    ratios = [measure(makers[name]()) for name in arguments.cases]
+    if "near" in arguments.cases:
+        near_one()
+    ratios = [measure(makers[name]()) for name in arguments.cases if name != "near"]
+    if not ratios:
+        return
     mean = statistics.geometric_mean(ratios)
     print(f"over the better peer: {', '.join(f'{x:.2f}' for x in ratios)}; geometric mean {mean:.2f}")
 

@@ -17,9 +17,9 @@ few = settings(max_examples=40)
 
 @st.composite
 def backups(draw, storage):
-    """An MDP with inexact numbers, where the order of summation shows, and a vector of values."""
+    """An MDP with inexact numbers, where the order of summation shows, some with a mask, and a vector of values."""
     inexact = st.floats(-10, 10, allow_subnormal=False)
-    mdp = draw(mdps(storage=storage, exact=False, rewards=inexact))
+    mdp = draw(mdps(storage=storage, exact=False, rewards=inexact, masked=None))
     values = draw(st.lists(inexact, min_size=mdp.n_states, max_size=mdp.n_states))
     return mdp, np.array(values)
 
@@ -237,3 +237,18 @@ def test_change_is_its_reference(pairs):
     assert tuple(result.tolist()) == expected
     for old, new in pairs:
         assert dp.seen(old, new, -1.0, 1.0, 2.0) == naive.seen(old, new, -1.0, 1.0, 2.0)
+
+
+@given(st.integers(1, 9), st.floats(0, 1), st.integers(0, 2**32 - 1))
+@few
+def test_fill_in_is_its_reference(size, density, seed):
+    """Entries of L below the diagonal by eliminating on the graph itself, and where counting stops."""
+    upper = np.triu(np.random.default_rng(seed).random((size, size)) < density, 1)
+    row = np.concatenate([np.flatnonzero(upper[:, k]) for k in range(size)]).astype(np.int32)
+    start = np.concatenate([[0], np.cumsum(upper.sum(axis=0))]).astype(np.int32)
+    expected = naive.fill_in((upper | upper.T).tolist())
+    count = np.full(size, -1)
+    total = dp.fill_in(start, row, size * size, np.empty(size, np.int64), np.empty(size, np.int64), count)
+    assert (total, count.tolist()) == (sum(expected), expected)
+    if total:
+        assert 0 < dp.fill_in(start, row, 0, np.empty(size, np.int64), np.empty(size, np.int64), count) <= total
