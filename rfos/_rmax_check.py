@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import bounds.sharp
+from rfos import _checks
 from rfos.mdp import TabularMDP
 from rfos.planning import evaluate_policy, solve
 from rfos.randomness import Seed, seed_sequence
@@ -378,6 +379,9 @@ def check_rmax(agent: RmaxFactory, *, rng: Seed = 0) -> RmaxCheck:
     >>> found.passed, found.findings[0].instance, found.findings[0].kind
     (False, 'corridor to the best reward', 'outside of its bound')
     """
+    if not callable(agent):
+        mend = "give a class or function that takes n_states, n_actions, r_max, discount and m, and returns an agent"
+        raise _checks.WrongKindError(f"agent is {_checks.described(agent)}, which cannot be called: {mend}")
     stream = np.random.default_rng(seed_sequence(rng))
     instances = [_corridor(), _one_visit(), _close(0), _close(2), _detour(True), _detour(False)]
     instances += [_frozen_rewards(), _frozen_rows(), *(_random(i, stream) for i in range(1, 5))]

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import importlib
+import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
+from rfos import _arrays, _checks
+from rfos._checks import shown
 from rfos._kernels._jit import INTERPRETED
 from rfos._memory import require_memory
 from rfos.games import NormalFormGame
-from rfos.mdp import TabularMDP
+from rfos.mdp import ROW_SUM_TOL, TabularMDP
 
 Float = NDArray[np.float64]
 
@@ -30,25 +34,58 @@ def _load(module: str, what: str) -> Any:
         raise ImportError(f"{what} needs {package}: pip install 'rfos[interop]'") from None
 
 
+def _numbered(what: str, given: object) -> dict[int, Any]:
+    """Return the values of a dictionary or a list by their numbers, or raise ValueError."""
+    if isinstance(given, list | tuple):
+        return dict(enumerate(given))
+    if not isinstance(given, Mapping):
+        raise ValueError(f"{what} is a {type(given).__name__}, {shown(given)}: give a dictionary or a list")
+    for key in given:
+        if not isinstance(key, Integral) or isinstance(key, bool) or key < 0:
+            raise ValueError(f"{what} has the key {shown(key)}: give whole numbers from 0 on")
+    return {int(key): value for key, value in given.items()}
+
+
+def _entry(given: object, n_states: int, where: str) -> tuple[float, int, float, bool]:
+    """Return one entry of a Gymnasium table, or raise ValueError that says where it is."""
+    if not isinstance(given, list | tuple | np.ndarray) or len(given) != 4:
+        raise ValueError(f"{where} is {shown(given)}: give (probability, next state, reward, terminated)")
+    probability, following, reward, terminated = map(_checks.number, given)
+    if not 0 <= probability <= 1 + ROW_SUM_TOL:
+        raise ValueError(f"{where} has the probability {shown(given[0])}: give a number in [0, 1]")
+    if not (0 <= following < n_states and following == int(following)):
+        raise ValueError(f"{where} has the next state {shown(given[1])}: give a whole number from 0 to {n_states - 1}")
+    if math.isnan(reward) or reward == math.inf:
+        raise ValueError(f"{where} has the reward {shown(given[2])}: give a number, or -inf if it is not allowed")
+    if not isinstance(given[3], bool | np.bool_) and terminated not in (0, 1):
+        raise ValueError(f"{where} has terminated {shown(given[3])}: give True or False")
+    return probability, int(following), reward, bool(given[3])
+
+
 def from_gymnasium(env: Any, discount: float) -> TabularMDP:
     """Return the MDP of a Gymnasium environment that publishes its transitions, such as those of toy_text.
 
     Parameters
     ----------
     env : gymnasium.Env
-        ``env.unwrapped.P[s][a]`` lists (probability, next state, reward, terminated). Time limits are left out.
+        ``env.unwrapped.P[s][a]`` lists (probability, next state, reward, terminated); P and P[s] are dictionaries or
+        lists, states are 0 to S-1. Actions that only some states have are not allowed in the others. The law
+        ``env.unwrapped.initial_state_distrib``, shape (S,), is that of the first state of an episode; without one
+        episodes start uniformly. Time limits are left out.
     discount : float in [0, 1)
 
     Returns
     -------
     TabularMDP
-        One state more than the environment, the last: there a terminated episode stays, with reward 0. Rewards are
-        expected rewards per step.
+        One state more than the environment, the last: there a terminated episode stays, with reward 0, and none starts
+        if the environment has a law. Rewards are expected rewards per step.
 
     Raises
     ------
     ValueError
-        If the environment has no table `P`, or `TabularMDP` refuses it.
+        If the environment has no table `P`, or an entry of it is not what it should be (names state, action and entry).
+    MemoryError
+        If a table of all pairs does not fit this machine.
 
     Examples
     --------
@@ -60,33 +97,68 @@ def from_gymnasium(env: Any, discount: float) -> TabularMDP:
     >>> solve(from_gymnasium(env, 0.5)).value.round(6).tolist()
     [3.0, 0.0]
     """
-    table = getattr(getattr(env, "unwrapped", env), "P", None)
+    unwrapped = getattr(env, "unwrapped", env)
+    table = getattr(unwrapped, "P", None)
     if table is None:
         raise ValueError(f"{env!r} has no table of transitions P: only environments such as those of toy_text have one")
-    n_states, n_actions = len(table), len(table[0])
-    end = n_states
+    states = _numbered("P", table)
+    n_states = len(states)
+    gap = next((state for state in range(n_states) if state not in states), None)
+    if n_states == 0 or gap is not None:
+        raise ValueError(f"P has {n_states} states but no state {gap or 0}: number them from 0 on without a gap")
+    actions = [_numbered(f"P at state {state}", states[state]) for state in range(n_states)]
+    if not all(actions):
+        state = next(state for state, own in enumerate(actions) if not own)
+        raise ValueError(
+            f"state {state} has no actions: give it one that stays there, if it is an end mark what leads to it as "
+            "terminated"
+        )
+    n_actions, end = 1 + max(map(max, actions)), n_states
+    require_memory(32 * (n_states + 1) * n_actions, f"a table of {n_actions} actions", "number the actions from 0 on")
     rewards = np.zeros((n_states + 1, n_actions))
-    entries: list[tuple[float, int, int]] = []
-    for state in range(n_states):
-        for action in range(n_actions):
-            for probability, following, reward, terminated in table[state][action]:
-                row = state * n_actions + action
-                entries.append((probability, row, end if terminated else int(following)))
-                rewards[state, action] += probability * reward
-    entries += [(1.0, end * n_actions + action, end) for action in range(n_actions)]
+    allowed = np.zeros(rewards.shape, np.bool_)
+    allowed[end] = True
+    entries = [(1.0, end * n_actions + action, end) for action in range(n_actions)]
+    for state, own in enumerate(actions):
+        for action, listed in own.items():
+            where = f"state {state}, action {action}"
+            if not isinstance(listed, list | tuple | np.ndarray):
+                raise ValueError(
+                    f"P at {where} is {shown(listed)}: give a list of (probability, next state, reward, terminated)"
+                )
+            total = 0.0
+            for i, given in enumerate(listed):
+                entry = _entry(given, n_states, f"P at {where}, entry {i}")
+                probability, following, reward, terminated = entry
+                total += probability
+                if probability > 0:
+                    entries.append((probability, state * n_actions + action, end if terminated else following))
+                    rewards[state, action] += probability * reward
+            if abs(total - 1) > ROW_SUM_TOL:
+                raise ValueError(
+                    f"the probabilities of {where} sum to {total!r} over {len(listed)} entries: they must sum to 1"
+                )
+            allowed[state, action] = True
     data, rows, columns = (np.array(part) for part in zip(*entries, strict=True))
     shape = ((n_states + 1) * n_actions, n_states + 1)
-    return TabularMDP(sp.csr_array(sp.coo_array((data, (rows, columns)), shape)), rewards, discount)
+    starts = getattr(unwrapped, "initial_state_distrib", None)
+    if starts is not None:
+        law = _arrays.floats("initial_state_distrib", starts)
+        if law.shape != (n_states,):
+            raise ValueError(f"initial_state_distrib has shape {law.shape}, expected {(n_states,)}")
+        starts = np.append(law, 0.0)
+    P = sp.csr_array(sp.coo_array((data, (rows, columns)), shape))
+    return TabularMDP(P, rewards, discount, allowed=allowed, starts=starts)
 
 
-def from_arrays_ass(P: Sequence[Any] | Float, R: ArrayLike, discount: float) -> TabularMDP:
+def from_arrays_ass(P: Sequence[Any] | Float, R: ArrayLike | Sequence[Any], discount: float) -> TabularMDP:
     """Return the MDP of arrays in the order (action, state, next state), as MDP toolboxes keep them.
 
     Parameters
     ----------
     P : array_like, shape (A, S, S), or sequence of A sparse matrices (S, S)
-    R : array_like, shape (S,), (S, A) or (A, S, S)
-        Reward per step of a state, of a pair, or of a transition.
+    R : array_like, shape (S,), (S, A) or (A, S, S), or sequence of A sparse matrices (S, S)
+        Reward per step of a state, of a pair, or of a transition; -inf where an action is not allowed.
     discount : float in [0, 1)
 
     Raises
@@ -106,16 +178,23 @@ def from_arrays_ass(P: Sequence[Any] | Float, R: ArrayLike, discount: float) -> 
     n_actions, n_states = len(rows), rows[0].shape[0] if rows else 0
     if not rows or any(matrix.shape != (n_states, n_states) for matrix in rows):
         raise ValueError(f"P holds matrices of shapes {[m.shape for m in rows]}: give (S, S) for each action")
-    rewards = np.array(R, np.float64)
-    if rewards.shape == (n_actions, n_states, n_states):
-        rewards = np.stack([m.multiply(r).sum(axis=1) for m, r in zip(rows, rewards, strict=True)], axis=1)
+    for matrix in rows:
+        matrix.eliminate_zeros()  # a transition that never happens may pay anything
+    wanted = (n_actions, n_states, n_states)
+    listed = list(R) if isinstance(R, list | tuple) else []
+    if any(map(sp.issparse, listed)):
+        matrices = [sp.csr_array(matrix) for matrix in listed]
+        if len(matrices) != n_actions or any(matrix.shape != (n_states, n_states) for matrix in matrices):
+            raise ValueError(f"R holds matrices of shapes {[m.shape for m in matrices]}: give (S, S) for each action")
+    else:
+        rewards = _arrays.floats("R", R.toarray() if sp.issparse(R) else R)
+        matrices = list(rewards) if rewards.shape == wanted else []
+    if matrices:
+        rewards = np.stack([m.multiply(r).sum(axis=1) for m, r in zip(rows, matrices, strict=True)], axis=1)
     elif rewards.shape == (n_states,):
         rewards = np.repeat(rewards[:, None], n_actions, axis=1)
     elif rewards.shape != (n_states, n_actions):
-        raise ValueError(
-            f"R has shape {rewards.shape}, expected {(n_states,)}, {(n_states, n_actions)} or "
-            f"{(n_actions, n_states, n_states)}"
-        )
+        raise ValueError(f"R has shape {rewards.shape}, expected {(n_states,)}, {(n_states, n_actions)} or {wanted}")
     stacked = sp.vstack(rows, format="csr")
     order = np.arange(n_actions * n_states).reshape(n_actions, n_states).T.ravel()
     return TabularMDP(stacked[order], rewards, discount)
@@ -123,6 +202,8 @@ def from_arrays_ass(P: Sequence[Any] | Float, R: ArrayLike, discount: float) -> 
 
 def to_quantecon(mdp: TabularMDP) -> Any:
     """Return an MDP of any storage as a `quantecon.markov.DiscreteDP` over state-action pairs, with sparse rows.
+
+    Pairs that are not allowed are left out.
 
     Raises
     ------
@@ -137,31 +218,119 @@ def to_quantecon(mdp: TabularMDP) -> Any:
     >>> to_quantecon(mdp).solve(method="policy_iteration").v.tolist()
     [1.0, 2.0]
     """
+    _checks.kind("mdp", mdp, TabularMDP)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         markov = _load("quantecon.markov", "DiscreteDP")
     pairs = mdp.n_states * mdp.n_actions
     require_memory(pairs * (64 * mdp.branching + 32), "the rows of all pairs", "use fewer states")
-    successor, probability, rewards = mdp.storage.branches(mdp.rewards)
+    successor, probability, rewards = mdp.storage.branches(mdp.finite_rewards)
     expected = (probability * rewards).sum(axis=1)
     pointers = np.arange(0, successor.size + 1, successor.shape[1])
     rows = sp.csr_matrix((probability.ravel(), successor.ravel(), pointers), shape=(pairs, mdp.n_states))
     rows.sum_duplicates()
     state, action = np.divmod(np.arange(pairs), mdp.n_actions)
+    if mdp.allowed is not None:
+        kept = np.flatnonzero(mdp.allowed)
+        expected, rows, state, action = expected[kept], rows[kept], state[kept], action[kept]
     return markov.DiscreteDP(expected, rows, mdp.discount, state, action)
+
+
+REGRET = 1e-3
+"""Largest regret of an equilibrium that is returned, as a share of the span of the player's payoffs."""
+
+TIED = 1e-9
+"""Payoffs that differ by less, as a share of their span, count as equal where ties are looked for."""
+
+
+class DegenerateGameWarning(UserWarning):
+    """The two-player game is degenerate: it may have more equilibria than those returned, even infinitely many."""
+
+
+def _scaled(payoffs: Float) -> Float:
+    """Return each player's payoffs shifted and divided by a power of 2, into [0, 1]: ties stay ties."""
+    axes = tuple(range(1, payoffs.ndim))
+    for _ in range(2):  # first the size, so that the span is a float, then the span
+        exponent = np.frexp(np.abs(payoffs).max(axis=axes, keepdims=True))[1]
+        payoffs = np.ldexp(payoffs, -exponent)
+        payoffs = payoffs - payoffs.min(axis=axes, keepdims=True)
+    return payoffs
+
+
+def _replies(payoffs: Float, strategies: Sequence[Float], player: int) -> Float:
+    """Return what each action of a player earns against the others' strategies."""
+    own: Float = np.moveaxis(payoffs[player], player, 0)
+    for other in range(len(payoffs) - 1, -1, -1):
+        if other != player:
+            own = own @ strategies[other]
+    return own
+
+
+def _regrets(payoffs: Float, strategies: Sequence[Float]) -> Float:
+    """Return what each player gains by its best action, as a share of the span of its payoffs."""
+    n = len(payoffs)
+    spans = np.ptp(payoffs.reshape(n, -1), axis=1)
+    earned = [_replies(payoffs, strategies, i) for i in range(n)]
+    gains = np.array([max(x.max() - x @ strategy, 0.0) for x, strategy in zip(earned, strategies, strict=True)])
+    shares: Float = np.divide(gains, spans, out=np.zeros(n), where=spans > 0)
+    return shares
+
+
+def _is_degenerate(payoffs: Float, found: Sequence[Sequence[Float]]) -> bool:
+    """Whether a two-player game shows to be degenerate: a strategy with more best replies than actions it mixes.
+
+    Looked at are pure strategies and those of the equilibria found, and the number of these, which is odd in a game
+    that is not degenerate (Lemke & Howson 1964).
+    """
+    pure = [[np.eye(size)[a] for a in range(size)] for size in payoffs.shape[1:]]
+    for player in (0, 1):
+        for strategy in [*pure[1 - player], *(each[1 - player] for each in found)]:
+            earned = _replies(payoffs, [strategy, strategy], player)
+            if np.count_nonzero(earned >= earned.max() - TIED) > np.count_nonzero(strategy > TIED):
+                return True
+    return len(found) % 2 == 0
+
+
+def _good(payoffs: Float, found: Sequence[Sequence[Any]]) -> list[tuple[Float, ...]]:
+    """Return the profiles whose regrets are small enough, or raise RuntimeError where none is."""
+    profiles = [tuple(np.array(strategy, np.float64) for strategy in each) for each in found]
+    regrets = [_regrets(payoffs, profile) for profile in profiles]
+    good = [profile for profile, regret in zip(profiles, regrets, strict=True) if regret.max() <= REGRET]
+    if good:
+        return good
+    if not regrets:
+        raise RuntimeError(
+            "support enumeration finds no equilibrium of this degenerate game: change its payoffs a little"
+        )
+    best = min(regrets, key=np.max)
+    player = int(best.argmax())
+    raise RuntimeError(
+        f"no equilibrium of this game was found: the best profile has a regret of {best[player]:.2g} of the span of "
+        f"player {player}'s payoffs, above {REGRET:g}"
+    )
 
 
 def nash_equilibria(game: NormalFormGame) -> list[tuple[Float, ...]]:
     """Return Nash equilibria of a normal-form game, one strategy for each player.
 
     Two players: all that support enumeration finds (nashpy, else quantecon), which is all of them in a nondegenerate
-    game. More: all pure ones, or where there are none one approximate one, with regret at most 1e-3 (quantecon;
-    McLennan & Tourky 2006).
+    game. More: all pure ones, or where there are none one approximate one (quantecon; McLennan & Tourky 2006).
+
+    Each player's payoffs are scaled to [0, 1] first, so that shifts and units change nothing. The regret of all that is
+    returned is checked: no player gains more than 1e-3 of the span of its payoffs, largest less smallest, by any other
+    action.
 
     Raises
     ------
     ImportError
         If neither package is installed, or quantecon is not for more than two players.
+    RuntimeError
+        If nothing is found whose regret is small enough.
+
+    Warns
+    -----
+    DegenerateGameWarning
+        If a two-player game shows to be degenerate: equilibria may be missing then, and there may be infinitely many.
 
     Examples
     --------
@@ -171,25 +340,55 @@ def nash_equilibria(game: NormalFormGame) -> list[tuple[Float, ...]]:
     >>> [[strategy.tolist() for strategy in found] for found in nash_equilibria(matching_pennies())]
     [[[0.5, 0.5], [0.5, 0.5]]]
     """
-    what = "finding Nash equilibria" + (f" of {game.n_players} players" if game.n_players > 2 else "")
+    _checks.kind("game", game, NormalFormGame)
+    payoffs = _scaled(np.array(game.payoffs))
+    if game.n_players > 2:
+        return _good(payoffs, _of_many(payoffs))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # nashpy warns of degenerate games
-        if game.n_players == 2:
-            try:
-                found = list(_load("nashpy", what).Game(*game.payoffs).support_enumeration())
-                return [tuple(np.array(strategy, np.float64) for strategy in each) for each in found]
-            except ImportError:
-                pass
+        warnings.simplefilter("ignore")  # of what degenerate games lack a warning of our own tells
+        found = _good(payoffs, _of_two(payoffs))
+    if _is_degenerate(payoffs, found):
+        warnings.warn(
+            f"the game is degenerate: there may be other equilibria than the {len(found)} found, even infinitely many",
+            DegenerateGameWarning,
+            stacklevel=2,
+        )
+    return found
+
+
+def _of_two(payoffs: Float) -> list[Any]:
+    """Return what support enumeration finds."""
+    what = "finding Nash equilibria"
+    try:
+        return list(_load("nashpy", what).Game(*payoffs).support_enumeration())
+    except ImportError:
         theory = _load("quantecon.game_theory", what)
-    n = game.n_players
-    # A player's own action first, then those after it, round the table.
+    return list(theory.support_enumeration(_for_quantecon(theory, payoffs)))
+
+
+def _of_many(payoffs: Float) -> list[Any]:
+    """Return all pure equilibria, or an approximate one."""
+    n, sizes = len(payoffs), payoffs.shape[1:]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theory = _load("quantecon.game_theory", f"finding Nash equilibria of {n} players")
+    built = _for_quantecon(theory, payoffs)
+    pure = [
+        [np.eye(size)[action] for action, size in zip(each, sizes, strict=True)]
+        for each in theory.pure_nash_brute(built)
+    ]
+    tried: list[Any] = []
+    starts = ([0] * n, [size - 1 for size in sizes], [np.full(size, 1 / size) for size in sizes])
+    for start in () if pure else starts:
+        # Spans are above 1/2 now: half of what is promised.
+        tried.append(theory.mclennan_tourky(built, init=start, epsilon=REGRET / 2, max_iter=1000))
+        if _regrets(payoffs, tried[-1]).max() <= REGRET:
+            break
+    return pure or tried
+
+
+def _for_quantecon(theory: Any, payoffs: Float) -> Any:
+    """Return the game as QuantEcon has it: a player's own action first, then those after it, round the table."""
+    n = len(payoffs)
     axes = [[*range(i, n), *range(i)] for i in range(n)]
-    built = theory.NormalFormGame([theory.Player(np.transpose(game.payoffs[i], axes[i])) for i in range(n)])
-    if n == 2:
-        found = theory.support_enumeration(built)
-    else:
-        pure = theory.pure_nash_brute(built)
-        found = [
-            [np.eye(size)[action] for action, size in zip(each, game.n_actions, strict=True)] for each in pure
-        ] or [theory.mclennan_tourky(built)]
-    return [tuple(np.array(strategy, np.float64) for strategy in each) for each in found]
+    return theory.NormalFormGame([theory.Player(np.transpose(payoffs[i], axes[i])) for i in range(n)])

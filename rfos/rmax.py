@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -22,8 +23,10 @@ from numpy.typing import ArrayLike, NDArray
 import bounds.rmax
 from bounds import sharp
 from bounds.bound import Bound
+from rfos import _checks
+from rfos._arrays import booleans, floats, hand_over, integers
 from rfos._kernels import rmax as kernels
-from rfos._legs import Arrays, Leg
+from rfos._legs import Arrays, Leg, take_up, within
 from rfos._memory import require_memory
 from rfos.mdp import TabularMDP, thresholds
 from rfos.metagames import CONTINUING, WindowMetaGame, check_horizon
@@ -38,6 +41,12 @@ Played = WindowMetaGame | TabularMDP
 PLANNING_SHARE = Fraction(1, 100)
 """Share of epsilon left to planning, w_plan: value iteration makes it cheap to keep small."""
 
+MOST_VISITS = 10**30
+"""Largest m that is given; of larger numbers what the theorems promise takes long to compute."""
+
+LONGEST_PLAN = 10**11
+"""Products of one plan, some minutes, above which a run is refused."""
+
 LONGEST_CALL = 10**7
 """Steps that a kernel plays before Python looks up, so that a run can be watched and interrupted."""
 
@@ -46,14 +55,36 @@ DEFAULT_ACCURACY = 0.01
 
 
 def _check_schedule(m: int | None, epsilon: float | None, delta: float | None) -> None:
-    if m is not None and (isinstance(m, bool) or not isinstance(m, int | np.integer) or m < 1):
-        raise ValueError(f"m is {m!r}: give a whole number of visits of at least 1")
+    if m is not None:
+        give = "a whole number of visits of at least 1, and at most 10^30: no run is so long"
+        _checks.whole("m", m, 1, MOST_VISITS, give)
     if m is None and epsilon is None:
         raise ValueError("m is not given and cannot be derived: give m, or epsilon and delta")
-    if epsilon is not None and not 0 < epsilon < float("inf"):
-        raise ValueError(f"epsilon is {epsilon!r}: give a positive accuracy in units of value")
-    if delta is not None and not 0 < delta < 1:
-        raise ValueError(f"delta is {delta!r}: give a failure probability between 0 and 1")
+    if epsilon is not None:
+        check_epsilon(epsilon)
+    if delta is not None:
+        check_delta(delta)
+
+
+def check_epsilon(epsilon: float) -> None:
+    """Raise ValueError unless it is a positive number."""
+    if not 0 < _checks.number(epsilon) < math.inf:
+        raise ValueError(f"epsilon is {_checks.shown(epsilon)}: give a positive accuracy in units of value")
+
+
+def check_delta(delta: float) -> None:
+    """Raise ValueError unless it lies between 0 and 1."""
+    if not 0 < _checks.number(delta) < 1:
+        raise ValueError(f"delta is {_checks.shown(delta)}: give a failure probability between 0 and 1")
+
+
+def _own_numbers(agent: Agent) -> None:
+    """Keep an agent's numbers as Python's own, whatever type of number was given."""
+    for name in ("epsilon", "delta", "temperature"):
+        if getattr(agent, name, None) is not None:
+            object.__setattr__(agent, name, float(getattr(agent, name)))
+    if agent.m is not None:
+        object.__setattr__(agent, "m", int(agent.m))
 
 
 @dataclass(frozen=True)
@@ -94,7 +125,8 @@ class Rmax:
         """Check the ranges."""
         _check_schedule(self.m, self.epsilon, self.delta)
         if self.planning not in ("stationary", "episode"):
-            raise ValueError(f"unknown planning {self.planning!r}: choose stationary or episode")
+            raise ValueError(f"unknown planning {_checks.shown(self.planning)}: choose stationary or episode")
+        _own_numbers(self)
 
 
 @dataclass(frozen=True)
@@ -133,8 +165,10 @@ class PaperRmax:
     def __post_init__(self) -> None:
         """Check the ranges."""
         _check_schedule(self.m, self.epsilon, self.delta)
-        if not 0 < self.temperature < float("inf"):
-            raise ValueError(f"temperature is {self.temperature!r}: give a positive number in units of value")
+        if not 0 < _checks.number(self.temperature) < math.inf:
+            shown = _checks.shown(self.temperature)
+            raise ValueError(f"temperature is {shown}: give a positive number in units of value")
+        _own_numbers(self)
 
 
 Agent = Rmax | PaperRmax
@@ -168,6 +202,18 @@ class Coverage:
     theorem: str | None
     reason: str
     bad_steps: int | None = None
+
+
+class Progress(StrEnum):
+    """How far a run came: which rows of counts (pairs, or meta-states if pooled) became known in it."""
+
+    NONE = "none"  # it never planned on anything that it had learned: its counts say nothing yet
+    SOME = "some"
+    ALL = "all"
+
+
+NOTHING_YET = "no pair became known: the agent has not learned anything, and the counts say nothing yet"
+"""What `Progress.NONE` means, for whoever reads a result."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,6 +250,8 @@ class Trace:
         How often it planned.
     seconds : float
         Processor time of the run's thread.
+    allowed : ndarray of bool, shape (rows,), or None where all actions are allowed
+        The other pairs are never taken, and count neither as known nor as unknown; `q` is -inf there.
     """
 
     agent: Agent
@@ -222,17 +270,48 @@ class Trace:
     action_probabilities: Float | None
     plans: int
     seconds: float
+    allowed: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
-        """Make the arrays read-only."""
-        for value in vars(self).values():
-            if isinstance(value, np.ndarray):
-                value.setflags(write=False)
+        """Take read-only copies."""
+        for name in ("bin_end", "known", "known_at", "visits", "branch_counts", "policy"):
+            object.__setattr__(self, name, integers(name, getattr(self, name)))
+        for name in ("mean_reward", "q", "action_probabilities"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, floats(name, getattr(self, name)))
+        if self.allowed is not None:
+            object.__setattr__(self, "allowed", booleans("allowed", self.allowed))
 
     @property
     def all_known_at(self) -> int | None:
         """Steps played when the last row became known, or None if some row never did."""
-        return int(self.known_at.max()) if (self.known_at > 0).all() else None
+        return int(self._counted.max()) if self.progress is Progress.ALL else None
+
+    @property
+    def _counted(self) -> Int:
+        """When each row that can be taken became known."""
+        return self.known_at if self.allowed is None else self.known_at[self.allowed]
+
+    @property
+    def progress(self) -> Progress:
+        """Whether no, some or all rows became known.
+
+        Examples
+        --------
+        Nine steps cannot visit any of two pairs ten times:
+
+        >>> run(TabularMDP([[0, 0]], [[0.0, 1.0]], 0.5), Rmax(m=10), steps=9, rng=1).progress
+        <Progress.NONE: 'none'>
+        """
+        found = np.count_nonzero(self._counted)
+        return Progress.ALL if found == len(self._counted) else Progress.SOME if found else Progress.NONE
+
+    def __str__(self) -> str:
+        """Return what happened in a sentence."""
+        m, rows = _checks.shown(self.m), len(self._counted)
+        found = np.count_nonzero(self._counted)
+        said = f"{self.n_steps} steps with m = {m}: {found} of {rows} rows became known, {self.plans} plans"
+        return f"{said}; {NOTHING_YET}" if self.progress is Progress.NONE else said
 
 
 class Moment(NamedTuple):
@@ -268,14 +347,67 @@ class Watcher(Protocol):
         return
 
 
+PLAYED = (
+    "give a WindowMetaGame(game, opponent, window=2, discount=0.8), a PolicyMetaGame(stochastic_game, learners, grids, "
+    "discount) or a TabularMDP(P, R, discount)"
+)
+AGENTS = "give Rmax(epsilon=0.8), Rmax(m=10) or PaperRmax()"
+
+
+def check_process(process: object) -> None:
+    """Raise WrongKindError unless it is something that can be played in."""
+    _checks.kind("process", process, WindowMetaGame, PolicyMetaGame, TabularMDP, mend=PLAYED)
+
+
+def check_agent(agent: object) -> None:
+    """Raise WrongKindError unless it is an agent."""
+    _checks.kind("agent", agent, Rmax, PaperRmax, mend=AGENTS)
+
+
+def require_accuracy(process: Played, epsilon: float, horizon: int | None = None) -> None:
+    """Raise ValueError unless epsilon is below the largest return, as the theorems assume (`Bound.conditions`).
+
+    Parameters
+    ----------
+    process : WindowMetaGame or TabularMDP
+        Where all rewards are equal every policy is optimal at every epsilon, and nothing is refused.
+    epsilon : float
+    horizon : int, optional
+        Steps of an episode that is planned for (T1-ep); default: the return without end.
+    """
+    low, high = process.reward_range
+    if low == high:
+        return
+    point: dict[str, Any] = {
+        "r_max": Fraction(repr(high)) - Fraction(repr(low)),
+        "discount": process.discount,
+        "epsilon": epsilon,
+    }
+    if horizon is None:
+        bounds.rmax.t1().m.require(**point)
+    else:
+        bounds.rmax.t1_episodic().m.require(**point, horizon=horizon)
+
+
+def _planned(agent: Rmax, horizon: int | None) -> int | None:
+    """Return the steps that the agent plans for, None for all that come."""
+    return horizon if agent.planning == "episode" else None
+
+
 def played(process: Process) -> Played:
     """Return a policy meta-game as the MDP that is played, everything else as it is."""
+    check_process(process)
     return process.to_mdp() if isinstance(process, PolicyMetaGame) else process
 
 
 def _reveals(process: Played) -> bool:
     """Whether one visit to a pair reveals a row of several successors."""
     return isinstance(process, TabularMDP) and process.observed and process.branching > 1
+
+
+def start_law(process: Played) -> Float | None:
+    """Return the probability that an episode starts in each state, shape (S,), or None where it is the same for all."""
+    return process.starts if isinstance(process, TabularMDP) else None
 
 
 def _schedule_values(process: Played, agent: Agent) -> dict[str, Any]:
@@ -301,7 +433,8 @@ def coverage(process: Process, agent: Agent, *, horizon: int | None = None, unif
     horizon : int or None
         Steps per episode; None: no restarts.
     uniform_starts : bool
-        Whether episodes start uniformly in all meta-states.
+        Whether episodes start as the process has it: uniformly in all meta-states, or by the law of a TabularMDP with
+        `starts`. False where `run` is given `starts` of its own.
 
     Examples
     --------
@@ -312,6 +445,13 @@ def coverage(process: Process, agent: Agent, *, horizon: int | None = None, unif
     Coverage(theorem="T1'", reason='transitions and rewards are deterministic: m = 1 is enough', bad_steps=8)
     """
     process = played(process)
+    check_agent(agent)
+    check_horizon(horizon)
+    if isinstance(agent, Rmax) and agent.epsilon is not None:
+        try:
+            require_accuracy(process, agent.epsilon, _planned(agent, horizon))
+        except ValueError as error:
+            return Coverage(None, str(error))
     found = _theorem(process, agent, horizon, uniform_starts)
     if found.theorem is None:
         return found
@@ -320,11 +460,14 @@ def coverage(process: Process, agent: Agent, *, horizon: int | None = None, unif
     if agent.m is None:
         return found
     if agent.epsilon is None:
-        return Coverage(found.theorem, f"{found.reason}, for every epsilon and delta that m = {agent.m} is enough for")
+        shown = _checks.shown(agent.m)
+        return Coverage(found.theorem, f"{found.reason}, for every epsilon and delta that m = {shown} is enough for")
     needed = derived_m(process, replace(agent, m=None), horizon=horizon, uniform_starts=uniform_starts)
     if agent.m < needed:
         at = f"epsilon {agent.epsilon:g} and delta {agent.delta:g}"
-        return Coverage(None, f"m is {agent.m}, below the {needed} that {found.theorem} needs at {at}")
+        return Coverage(
+            None, f"m is {_checks.shown(agent.m)}, below the {_checks.shown(needed)} that {found.theorem} needs at {at}"
+        )
     return found
 
 
@@ -349,38 +492,81 @@ def _theorem(process: Played, agent: Agent, horizon: int | None, uniform_starts:
         if horizon is None:
             return Coverage(None, "it plans for the rest of an episode, but there are no episodes: give a horizon")
         return Coverage("T1-ep", "restarts every T steps, planned for the rest of the episode")
+    law = start_law(process) if uniform_starts else None
+    everywhere = uniform_starts and (law is None or bool(law.min() > 0))
+    restarts = f"restarts {'uniformly in all meta-states' if law is None else 'in every meta-state, by a start law'}"
     if process.branching == 1:
         if horizon is None:
             return Coverage("T1'", "transitions and rewards are deterministic: m = 1 is enough")
-        if uniform_starts:
-            return Coverage("X4", "deterministic, restarts uniformly in all meta-states: m = 1 is enough")
+        if everywhere:
+            return Coverage("X4", f"deterministic, {restarts}: m = 1 is enough")
     if _reveals(process):
         known = "a visit reveals the row"
         if horizon is None:
             count = "successors are random: X1 counts the bad steps, with probability 1 - delta/2, not with certainty"
             return Coverage("T1' with X1", f"{known}: m = 1 is enough; {count}")
-        if uniform_starts:
-            return Coverage("X4", f"{known}, restarts uniformly in all meta-states: m = 1 is enough")
+        if everywhere:
+            return Coverage("X4", f"{known}, {restarts}: m = 1 is enough")
     if horizon is None:
         return Coverage("T1", "an MDP without restarts")
-    if uniform_starts:
-        return Coverage("X4", "an MDP with restarts uniformly in all meta-states")
+    if everywhere:
+        return Coverage("X4", f"an MDP with {restarts}")
+    if law is not None:
+        never = f"restarts by a start law that never takes meta-state {int((law == 0).argmax())}"
+        return Coverage(None, f"{never}: X4 needs all, and T1 is false then; plan for the episode (T1-ep)")
     return Coverage(None, "restarts from few meta-states: T1 is false then; plan for the episode (T1-ep)")
 
 
 def _check_fit(process: Played, agent: Agent, horizon: int | None) -> None:
     """Raise ValueError unless the agent's pooling and planning fit the process."""
+    check_agent(agent)
     if isinstance(agent, Rmax) and agent.pooled and not isinstance(process, WindowMetaGame):
         raise ValueError("counts are pooled over actions in window meta-games only (X2): set pooled=False")
     if isinstance(agent, Rmax) and agent.planning == "episode" and horizon is None:
         raise ValueError("planning for the episode needs a horizon: give the steps per episode")
 
 
+def _planning_tolerance(process: Played, agent: Rmax) -> float:
+    """Return the change of values at which the agent's value iteration stops.
+
+    Raises
+    ------
+    ValueError
+        If values are rounded by more, or one plan would take more than `LONGEST_PLAN` products.
+    """
+    discount = process.discount
+    loss = float(PLANNING_SHARE) * (DEFAULT_ACCURACY if agent.epsilon is None else agent.epsilon)
+    # Stopping at a change of `tolerance` loses at most 2 discount tolerance / (1 - discount) (P3).
+    tolerance = loss * (1 - discount) / (2 * max(discount, 0.5))
+    reward = max(map(abs, process.reward_range))
+    with np.errstate(over="ignore"):
+        rounding = 2.0**-50 * float(np.float64(reward) / (1 - discount))
+    if tolerance < rounding < math.inf:
+        if agent.epsilon is not None:
+            raise ValueError(
+                f"epsilon is {_checks.shown(agent.epsilon)}, and values of up to {reward / (1 - discount):.3g} are "
+                f"rounded by more than a plan may then miss: give an epsilon of at least "
+                f"{agent.epsilon * rounding / tolerance:.1g}"
+            )
+        tolerance = rounding
+    digits = math.log(max(reward, sys.float_info.min)) - math.log(max(tolerance, sys.float_info.min))
+    sweeps = max(digits, 1.0) / -math.log(discount) if discount else 1.0
+    _check_plan(process, sweeps)
+    return tolerance
+
+
+def _check_plan(process: Played, sweeps: float) -> None:
+    """Raise ValueError if so many sweeps over all pairs take more than `LONGEST_PLAN` products."""
+    if sweeps * process.n_states * process.n_actions * process.branching > LONGEST_PLAN:
+        raise ValueError(
+            f"at discount {process.discount!r} one plan takes about {sweeps:.1g} sweeps over all pairs, more than this "
+            "agent should wait for: give a smaller discount, or fewer states; `solve` has no such limit"
+        )
+
+
 def _whole(name: str, value: object) -> int:
     """Return a count as a Python integer, or raise ValueError."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{name} is {value!r}: give a whole number of at least 1")
-    return int(value)
+    return _checks.whole(name, value)
 
 
 def _sweeps(process: Played, agent: PaperRmax) -> int:
@@ -419,7 +605,10 @@ def derived_m(process: Process, agent: Agent, *, horizon: int | None = None, uni
     1005
     """
     process = played(process)
+    check_horizon(horizon)
     _check_fit(process, agent, horizon)
+    if isinstance(agent, Rmax) and agent.epsilon is not None:
+        require_accuracy(process, agent.epsilon, _planned(agent, horizon))
     if agent.m is not None:
         return int(agent.m)
     if isinstance(agent, PaperRmax) and _sweeps(process, agent) < 1:
@@ -454,12 +643,32 @@ def _evaluated(bound: Bound, point: tuple[tuple[str, Any], ...]) -> int:
     return int(bound.evaluate(**dict(point)))
 
 
-def _require_table(process: PolicyMetaGame | TabularMDP) -> None:
-    """Raise MemoryError unless the branches of all pairs fit, before a policy meta-game is even filled."""
-    # Per branch: three tables as they come, four for the kernel with one in between, and a count. Per pair: visits,
-    # when it became known, its value.
-    needed = process.n_states * process.n_actions * (72 * process.branching + 24)
-    require_memory(needed, "R-max's table of all branches", "use fewer states or levels")
+def run_bytes(process: Process, agent: Agent, horizon: int | None = None) -> int:
+    """Return an upper estimate of all that a run allocates, tables of the process included, in Python integers."""
+    n_states, pairs = process.n_states, process.n_states * process.n_actions
+    stages = int(horizon or 1) if isinstance(agent, Rmax) and agent.planning == "episode" else 1
+    # Values of states, their spare, and starts as they are checked; each policy once more when it is told.
+    needed = n_states * (40 + 16 * stages)
+    # Values of pairs and the probabilities of play; thresholds of the softmax and what they are made of.
+    needed += pairs * (48 if isinstance(agent, PaperRmax) else 16)
+    if isinstance(process, WindowMetaGame):
+        # Visits of pairs, when each became known, and counts of branches; only the opponents' play is kept of the MDP.
+        return needed + process.world_bytes + pairs * (8 * process.branching + 16)
+    # Per branch: three tables as they come, four for the kernel with one in between, and a count. Per pair: as above.
+    return needed + pairs * (72 * process.branching + 16)
+
+
+def require_run(process: Process, agent: Agent, horizon: int | None) -> None:
+    """Raise MemoryError unless a run fits, before anything is allocated or a policy meta-game is even filled."""
+    if isinstance(agent, Rmax) and agent.planning == "episode":
+        stages = int(horizon or 1)
+        what = f"a policy of {stages} stages"
+        require_memory(stages * process.n_states * 8, what, "choose a shorter horizon")
+    needed = run_bytes(process, agent, horizon)
+    if isinstance(process, WindowMetaGame):
+        process.index.require(needed)
+    else:
+        require_memory(needed, "R-max's table of all branches", "use fewer states or levels")
 
 
 def _process_arrays(
@@ -496,6 +705,39 @@ def _start_states(process: Played, starts: ArrayLike | None) -> Int:
     return result
 
 
+def _check_meter(meter: kernels.Meter, rewards: tuple[int, ...], n_states: int) -> None:
+    """Raise ValueError unless a watcher's arrays are those that kernels add up."""
+    expected = {"table": (rewards[0], 2 + rewards[1]), "starts": (n_states,), "total": (2,)}
+    for name, shape in expected.items():
+        array = getattr(meter, name)
+        kept = isinstance(array, np.ndarray) and array.dtype == np.float64 and array.flags.carray
+        if not kept or array.shape != shape:
+            raise ValueError(f"the meter's {name} is not a float64 array of shape {shape} that can be written to")
+
+
+def _check_taken_up(
+    process: Played,
+    behaviour: kernels.Behaviour,
+    memory: kernels.Memory,
+    position: Int,
+    horizon: int,
+    bin_end: Int,
+    loop: tuple[int, int, int],
+) -> None:
+    """Raise MisfitError unless all that kernels index with, taken up from a checkpoint, lies in its range."""
+    i, first, before = loop
+    within("bin", np.array(i), 0, len(bin_end) - 1)
+    within("steps", position[:1], before, int(bin_end[i]))
+    within("steps before", np.array([first, before]), 0, int(bin_end[i]))
+    within("step of the episode", position[1:2], 0, horizon - 1)
+    within("state", position[2:], 0, process.n_states - 1)
+    within("visits", memory.visits, 0, memory.m)
+    within("branches", memory.branches, 0, memory.m)
+    within("known_at", memory.known_at, 0, int(position[0]))
+    if not behaviour.drawn:
+        within("play", behaviour.action, 0, process.n_actions - 1)
+
+
 class _SoftmaxLearner:
     """The paper's agent during one run: its values, and what it plays."""
 
@@ -504,9 +746,17 @@ class _SoftmaxLearner:
         self.world, self.memory, self.discount = world, memory, process.discount
         self.temperature = agent.temperature
         # Decimals, because the paper's initial value is exactly 1/(1-0.8) = 5.
-        self.initial = float(Fraction(repr(process.reward_range[1])) / (1 - Fraction(repr(process.discount))))
+        largest = Fraction(repr(process.reward_range[1])) / (1 - Fraction(repr(process.discount)))
+        if abs(largest) > sys.float_info.max:
+            raise ValueError(
+                f"the largest value, {process.reward_range[1]!r}/(1-discount), is beyond floats: scale the rewards"
+            )
+        self.initial = float(largest)
         self.sweeps = _sweeps(process, agent)
+        _check_plan(process, self.sweeps)
         self.q = np.full(shape, self.initial)
+        if isinstance(process, TabularMDP) and process.allowed is not None:
+            self.q[~process.allowed] = -np.inf
         self.behaviour = kernels.Behaviour(True, np.empty(shape, np.int64), np.zeros((0, 0), np.int64))
         kernels.softmax(self.q, self.temperature, self.behaviour.thresholds)
 
@@ -551,11 +801,6 @@ def _rounded_up(x: Fraction) -> float:
     return nearest if nearest >= x else math.nextafter(nearest, math.inf)
 
 
-def require_stages(stages: int, n_states: int) -> None:
-    """Raise MemoryError where a policy with a stage for each step of an episode does not fit."""
-    require_memory(stages * n_states * 8, f"a policy of {stages} stages", "choose a shorter horizon")
-
-
 class _OptimisticPlanner:
     """Canonical R-max during one run: its optimistic values, and what it plays."""
 
@@ -564,9 +809,9 @@ class _OptimisticPlanner:
     ) -> None:
         n_states, n_actions = process.n_states, process.n_actions
         self.world, self.memory, self.discount = world, memory, process.discount
+        self.process = process
         self.episodic = agent.planning == "episode"
         stages = int(horizon or 1) if self.episodic else 1
-        require_stages(stages, n_states)
         high = process.reward_range[1]
         # A maximum rounded below the true one would make known pairs look better than unknown ones.
         largest, discount = Fraction(high), Fraction(self.discount)
@@ -577,9 +822,7 @@ class _OptimisticPlanner:
             if math.isfinite(rest):
                 rest = _rounded_up(largest + discount * Fraction(rest))
             self.tops[stage] = rest
-        loss = float(PLANNING_SHARE) * (DEFAULT_ACCURACY if agent.epsilon is None else agent.epsilon)
-        # Stopping at a change of `tolerance` loses at most 2 discount tolerance / (1 - discount) (P3).
-        self.tolerance = loss * (1 - self.discount) / (2 * max(self.discount, 0.5))
+        self.tolerance = 0.0 if self.episodic else _planning_tolerance(process, agent)
         self.q = np.empty((n_states, n_actions))
         self.values = np.full(n_states, self.top)
         self.spare = np.empty(n_states)
@@ -595,6 +838,8 @@ class _OptimisticPlanner:
             kernels.plan_horizon(*model, self.tops, *scratch)
         else:
             kernels.plan_stationary(*model, self.top, self.tolerance, *scratch)
+        if isinstance(self.process, TabularMDP):
+            self.process.keep_allowed(self.behaviour.action)
 
     def policy(self) -> Int:
         """Return the greedy policy, shape (S,), or (T, S) where it plans episodes."""
@@ -642,7 +887,7 @@ def run(
     horizon : int, optional
         Steps per episode; default that of the meta-game, for an MDP none (no restarts).
     starts : array_like of int, optional
-        Meta-states that episodes start in, uniformly; default all.
+        Meta-states that episodes start in, uniformly; default all, or by the law of an MDP with `starts`.
     bins : int, optional
         Number of bins of (nearly) equal length; default 100, or the length of the run if that is less.
     rng : int, SeedSequence or Generator, optional
@@ -677,12 +922,13 @@ def run(
     >>> trace.policy.tolist(), trace.known.tolist(), trace.mean_reward.tolist()
     ([1], [2, 2], [0.94, 1.0])
     """
-    if not isinstance(process, WindowMetaGame):
-        _require_table(process)
-    process = played(process)
+    check_process(process)
+    check_agent(agent)
     if horizon is None and isinstance(process, WindowMetaGame):
         horizon = process.horizon
     check_horizon(horizon)
+    require_run(process, agent, horizon)
+    process = played(process)
     _check_fit(process, agent, horizon)
     if (episodes is None) == (steps is None):
         raise ValueError("give the length of the run once, as episodes or as steps")
@@ -691,13 +937,26 @@ def run(
     unit = horizon if episodes is not None and horizon is not None else 1
     units = _whole("episodes", episodes) if steps is None else _whole("steps", steps)
     if units * unit >= CONTINUING:
-        raise ValueError(f"the run is {units * unit} steps long, above the limit of {CONTINUING - 1}: shorten it")
+        length = _checks.shown(units * unit)
+        raise ValueError(f"the run is {length} steps long, above the limit of {CONTINUING - 1}: shorten it")
     bins = min(100, units) if bins is None else _whole("bins", bins)
+    if progress is not None:
+        _checks.function("progress", progress, "give a function of the number of steps just played, or None")
+    if watcher is not None:
+        _checks.offers(
+            "watcher",
+            watcher,
+            "a watcher",
+            ("meter", "told"),
+            "give an object with told(moment), such as a rfos.rmax.Watcher",
+        )
     if bins > units:
-        raise ValueError(f"bins is {bins}: give a whole number from 1 to the length of the run, {units}")
+        raise ValueError(f"bins is {_checks.shown(bins)}: give a whole number from 1 to the length of the run, {units}")
     uniform = starts is None
     m = derived_m(process, agent, horizon=horizon, uniform_starts=uniform)
     world, learners = _process_arrays(process, horizon, starts)
+    own_law = start_law(process) if uniform else None
+    law = None if own_law is None else thresholds(own_law)
     pooled = isinstance(agent, Rmax) and agent.pooled
     rows = process.n_states if pooled else process.n_states * process.n_actions
     memory = kernels.Memory(
@@ -707,6 +966,10 @@ def run(
         min(m, CONTINUING),  # no run is longer, so a larger m is never reached either
         pooled,
     )
+    closed = ~process.allowed.ravel() if isinstance(process, TabularMDP) and process.allowed is not None else None
+    if closed is not None:
+        # The model that is planned for knows from the start that these pairs pay -inf.
+        memory.visits[closed] = memory.branches[closed, 0] = memory.m
     planner = (
         _SoftmaxLearner(process, agent, world, memory)
         if isinstance(agent, PaperRmax)
@@ -718,6 +981,7 @@ def run(
     position = np.zeros(3, np.int64)
     meter = None if watcher is None else watcher.meter
     if meter is not None:
+        _check_meter(meter, world.reward.shape, process.n_states)
         meter.table[:, 2:] = world.reward
 
     def tell() -> bool:
@@ -743,11 +1007,12 @@ def run(
     began = time.thread_time()
     ended = False
     if leg is not None and leg.saved:
-        for name, array in changing.items():
-            array[...] = leg.saved[name]
+        loop = np.zeros(4, np.int64)
+        take_up(leg.saved, {**changing, "loop": loop})
         if watcher is not None:
             watcher.restore(leg.saved)
-        i, first, before, plans = leg.saved["loop"].tolist()
+        i, first, before, plans = loop.tolist()
+        _check_taken_up(process, planner.behaviour, memory, position, world.horizon, bin_end, (i, first, before))
     else:
         tell()
     while i < bins and not ended:
@@ -755,7 +1020,9 @@ def run(
         while before < end and not ended:
             stop = min(end, before + LONGEST_CALL)
             while position[0] < stop and not ended:
-                if kernels.advance(world, learners, planner.behaviour, memory, state, position, total, meter, stop):
+                if kernels.advance(
+                    world, learners, planner.behaviour, memory, state, position, total, meter, law, stop
+                ):
                     planner.plan()
                     plans += 1
                     ended = tell()
@@ -770,22 +1037,25 @@ def run(
         known[i] = np.count_nonzero(memory.known_at)
         total[0], first = 0.0, before
         i += 1
-    bin_end, mean_reward, known = bin_end[:i], mean_reward[:i], known[:i]
+    if closed is not None:
+        memory.visits[closed] = memory.branches[closed, 0] = 0
+    probabilities = planner.action_probabilities()
     return Trace(
         agent=agent,
         m=m,
         coverage=coverage(process, agent, horizon=horizon, uniform_starts=uniform),
         horizon=horizon,
         n_steps=int(position[0]),
-        bin_end=bin_end,
-        mean_reward=mean_reward,
-        known=known,
-        known_at=memory.known_at,
-        visits=memory.visits,
-        branch_counts=memory.branches,
-        q=planner.q,
-        policy=planner.policy(),
-        action_probabilities=planner.action_probabilities(),
+        bin_end=bin_end[:i],
+        mean_reward=mean_reward[:i],
+        known=known[:i],
+        known_at=hand_over(memory.known_at),
+        visits=hand_over(memory.visits),
+        branch_counts=hand_over(memory.branches),
+        q=hand_over(planner.q),
+        policy=hand_over(planner.policy()),
+        action_probabilities=None if probabilities is None else hand_over(probabilities),
         plans=plans,
         seconds=time.thread_time() - began,
+        allowed=None if closed is None else ~closed,
     )

@@ -14,6 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from rfos import _checks
 from rfos._rmax_check import Finding, RmaxAgent, RmaxCheck, RmaxFactory, check_rmax
 from rfos.games import NormalFormGame
 from rfos.mdp import ShiftRegister, TabularMDP
@@ -157,9 +158,15 @@ def memory_one_opponents(draw: st.DrawFn, game: NormalFormGame, player: int = 1,
     >>> find(memory_one_opponents(matching_pennies()), lambda o: True).table.shape
     (2, 2, 2)
     """
+    _check_player(game, player)
     n_own = game.n_actions[player]
     rows = [draw(distributions(n_own, exact=exact)) for _ in range(math.prod(game.n_actions))]
     return MemoryOne(np.array(rows).reshape(*game.n_actions, n_own), name="random")
+
+
+def _check_player(game: NormalFormGame, player: int) -> None:
+    _checks.kind("game", game, NormalFormGame)
+    _checks.whole("player", player, 1, game.n_players - 1)
 
 
 def window_opponents(game: NormalFormGame, player: int = 1, *, exact: bool = True) -> st.SearchStrategy[WindowOpponent]:
@@ -185,6 +192,7 @@ def window_opponents(game: NormalFormGame, player: int = 1, *, exact: bool = Tru
     >>> find(window_opponents(matching_pennies()), lambda opponent: isinstance(opponent, Always))
     Always(action=0)
     """
+    _check_player(game, player)
     return st.one_of(
         st.builds(Always, st.integers(0, game.n_actions[player] - 1)),
         memory_one_opponents(game, player, exact=exact),
@@ -272,6 +280,7 @@ def mdps(
     exact: bool = True,
     rewards: st.SearchStrategy[float] = EIGHTHS,
     discounts: st.SearchStrategy[float] = DISCOUNTS,
+    masked: bool | None = False,
 ) -> TabularMDP:
     """Draw a small MDP.
 
@@ -286,6 +295,9 @@ def mdps(
     rewards : SearchStrategy of float
         Rewards per step.
     discounts : SearchStrategy of float in [0, 1)
+    masked : bool or None
+        Whether some actions are not allowed, where there are several; None: either. All are allowed in a shift
+        register.
 
     Returns
     -------
@@ -298,6 +310,8 @@ def mdps(
     >>> mdp.storage.successor.tolist(), mdp.rewards.tolist(), mdp.discount
     ([[0], [0]], [[0.0], [0.0]], 0.0)
     """
+    if storage not in (None, *STORAGES):
+        raise ValueError(f"unknown storage {storage!r}: choose {', '.join(STORAGES[:-1])} or {STORAGES[-1]}")
     kind = draw(st.sampled_from(STORAGES)) if storage is None else storage
     discount = draw(discounts)
 
@@ -328,7 +342,11 @@ def mdps(
     else:
         rows = np.array([draw(distributions(n_states, exact=exact)) for _ in range(pairs)])
         P = sp.csr_array(rows) if kind == "sparse" else rows.reshape(n_states, n_actions, n_states)
-    return TabularMDP(P, reward_table(n_states, n_actions), discount)
+    allowed = None
+    if draw(st.booleans()) if masked is None else masked:
+        masks = st.lists(st.booleans(), min_size=n_actions, max_size=n_actions).filter(any)
+        allowed = np.array([draw(masks) for _ in range(n_states)])
+    return TabularMDP(P, reward_table(n_states, n_actions), discount, allowed=allowed)
 
 
 @st.composite
@@ -344,6 +362,7 @@ def policies(draw: st.DrawFn, mdp: TabularMDP, *, stochastic: bool | None = None
     Returns
     -------
     SearchStrategy of ndarray of int64, shape (S,), or of float64, shape (S, A)
+        Actions that are not allowed are never taken.
 
     Examples
     --------
@@ -353,6 +372,14 @@ def policies(draw: st.DrawFn, mdp: TabularMDP, *, stochastic: bool | None = None
     [0, 1]
     """
     is_stochastic = draw(st.booleans()) if stochastic is None else stochastic
+    if mdp.allowed is not None:
+        choices = [np.flatnonzero(row).tolist() for row in mdp.allowed]
+        if not is_stochastic:
+            return np.array([draw(st.sampled_from(own)) for own in choices], np.int64)
+        weights = np.zeros(mdp.allowed.shape)
+        for s, own in enumerate(choices):
+            weights[s, own] = draw(distributions(len(own)))
+        return weights
     if is_stochastic:
         return np.array([draw(distributions(mdp.n_actions)) for _ in range(mdp.n_states)])
     actions = st.integers(0, mdp.n_actions - 1)

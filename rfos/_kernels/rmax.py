@@ -82,6 +82,19 @@ def threshold(cumulative):
 
 
 @kernel
+def draw_start(law, bits):
+    """Return the first state whose threshold in `law` (S,), of cumulative probabilities, is above 53 random `bits`."""
+    low, high = 0, law.shape[0] - 1
+    while low < high:
+        middle = (low + high) // 2
+        if bits >= law[middle]:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@kernel
 def draw_learner(q, learner, n_actions, exploration, u):
     """Return the action of one epsilon-greedy learner for the uniform float `u`, ties at random."""
     best = q[learner, 0]
@@ -101,13 +114,14 @@ def draw_learner(q, learner, n_actions, exploration, u):
 
 
 @kernel
-def advance(world, learners, behaviour, memory, rng, position, total, meter, stop):
+def advance(world, learners, behaviour, memory, rng, position, total, meter, law, stop):
     """Play until a row becomes known or `stop` steps are done; return whether a row became known.
 
     `position` int64[3] holds steps done, step within the episode, meta-state; `total` float64[1] gains the
-    rewards; `learners` is Learners or None, `meter` a Meter or None, and what None leaves out is not compiled: the
-    loop is short of registers. Draws per step: the agent's action (only where drawn), then one per learner, or one for
-    the branch; before them, at an episode's first step, one for the start.
+    rewards; `learners` is Learners or None, `meter` a Meter or None, `law` None or the thresholds of cumulative start
+    probabilities, int64 (S,), which replace `world.starts`. What None leaves out is not compiled: the loop is short of
+    registers. Draws per step: the agent's action (only where drawn), then one per learner, or one for the branch;
+    before them, at an episode's first step, one for the start.
     """
     s0, s1, s2, s3 = rng[0], rng[1], rng[2], rng[3]
     step, t, s = position[0], position[1], position[2]
@@ -134,7 +148,10 @@ def advance(world, learners, behaviour, memory, rng, position, total, meter, sto
     while step < stop and not found:
         if t == 0:
             s0, s1, s2, s3, word = sfc64(s0, s1, s2, s3)
-            s = world.starts[np.int64(uniform(word) * world.starts.shape[0])]
+            if law is not None:
+                s = draw_start(law, np.int64(word >> np.uint64(11)))
+            else:
+                s = world.starts[np.int64(uniform(word) * world.starts.shape[0])]
             if learners is not None:
                 for i in range(n_learners):
                     if learners.reset[i]:
@@ -221,7 +238,8 @@ def plan_paper(world, memory, q, initial, sweeps, discount, temperature, thresho
     """Sweep in place over the known pairs and refresh the softmax policy, as the paper's agent does.
 
     `q` (S, A) starts at `initial`; the maximum over a successor's actions leaves out values still at exactly
-    `initial` and counts as 0 if all are: unknown successors are pessimistic here.
+    `initial` and counts as 0 if all are: unknown successors are pessimistic here. Values of -inf, of actions that are
+    not allowed, are left out too.
     """
     n_states, n_actions = q.shape
     n_branches = world.successor.shape[1]
@@ -242,7 +260,7 @@ def plan_paper(world, memory, q, initial, sweeps, discount, temperature, thresho
                     learned = False
                     for j in range(n_actions):
                         value = q[following, j]
-                        if value != initial and (not learned or value > best):
+                        if value != initial and value > -np.inf and (not learned or value > best):
                             best = value
                             learned = True
                     rewards += count * world.reward[pair, b]

@@ -13,8 +13,12 @@ from numpy.typing import NDArray
 from scipy import stats
 
 import bounds.simulation
+from rfos import _checks
 from rfos._kernels.rmax import Learners
+from rfos._memory import require_memory
+from rfos.mdp import TabularMDP
 from rfos.metagames import WindowMetaGame
+from rfos.policy_metagames import PolicyMetaGame
 from rfos.randomness import Seed, seed_sequence
 
 Float = NDArray[np.float64]
@@ -154,6 +158,13 @@ class _States(NamedTuple):
         return _States(self.clock[chosen], self.window[chosen], self.q[chosen])
 
 
+def _require(n_states: int, learners: Learners, laws: int = 0) -> None:
+    """Raise MemoryError unless so many hidden states fit this machine, and where `laws` are given those of windows."""
+    # A state as it is drawn up, chosen from and written down as a key. What is met of each law, and its visits, twice.
+    each = 6 * (16 + 8 * learners.q.size) + 50 + laws * (16 * BATCHES + 48)
+    require_memory(n_states * each, f"the list of {n_states:,} hidden states", "choose a smaller window")
+
+
 class _Game:
     """A window game with hidden learners, one step at a time for many states at once."""
 
@@ -181,16 +192,18 @@ class _Game:
         after[:, self.learners.reset] = self.learners.initial[self.learners.reset]
         return after
 
-    def successors(self, states: _States) -> _States:
-        """Return all states that may come next."""
+    def successors(self, states: _States, listed: int) -> _States:
+        """Return all states that may come next, beside those that are `listed` already."""
         count = len(states.window)
         joint = self.n_actions * self.branching
+        _require(listed + count * joint, self.learners)
         a, b = (np.tile(x, count) for x in np.divmod(np.arange(joint), self.branching))
         after = self.step(states.only(np.repeat(np.arange(count), joint)), a, b)
         if self.horizon is None:
             return after
         ends = after.clock == self.horizon
         kept = np.unique(self.restarted(after.q[ends]), axis=0) if ends.any() else after.q[ends]
+        _require(listed + len(after.window) + len(kept) * self.n_states, self.learners)
         fresh = _States(
             np.zeros(len(kept) * self.n_states, np.int64),
             np.tile(np.arange(self.n_states), len(kept)),
@@ -221,7 +234,7 @@ def _listed(game: _Game, laws: _Laws, met: Bool) -> tuple[int, bool]:
         met[1, frontier.window[settled], law[settled]] = True
         if len(seen) > HISTORIES:
             return len(seen), False
-        frontier = game.successors(frontier)
+        frontier = game.successors(frontier, len(seen))
     return len(seen), True
 
 
@@ -278,6 +291,8 @@ def aliasing(meta_game: WindowMetaGame, *, rng: Seed = 0) -> Aliasing:
         If it is no window meta-game: what is an MDP hides nothing.
     ValueError
         If the opponents have too many different laws.
+    MemoryError
+        If the hidden states of all windows do not fit this machine.
 
     Examples
     --------
@@ -292,8 +307,9 @@ def aliasing(meta_game: WindowMetaGame, *, rng: Seed = 0) -> Aliasing:
     >>> found.windows, found.n_windows
     (12, 16)
     """
-    if not isinstance(meta_game, WindowMetaGame):
-        raise TypeError(f"a {type(meta_game).__name__} hides nothing: give a WindowMetaGame")
+    if isinstance(meta_game, PolicyMetaGame | TabularMDP):
+        raise _checks.WrongKindError(f"{_checks.described(meta_game)} hides nothing: give a WindowMetaGame")
+    _checks.kind("meta_game", meta_game, WindowMetaGame)
     low, high = meta_game.reward_range
     r_max = Fraction(repr(high)) - Fraction(repr(low))
     v_max = float(r_max / (1 - Fraction(repr(meta_game.discount))))
@@ -301,8 +317,9 @@ def aliasing(meta_game: WindowMetaGame, *, rng: Seed = 0) -> Aliasing:
     learners = meta_game.learners()
     if learners is None:
         return Aliasing((0.0, 0.0), True, (0.0, 0.0), v_max, 0, n, n, (0.0, 0.0, 0.0))
-    game = _Game(meta_game, learners)
     laws = _laws(learners)
+    _require(n, learners, len(laws.table))
+    game = _Game(meta_game, learners)
     met = np.zeros((2, n, len(laws.table)), np.bool_)
     histories, complete = _listed(game, laws, met)
     typical = _simulated(game, laws, np.random.default_rng(seed_sequence(rng)), met)

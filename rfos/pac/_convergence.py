@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from rfos._arrays import floats, integers
+
 
 def convergence(
     bin_end: ArrayLike, mean_reward: ArrayLike, *, fraction: float = 0.95, average: int = 10, final: float = 0.25
@@ -44,8 +46,8 @@ def convergence(
     >>> convergence([10, 20, 30, 40], [0.0, 0.5, 1.0, 1.0], average=1)
     25
     """
-    ends = np.asarray(bin_end)
-    rewards = np.asarray(mean_reward, np.float64)
+    ends = integers("bin_end", bin_end)
+    rewards = floats("mean_reward", mean_reward)
     if ends.ndim != 1 or ends.shape != rewards.shape or not 1 <= average <= len(ends):
         raise ValueError(
             f"{ends.shape} bin ends, {rewards.shape} rewards and a moving average of {average} bins do not fit together"

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 import bounds.exploration
 import bounds.rmax
 import bounds.sharp
+from rfos import _checks
 from rfos.rmax import (
     DEFAULT_ACCURACY,
     PLANNING_SHARE,
@@ -20,6 +25,7 @@ from rfos.rmax import (
     coverage,
     derived_m,
     played,
+    start_law,
 )
 
 Number = int | float | Fraction
@@ -76,6 +82,7 @@ def theory_m(process: Process, agent: Rmax, *, horizon: int | None = None) -> di
     {'paper': 1005, 'T1': 36353, 'T1+': 30506}
     """
     process = played(process)
+    _checks.kind("agent", agent, Rmax)
     sizes = _sizes(process)
     at = {**sizes, "epsilon": agent.epsilon, "delta": agent.delta}
     paper = bounds.rmax.paper_m()
@@ -105,7 +112,7 @@ def covering(
     """Return what is promised of a run at `epsilon` and `delta`, whatever the agent itself was given."""
     asked = replace(agent, m=None, epsilon=epsilon, delta=delta)
     plain = coverage(process, asked, horizon=horizon, uniform_starts=uniform_starts)
-    if isinstance(agent, PaperRmax) or (plain.theorem is None and not plain.reason.startswith("restarts")):
+    if isinstance(agent, PaperRmax) or plain.theorem is None:
         return Covering(None, plain.reason, None, None)
     assert isinstance(asked, Rmax)
     sizes = _sizes(process)
@@ -115,9 +122,10 @@ def covering(
     exploration = None
     if horizon is None:
         x1 = bounds.exploration.x1()
-        exploration = float(x1.evaluate(explorations=k0, discount=process.discount, delta=delta))
-    if plain.theorem is None:
-        return Covering(None, plain.reason, None, exploration)
+        try:
+            exploration = float(x1.evaluate(explorations=k0, discount=process.discount, delta=delta))
+        except OverflowError:  # more visits than floats can count
+            exploration = math.inf
     accuracy = DEFAULT_ACCURACY if agent.epsilon is None else agent.epsilon
     if asked.planning == "stationary" and accuracy > epsilon:
         reason = f"it plans for an accuracy of {accuracy:g}, and epsilon is {epsilon:g}"
@@ -128,18 +136,30 @@ def covering(
     if plain.theorem == "T1":
         needed["T1 with X1"] = needed["T1"]
         needed["T1+"] = _sharp_m(at, asked.pooled)
+    law = start_law(process) if uniform_starts else None
     counts = {
-        theorem: _count(theorem, at, rows, m, horizon, asked.pooled) for theorem, least in needed.items() if m >= least
+        theorem: _count(theorem, at, rows, m, horizon, asked.pooled, law)
+        for theorem, least in needed.items()
+        if m >= least
     }
     if not counts:
         least = min(needed.values())
-        reason = f"m is {m}, below the {least} that {min(needed, key=needed.__getitem__)} needs"
+        first = min(needed, key=needed.__getitem__)
+        reason = f"m is {_checks.shown(m)}, below the {_checks.shown(least)} that {first} needs"
         return Covering(None, f"{reason} at epsilon {epsilon:g} and delta {delta:g}", None, exploration)
     theorem = min(counts, key=counts.__getitem__)
     return Covering(theorem, plain.reason, counts[theorem], exploration)
 
 
-def _count(theorem: str, at: dict[str, Any], rows: int, m: int, horizon: int | None, pooled: bool) -> int:
+def _count(
+    theorem: str,
+    at: dict[str, Any],
+    rows: int,
+    m: int,
+    horizon: int | None,
+    pooled: bool,
+    law: NDArray[np.float64] | None,
+) -> int:
     """Return how many steps (T1-ep: episodes) are not epsilon-optimal, with k0 = rows * m explorations."""
     k0 = rows * m
     epsilon, delta, discount = Fraction(repr(at["epsilon"])), at["delta"], Fraction(repr(at["discount"]))
@@ -157,14 +177,20 @@ def _count(theorem: str, at: dict[str, Any], rows: int, m: int, horizon: int | N
         "T1' with X1": 1 - PLANNING_SHARE,
     }
     if theorem in shares:
-        total = bounds.exploration.x1().evaluate(explorations=k0, discount=at["discount"], delta=delta)
-        return int(float(total) * float(v_max / (shares[theorem] * epsilon)) * (1 + 1e-12))
+        point = {"explorations": k0, "discount": at["discount"], "delta": delta}
+        try:
+            total = bounds.exploration.x1().evaluate(**point)
+            return int(float(total) * float(v_max / (shares[theorem] * epsilon)) * (1 + 1e-12))
+        except OverflowError:  # more than floats can count
+            return int(bounds.exploration.x1().ball(digits=1, **point).upper * v_max / (shares[theorem] * epsilon)) + 1
     if theorem == "T1'":
         # A known path meets no state twice before it escapes, and there are k0 escapes, m for each row.
         promised = bounds.sharp.t1_deterministic().steps.evaluate(**at, w_plan=PLANNING_SHARE)
         path = int(promised) // int(at["n_states"] * at["n_actions"])
         return path * k0
     assert horizon is not None
+    if theorem == "X4" and law is not None:
+        return horizon * bounds.rmax.x4_upper(law.tolist(), n_actions=int(at["n_actions"]), m=m, delta=delta)
     if theorem == "X4":
         sizes = {"n_states": at["n_states"], "n_actions": 1 if pooled else at["n_actions"]}
         return int(bounds.rmax.x4().steps.evaluate(**sizes, m=m, horizon=horizon, delta=delta))

@@ -15,16 +15,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaln
 
-from rfos._legs import Leg
+from rfos import _checks
+from rfos._legs import Leg, MisfitError, within
 from rfos._threads import processors
 from rfos.mdp import TabularMDP
-from rfos.metagames import CONTINUING, WindowMetaGame
+from rfos.metagames import CONTINUING, WindowMetaGame, check_horizon
 from rfos.pac._covering import theory_m
-from rfos.pac._ledger import FINE, largest_loss
+from rfos.pac._ledger import fine, largest_loss
 from rfos.planning import _rational, _solve_system, exact_optimum, solve
 from rfos.policy_metagames import PolicyMetaGame
 from rfos.randomness import Seed, seed_sequence
-from rfos.rmax import Moment, Rmax, Watcher, run
+from rfos.rmax import Moment, Rmax, Watcher, _start_states, check_epsilon, check_process, run
 
 Int = NDArray[np.int64]
 Verdict = Literal["sufficient", "insufficient", "undecided"]
@@ -176,7 +177,7 @@ class _UntilFinal(Watcher):
     meter = None
 
     def __init__(self, mdp: TabularMDP, horizon: int | None, starts: Int) -> None:
-        successor, probability, _ = mdp.storage.branches(mdp.rewards)
+        successor, probability, _ = mdp.storage.branches(mdp.finite_rewards)
         self.successor = np.where(probability > 0, successor, -1)
         self.shape = mdp.n_states, mdp.n_actions
         self.horizon, self.starts = horizon, starts
@@ -195,7 +196,8 @@ class _UntilFinal(Watcher):
         stops = unknown[here, moment.play] if unknown.shape[1] == n_actions else unknown[:, 0]
         following = self.successor[here * n_actions + moment.play]
         reached = np.zeros(n_states, np.bool_)
-        reached[moment.state] = True
+        if self.horizon is None or moment.step % self.horizon:
+            reached[moment.state] = True  # else the next step is an episode's first, and its state is not drawn yet
         if self.horizon is not None:
             reached[self.starts] = True
         # Within an episode the last step is taken in a state at most horizon - 1 steps from its start.
@@ -213,13 +215,12 @@ class _UntilFinal(Watcher):
 
 
 def _check(epsilon: float, delta: float, error: float, resolution: float) -> None:
-    if not 0 < epsilon < math.inf:
-        raise ValueError(f"epsilon is {epsilon!r}: give a positive accuracy in units of value")
+    check_epsilon(epsilon)
     for name, value in (("delta", delta), ("error", error)):
-        if not 0 < value < 1:
-            raise ValueError(f"{name} is {value!r}: give a probability between 0 and 1")
-    if not resolution > 0:
-        raise ValueError(f"resolution is {resolution!r}: give a positive relative width")
+        if not 0 < _checks.number(value) < 1:
+            raise ValueError(f"{name} is {_checks.shown(value)}: give a probability between 0 and 1")
+    if not _checks.number(resolution) > 0:
+        raise ValueError(f"resolution is {_checks.shown(resolution)}: give a positive relative width")
 
 
 class _Judge:
@@ -227,11 +228,11 @@ class _Judge:
 
     def __init__(self, mdp: TabularMDP, epsilon: float) -> None:
         self.mdp, self.epsilon = mdp, epsilon
-        self.best = solve(mdp, tol=FINE * epsilon)
+        self.best = solve(mdp, tol=fine(epsilon))
 
     def __call__(self, policy: Int) -> bool | None:
         """Decide by the bracket, and by rationals where epsilon is within it and the MDP is small."""
-        low, high = largest_loss(self.mdp, self.best, policy, FINE * self.epsilon)
+        low, high = largest_loss(self.mdp, self.best, policy, fine(self.epsilon))
         if high <= self.epsilon or low > self.epsilon:
             return high <= self.epsilon
         if self.mdp.n_states > EXACT_STATES:
@@ -242,12 +243,12 @@ class _Judge:
         for s, a in enumerate(own):
             for j, p in transitions[s][a].items():
                 matrix[s][j] -= discount * p
-        values = _solve_system(matrix, [rewards[s][a] for s, a in enumerate(own)])
+        values = _solve_system(matrix, [rewards[s][a] or Fraction(0) for s, a in enumerate(own)])
         return max(v - w for v, w in zip(best, values, strict=True)) <= Fraction(self.epsilon)
 
     @functools.cached_property
-    def exactly(self) -> tuple[list[list[dict[int, Fraction]]], list[list[Fraction]], list[Fraction]]:
-        """The MDP and V* in rationals."""
+    def exactly(self) -> tuple[list[list[dict[int, Fraction]]], list[list[Fraction | None]], list[Fraction]]:
+        """The MDP and V* in rationals; None is the reward of what is not allowed, which no policy takes."""
         transitions, rewards = _rational(self.mdp)
         return transitions, rewards, exact_optimum(transitions, rewards, Fraction(self.mdp.discount))[0]
 
@@ -330,21 +331,32 @@ def least_sufficient_m(
     >>> found.interval, found.theory["T1"]
     ((1, 1), 1)
     """
+    check_process(process)
     _check(epsilon, delta, error, resolution)
+    for name, count in (("largest", largest), ("max_steps", max_steps), ("jobs", jobs)):
+        if count is not None:
+            _checks.whole(name, count)
+    _checks.whole("max_runs", max_runs)
     if isinstance(process, WindowMetaGame):
         horizon = process.horizon if horizon is None else horizon
+    check_horizon(horizon)
     mdp = process if isinstance(process, TabularMDP) else process.to_mdp()
     played = mdp if isinstance(process, PolicyMetaGame) else process
     theory = theory_m(played, Rmax(epsilon=epsilon, delta=delta, pooled=pooled), horizon=horizon)
     largest = theory["T1"] if largest is None else largest
     judge = _Judge(mdp, epsilon)
-    first = np.arange(mdp.n_states) if starts is None else np.array(starts, np.int64, ndmin=1)
+    own = np.arange(mdp.n_states) if mdp.starts is None else np.flatnonzero(mdp.starts)
+    first = own if starts is None else _start_states(mdp, starts)
     rows = mdp.n_states * (1 if pooled else mdp.n_actions)
     root = seed_sequence(rng)
     judged: dict[bytes, bool | None] = {}
     done: dict[tuple[int, int], tuple[bool | None, bool, bool]] = {}
     if leg is not None and leg.saved:
-        done = {(m, i): (_OUTCOMES[a], bool(b), bool(c)) for m, i, a, b, c in leg.saved["runs"].tolist()}
+        runs = leg.saved.get("runs", np.zeros(0))
+        if runs.ndim != 2 or runs.shape[1] != 5 or runs.dtype != np.int64:
+            raise MisfitError("the checkpoint holds no runs: begin again without it")
+        within("outcome", runs[:, 2], 0, len(_OUTCOMES) - 1)
+        done = {(m, i): (_OUTCOMES[a], bool(b), bool(c)) for m, i, a, b, c in runs.tolist()}
 
     def play(m: int, i: int) -> tuple[bool | None, bool, bool]:
         """Return whether run i ended well (None: cannot be told), was cut off, and leaves pairs unknown."""

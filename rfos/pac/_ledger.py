@@ -17,16 +17,32 @@ from numpy.typing import ArrayLike, NDArray
 
 from rfos._kernels import ledger as kernels
 from rfos._kernels.rmax import Meter
-from rfos._legs import Arrays, Leg
+from rfos._legs import Arrays, Leg, take_up
 from rfos._memory import require_memory
 from rfos.iteration import Change
 from rfos.mdp import TabularMDP
-from rfos.metagames import WindowMetaGame
+from rfos.metagames import WindowMetaGame, check_horizon
 from rfos.pac._covering import covering
 from rfos.planning import SMALLEST, UNIT_ROUNDOFF, Solution, _Certifier, evaluate_policy, solve
 from rfos.policy_metagames import PolicyMetaGame
 from rfos.randomness import Seed
-from rfos.rmax import Agent, Moment, PaperRmax, Trace, require_stages, run
+from rfos.rmax import (
+    NOTHING_YET,
+    Agent,
+    Moment,
+    PaperRmax,
+    Process,
+    Progress,
+    Trace,
+    check_agent,
+    check_delta,
+    check_epsilon,
+    check_process,
+    require_accuracy,
+    require_run,
+    run,
+    run_bytes,
+)
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -40,6 +56,11 @@ EXPLORING_TOL = 1e-4
 
 MARK = 2.0**26
 """What an undecided state is worth in the sum in which a bad one is worth 1."""
+
+
+def fine(epsilon: float) -> float:
+    """Return the width `FINE` at an epsilon; above 0, however small that is."""
+    return max(FINE * epsilon, SMALLEST)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,17 +113,29 @@ class Ledger:
     trace: Trace
 
     @property
+    def progress(self) -> Progress:
+        """Whether no, some or all pairs became known in the run; where none did, the count says nothing yet."""
+        return self.trace.progress
+
+    def __repr__(self) -> str:
+        """Return the numbers without the arrays of the run, and say where they mean nothing yet."""
+        row = self.row()
+        names = ("progress", "count", "undecided", "bound", "ratio", "final_is_optimal", "theorem", "m", "steps")
+        said = f"Ledger({', '.join(f'{name}={row[name]!r}' for name in names)})"
+        return f"{said}: {NOTHING_YET}" if self.progress is Progress.NONE else said
+
+    @property
     def ratio(self) -> float | None:
-        """Largest possible count over the bound; None without either, 0 where both are."""
-        if self.count is None or self.undecided is None or self.bound is None:
+        """Largest possible count over the bound; None without either or before a pair is known, 0 where both are."""
+        if self.progress is Progress.NONE or self.count is None or self.undecided is None or self.bound is None:
             return None
         most = self.count + self.undecided
         return most / self.bound if self.bound else (0.0 if most == 0 else math.inf)
 
     @property
     def exploration_ratio(self) -> float | None:
-        """Upper end of the sum of e_t over X1's bound."""
-        if self.exploration is None or self.exploration_bound is None:
+        """Upper end of the sum of e_t over X1's bound; None without either, or before a pair is known."""
+        if self.progress is Progress.NONE or self.exploration is None or self.exploration_bound is None:
             return None
         return self.exploration[1] / self.exploration_bound
 
@@ -139,23 +172,33 @@ class Ledger:
             "final_is_optimal": self.final_is_optimal,
             "evaluations": self.evaluations,
             "all_known_at": self.trace.all_known_at,
+            "progress": str(self.progress),
         }
+
+
+def _account_bytes(process: Process) -> int:
+    """Return an upper estimate of the tables of an account."""
+    # What a look at each array's size adds up to, where play is drawn, and some more.
+    return process.n_states * (process.n_actions * (process.branching * 52 + 40) + 128)
+
+
+def ledger_bytes(process: Process, agent: Agent, horizon: int | None = None) -> int:
+    """Return an upper estimate of all that a ledger allocates, the run and the MDP of windows included."""
+    return run_bytes(process, agent, horizon) + _account_bytes(process)
 
 
 class _Account:
     """What the look-ups of a run add up to; the parts that depend on what is counted are left to two classes."""
 
     def __init__(self, mdp: TabularMDP, epsilon: float) -> None:
-        pairs = mdp.n_states * mdp.n_actions
-        # What a look at each array's size adds up to, where play is drawn, and some more.
-        size = pairs * (mdp.branching * 52 + 40) + mdp.n_states * 128
-        require_memory(size, "the ledger's tables", "use fewer states")
+        require_memory(_account_bytes(mdp), "the ledger's tables", "use fewer states")
         self.mdp, self.epsilon = mdp, epsilon
-        self.successor, self.probability, rewards = mdp.storage.branches(mdp.rewards)
+        self.successor, self.probability, rewards = mdp.storage.branches(mdp.finite_rewards)
         self.successor, self.probability = self.successor.astype(np.int64), np.array(self.probability, np.float64)
         self.reward = (self.probability * rewards).sum(axis=1)
         self.certify = _Certifier(mdp)
         # The rewards in the table are filled in by the run.
+        pairs = mdp.n_states * mdp.n_actions
         self.meter = Meter(np.zeros((pairs, 2 + mdp.branching)), np.zeros(mdp.n_states), np.zeros(2))
         self.step = self.evaluations = 0
         self.bad = self.possible = 0
@@ -202,10 +245,10 @@ class _Account:
 
     def restore(self, saved: Arrays) -> None:
         """Go on from there."""
-        for name, array in self.changing().items():
-            array[...] = saved[name]
-        self.step, self.evaluations, self.bad, self.possible = saved["counts"].tolist()
-        self.low, self.high, self.width = saved["sums"].tolist()
+        counts, sums = np.zeros(4, np.int64), np.zeros(3)
+        take_up(saved, {**self.changing(), "counts": counts, "sums": sums})
+        self.step, self.evaluations, self.bad, self.possible = counts.tolist()
+        self.low, self.high, self.width = sums.tolist()
 
 
 class _Continuing(_Account):
@@ -214,7 +257,7 @@ class _Continuing(_Account):
     def __init__(self, mdp: TabularMDP, epsilon: float) -> None:
         super().__init__(mdp, epsilon)
         n_states = mdp.n_states
-        self.best = solve(mdp, tol=FINE * epsilon)
+        self.best = solve(mdp, tol=fine(epsilon))
         # Outwards, so that a comparison with them is never right by rounding.
         self.below = np.nextafter(self.best.lower - epsilon, -np.inf)
         self.enough = np.nextafter(self.best.upper - epsilon, np.inf)
@@ -259,7 +302,7 @@ class _Continuing(_Account):
 
     def _value(self, rows: tuple[Any, Any, Any, Any]) -> tuple[float, float]:
         """Evaluate what is played; return what the upper and the lower ends of the brackets add to the values."""
-        end = FINE * self.epsilon, self.limit
+        end = fine(self.epsilon), self.limit
         gap = self.below, self.enough
         new = kernels.settle_value(*rows, self.mdp.discount, *gap, *end, self.values, self.changes[0])
         self.values[0] = self.values[new]
@@ -290,7 +333,7 @@ class _Continuing(_Account):
 
     def final_loss(self, play: NDArray[Any]) -> tuple[float, float]:
         """Return both ends of the largest loss of what is played."""
-        return largest_loss(self.mdp, self.best, play, FINE * self.epsilon)
+        return largest_loss(self.mdp, self.best, play, fine(self.epsilon))
 
 
 def _loss(best_low: Float, best_high: Float, low: Float, high: Float) -> tuple[float, float]:
@@ -309,7 +352,6 @@ class _Episodic(_Account):
     """Episodes with V_T^pi(s) < V_T*(s) - epsilon at their start s, pi what is played when they begin."""
 
     def __init__(self, mdp: TabularMDP, epsilon: float, horizon: int) -> None:
-        require_stages(horizon, mdp.n_states)
         super().__init__(mdp, epsilon)
         best = np.zeros(mdp.n_states)
         size = max(map(abs, mdp.reward_range))
@@ -405,20 +447,25 @@ def ledger(
     >>> found.theorem, found.bound, tuple(round(x, 9) for x in found.exploration)
     ("T1'", 6, (6.0, 6.0))
     """
+    check_process(process)
+    check_agent(agent)
     epsilon = agent.epsilon if epsilon is None else epsilon
     if epsilon is None:
         raise ValueError("epsilon is not given, nor does the agent have one: give the accuracy that is asked for")
-    if not 0 < epsilon < math.inf:
-        raise ValueError(f"epsilon is {epsilon!r}: give a positive accuracy in units of value")
+    check_epsilon(epsilon)
     delta = agent.delta if delta is None else delta
-    if not 0 < delta < 1:
-        raise ValueError(f"delta is {delta!r}: give a failure probability between 0 and 1")
-    if isinstance(process, PolicyMetaGame):
-        process = process.to_mdp()
+    check_delta(delta)
+    epsilon, delta = float(epsilon), float(delta)
     if isinstance(process, WindowMetaGame):
         horizon = process.horizon if horizon is None else horizon
+    check_horizon(horizon)
+    require_run(process, agent, horizon)
+    require_memory(ledger_bytes(process, agent, horizon), "the ledger's tables", "use fewer states")
+    if isinstance(process, PolicyMetaGame):
+        process = process.to_mdp()
     markov = not isinstance(process, WindowMetaGame) or process.is_markov
     staged = not isinstance(agent, PaperRmax) and agent.planning == "episode" and horizon is not None
+    require_accuracy(process, epsilon, horizon if staged else None)
     account: _Continuing | _Episodic | None = None
     if markov:
         mdp = process.to_mdp() if isinstance(process, WindowMetaGame) else process

@@ -1,12 +1,12 @@
 """Environments, solvers and equilibria of other packages."""
 
-import subprocess
 import sys
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from commands import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tabular import dense_of
@@ -195,7 +195,7 @@ def test_free_riding_is_the_only_equilibrium_of_public_goods():
 def test_a_missing_package_is_named_with_the_extra(call, message):
     """One clear ImportError."""
     program = f"import sys; sys.modules['quantecon'] = sys.modules['nashpy'] = None\n{call}"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = run([sys.executable, "-c", program])
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1] == f"ImportError: {message}"
 

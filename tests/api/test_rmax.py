@@ -11,6 +11,7 @@ import numba
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from commands import PATIENCE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -73,7 +74,7 @@ def test_runs_in_several_threads_at_once_bring_the_bytes_of_runs_one_by_one():
     def play(cell, together=True):
         process, agent, seed = cell
         if together:
-            gate.wait(timeout=60)
+            gate.wait(timeout=PATIENCE)
         return fingerprint(run(process, agent, steps=steps, bins=10, rng=seed))
 
     one_by_one = [play(cell, together=False) for cell in cells]
@@ -316,7 +317,9 @@ def test_a_policy_meta_game_that_is_too_large_for_r_max_is_refused(monkeypatch):
     grid = LevelGrid(5, (0.1, 0.5, 0.9))
     meta_game = PolicyMetaGame(iterated(standard_prisoners_dilemma(), 0.9), [NaiveLearner()], [grid, grid], 0.9)
     meta_game.require_fit()
-    with pytest.raises(MemoryError, match=f"table of all branches needs {3**10 * (72 * 6 + 24):,} bytes, above"):
+    with pytest.raises(
+        MemoryError, match=f"table of all branches needs {3**10 * (72 * 6 + 32) + 3**5 * 56:,} bytes, above"
+    ):
         run(meta_game, Rmax(m=1), steps=5)
     assert "_table" not in vars(meta_game)
 
@@ -346,11 +349,20 @@ def test_an_m_beyond_64_bits_is_kept_and_never_reached(agent):
     assert trace.visits.sum() == 50
 
 
-def test_an_epsilon_beyond_all_values_still_plans():
+@pytest.mark.parametrize("agent", [Rmax(m=1, epsilon=1e300), Rmax(epsilon=2), Rmax(m=1, epsilon=2)])
+def test_an_epsilon_beyond_all_values_is_refused(agent):
+    """Every policy is that good: the largest return is 1/(1-1/2) = 2."""
+    with pytest.raises(ValueError, match="epsilon is not below the largest return"):
+        run(TWO_STATES, agent, steps=50, bins=1, rng=1)
+
+
+def test_an_epsilon_next_to_the_largest_value_still_plans():
     """The plan is made at least once: the unknown pair is optimistic, the known ones have their values."""
     for _ in range(3):
         gc.collect()
-        trace = run(TWO_STATES, Rmax(m=1, epsilon=1e300), steps=50, bins=1, rng=1)
+        low, high = TWO_STATES.reward_range
+        largest = (high - low) / (1 - TWO_STATES.discount)
+        trace = run(TWO_STATES, Rmax(m=1, epsilon=0.999 * largest), steps=50, bins=1, rng=1)
         assert trace.known.tolist() == [4]
 
 

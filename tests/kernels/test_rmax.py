@@ -17,7 +17,7 @@ from rfos.games import (
 )
 from rfos.grids import LevelGrid, SimplexGrid
 from rfos.learners import NaiveLearner
-from rfos.mdp import TabularMDP
+from rfos.mdp import TabularMDP, thresholds
 from rfos.metagames import WindowMetaGame
 from rfos.opponents import MemoryOne, QLearner, WindowBestResponse, WindowQLearner
 from rfos.policy_metagames import PolicyMetaGame
@@ -197,6 +197,18 @@ def test_draw_learner_is_its_reference(values, exploration, u):
     assert drawn == naive.draw_learner(values, exploration, u)
 
 
+@given(st.data(), st.integers(1, 6), st.floats(0, 1, exclude_max=True))
+@settings(max_examples=60)
+def test_draw_start_is_its_reference(data, size, u):
+    """The first state whose cumulative share is above u; a state of share 0 is never drawn."""
+    law = data.draw(distributions(size, exact=data.draw(st.booleans())))
+    u = data.draw(st.sampled_from([u, *np.cumsum(law)[:-1].tolist()]).filter(lambda x: x < 1))
+    bits = int(u * 2**53)
+    state = kernels.draw_start(thresholds(law), bits)
+    assert state == naive.draw_from_row(law.tolist(), bits * 2**-53)
+    assert law[state] > 0
+
+
 @given(window_meta_games(hidden=True, max_window=1), SEEDS, st.integers(1, 60))
 @settings(max_examples=30)
 def test_play_informed_is_its_reference(meta_game, seed, n_steps):
@@ -235,8 +247,17 @@ def assert_agree(trace, expected):
 
 # One hidden learner with two actions has a branch of its own in the kernel.
 PAPERS_SIZE = window_meta_games(hidden=True, games=normal_form_games(n_actions=(2, 2)))
-OBSERVED = mdps().map(lambda mdp: TabularMDP(mdp.storage, mdp.rewards, mdp.discount, observed=True))
-PROCESSES = st.one_of(window_meta_games(hidden=None), PAPERS_SIZE, mdps(), OBSERVED)
+
+
+@st.composite
+def any_mdps(draw):
+    """MDPs of every kind: some with a mask, some of which a visit reveals a row, some with a start law."""
+    mdp = draw(mdps(masked=None))
+    starts = draw(distributions(mdp.n_states)) if draw(st.booleans()) else None
+    return TabularMDP(mdp.storage, mdp.rewards, mdp.discount, observed=draw(st.booleans()), starts=starts)
+
+
+PROCESSES = st.one_of(window_meta_games(hidden=None), PAPERS_SIZE, mdps(), any_mdps())
 
 
 def length(process, steps):
@@ -263,11 +284,13 @@ def test_run_rmax_is_its_reference(process, seed, m, data):
     horizon = data.draw(st.none() | st.integers(1, 5))
     starts = data.draw(st.none() | st.lists(st.integers(0, process.n_states - 1), min_size=1, max_size=3))
     in_force = horizon or getattr(process, "horizon", None)
+    low, high = process.reward_range
+    spread = high - low
     agent = {
         "m": m,
         "planning": data.draw(st.sampled_from(["stationary", "episode"])) if in_force else "stationary",
         "pooled": data.draw(st.booleans()) if isinstance(process, WindowMetaGame) else False,
-        "epsilon": data.draw(st.sampled_from([None, 1.0])),
+        "epsilon": data.draw(st.sampled_from([None, 0.9 * spread])) if spread else None,
     }
     arguments = {"horizon": horizon, "starts": starts, "steps": data.draw(st.integers(1, 150))}
     trace = run(process, Rmax(**agent), rng=seed, bins=1, **arguments)

@@ -61,8 +61,9 @@ def test_the_ledger_counts_what_exact_arithmetic_counts(restarts):
         discount = domains.DISCOUNTS[i % 6]
         n_states, n_actions = int(rng.integers(1, 6)), int(rng.integers(1, 4))
         exact = domains.random_mdp(rng, n_states, n_actions, int(rng.integers(1, 4)), discount, low=0, high=1)
-        largest = max(map(max, exact.rewards)) / (1 - exact.discount)
-        epsilon = max(largest, Fraction(1, 10)) * Fraction(int(rng.integers(1, 400)), 1009)
+        span = max(map(max, exact.rewards)) - min(map(min, exact.rewards))
+        largest = span / (1 - exact.discount)
+        epsilon = (largest or Fraction(1, 10)) * Fraction(int(rng.integers(1, 400)), 1009)
         options = {"steps": 250, "horizon": int(rng.integers(1, 6)) if restarts else None, "rng": i}
         agent = Rmax(m=int(rng.integers(1, 5)))
         storage = ("dense", "sparse")[i % 2]
@@ -92,9 +93,12 @@ def test_the_ledger_counts_episodes_as_exact_arithmetic_does():
 
 
 def test_what_no_bracket_can_decide_is_reported_as_undecided():
-    """V^pi = V* - ε exactly: such a step is not bad, and floats cannot tell; the first m steps here."""
-    mdp = TabularMDP([[0, 0]], [[0.0, 1.0]], 0.5)
-    found = ledger(mdp, Rmax(m=7), epsilon=2.0, steps=100, rng=1)
+    """V^pi = V* - ε exactly: such a step is not bad, and floats cannot tell; the first m steps here.
+
+    State 1 is never met: it makes the largest return 4, so that ε is below it.
+    """
+    mdp = TabularMDP([[0, 0], [1, 1]], [[0.0, 1.0], [-1.0, -1.0]], 0.5)
+    found = ledger(mdp, Rmax(m=7), epsilon=2.0, steps=100, starts=[0], rng=1)
     assert (found.count, found.undecided) == (0, 7)
     assert found.ratio == 7 / found.bound
 
