@@ -15,6 +15,7 @@ from bounds import (
 from bounds.bound import Bound, Enclosure, Family, Kind, Part
 from bounds.catalogue import STATEMENTS, bounds_of
 from bounds.optimise import Choice, optimise
+from bounds.substitution import substitute, substituted
 
 __all__ = [
     "STATEMENTS",
@@ -35,5 +36,7 @@ __all__ = [
     "shaping",
     "sharp",
     "simulation",
+    "substitute",
+    "substituted",
     "symbols",
 ]

@@ -383,6 +383,16 @@ class Walker:
         raise Undecided("binomial quantile")
 
 
+def margin_of(condition: Any) -> tuple[sp.Expr, bool]:
+    """Return what a condition asks to be positive, and whether 0 will do: of ``a >= b`` that is a - b.
+
+    A relation that holds for all values of its symbols is 1 here.
+    """
+    if isinstance(condition, sp.GreaterThan):
+        return condition.lhs - condition.rhs, True
+    return (sp.Integer(1) if condition == sp.true else condition), False
+
+
 def _same_power(a: Fraction, i: int, b: Fraction, j: int) -> bool:
     """Return whether a**i == b**j, without writing down powers that cannot be equal."""
     if i < 0:

@@ -7,7 +7,7 @@ from typing import Any
 
 import sympy as sp
 
-from bounds._evaluate import FewestTrials
+from bounds._evaluate import FewestTrials, margin_of
 
 _BLOCK = 1 << 13
 
@@ -120,6 +120,15 @@ class Program:
             for start in range(0, size, _BLOCK):
                 out[start : start + _BLOCK] = self._block(flat, slice(start, start + _BLOCK))
         return out.reshape(shape)
+
+    @classmethod
+    def where(cls, condition: Any, values: Mapping[str, Any], found: Any) -> Any:
+        """Return `found`, NaN where a condition (see `Bound.conditions`) does not hold."""
+        import numpy as np
+
+        margin, closed = margin_of(condition)
+        left = cls(margin)(values)
+        return np.where(left >= 0 if closed else left > 0, found, np.nan)
 
     def _block(self, flat: Mapping[str, Any], part: slice) -> Any:
         results: list[Any] = []

@@ -14,8 +14,8 @@ import sympy as sp
 from sympy.printing.latex import LatexPrinter
 
 from bounds import _evaluate
-from bounds._evaluate import MAX_BITS, FewestTrials, Undecided, Walker, closed_form
-from bounds.symbols import REGISTRY, SYMBOLS, Number
+from bounds._evaluate import MAX_BITS, FewestTrials, Undecided, Walker, closed_form, margin_of
+from bounds.symbols import REGISTRY, SYMBOLS, Number, show
 
 _FIRST_BITS = 128
 
@@ -67,8 +67,10 @@ class Bound:
     weights : tuple of str
         Symbols that share out epsilon and must sum to 1. Those that the formula lacks may be left out; the
         rest must then sum to 1 at most.
-    conditions : tuple of (sympy.Expr, str)
-        Expressions that must be positive for the statement to apply, each with what to say where one is not.
+    conditions : tuple of (sympy.Expr or relation, str)
+        What must hold of the values for the statement to apply, each with what to say where it does not: an expression
+        that must be positive, or a relation such as ``2 >= x``. One that shares no symbol with the formula is checked
+        where values for its symbols are given.
     factors : tuple of (str, sympy.Expr)
         Named factors of the formula, for `parts`.
     grows, shrinks : tuple of str
@@ -104,8 +106,28 @@ class Bound:
     @cached_property
     def symbols(self) -> tuple[str, ...]:
         """Names that `evaluate` needs, in alphabetic order."""
-        expressions = (self.expression, *(expression for expression, _ in self.conditions))
-        return tuple(sorted({s.name for e in expressions for s in e.free_symbols}))
+        own = self.expression.free_symbols
+        shared = (e.free_symbols for e, _ in self.conditions if e.free_symbols & own)
+        return tuple(sorted({s.name for s in own.union(*shared)}))
+
+    def require(self, **values: Number) -> None:
+        """Raise ValueError where the statement does not apply, as far as the given values tell.
+
+        Parameters
+        ----------
+        **values : numbers
+            As for `evaluate`; any of them may be missing. Conditions on those are not looked at.
+
+        Examples
+        --------
+        >>> from bounds.symbols import epsilon
+        >>> b = Bound(name="", label="T", expression=epsilon, source="", conditions=((1 - epsilon, "take less"),))
+        >>> b.require(epsilon=2)
+        Traceback (most recent call last):
+            ...
+        ValueError: T does not apply: take less (epsilon = 2)
+        """
+        self._solve(values, None, lambda walker, x: None, needed=None)
 
     def evaluate(self, **values: Number) -> int | Fraction | float:
         """Return the bound's value.
@@ -233,7 +255,8 @@ class Bound:
             Within about 1e-13 of the exact values, relatively, save where rounding moves the argument of a ceiling
             across a whole number. A float means itself here and not, as for `evaluate`, the decimal that it prints as:
             near discount = 1 the two are different points, and T1+ differs by some 1e-11 at 1 - 1e-4, 1e-9 at 1 - 1e-6
-            and 1e-7 at 1 - 1e-8. Compare with `evaluate` at Fraction(x). Points beyond the range of floats are inf.
+            and 1e-7 at 1 - 1e-8. Compare with `evaluate` at Fraction(x). Points beyond the range of floats are inf, and
+            points at which the statement does not apply NaN.
 
         Raises
         ------
@@ -256,7 +279,12 @@ class Bound:
         if missing or unknown:
             raise TypeError(f"{self.name} needs arrays for {', '.join(self.symbols)}; {missing + unknown} do not fit")
         texts = {name: float(REGISTRY[name].read(value)) for name, value in values.items() if isinstance(value, str)}
-        return Program(self.expression)({**values, **texts})
+        given = {**values, **texts}
+        found = Program(self.expression)(given)
+        for condition, _ in self.conditions:
+            if {s.name for s in condition.free_symbols} <= set(given):
+                found = Program.where(condition, given, found)
+        return found
 
     def parts(self, **values: Number) -> tuple[Part, ...]:
         """Return the factors of the value with their shares of its logarithm, so that one sees where it is loose.
@@ -278,14 +306,14 @@ class Bound:
         names.append(("rest", total - sum(x for _, x in names)))
         return tuple(Part(name, x, x / total if total else 0.0) for name, x in names)
 
-    def _read(self, values: Mapping[str, Number], needed: tuple[str, ...]) -> dict[Any, Fraction]:
-        """Return the checked values by symbol."""
+    def _read(self, values: Mapping[str, Number], needed: tuple[str, ...] | None) -> dict[Any, Fraction]:
+        """Return the checked values by symbol; where `needed` is None any may be missing."""
         known = {*self.symbols, *self.parameters, *self.weights}
         unknown = sorted(set(values) - known)
         if unknown:
             names = ", ".join(map(repr, unknown))
             raise TypeError(f"{self.name} has no symbol {names}; it has {', '.join(sorted(known))}")
-        missing = sorted({*self.symbols, *needed} - set(values))
+        missing = [] if needed is None else sorted({*self.symbols, *needed} - set(values))
         if missing:
             raise TypeError(f"{self.name} needs a value for {', '.join(missing)}")
         numbers = {name: REGISTRY[name].read(value) for name, value in values.items()}
@@ -300,7 +328,7 @@ class Bound:
         values: Mapping[str, Number],
         digits: int | None,
         finish: Callable[[Walker, Any], Any],
-        needed: tuple[str, ...] = (),
+        needed: tuple[str, ...] | None = (),
         shared: dict[int, dict[Any, Any]] | None = None,
     ) -> Any:
         """Evaluate with more and more digits until `finish` is content with the enclosure."""
@@ -311,19 +339,24 @@ class Bound:
             try:
                 with _evaluate.BACKEND.working(bits) as field:
                     walker = Walker(field, shared.setdefault(bits, dict(point)), digits)
-                    self._require(walker)
-                    return finish(walker, walker(self.expression))
+                    self._require(walker, point)
+                    return None if needed is None else finish(walker, walker(self.expression))
             except Undecided:
                 bits *= 2
         raise ArithmeticError(f"{self.name} cannot be decided within {MAX_BITS} bits at this point")
 
-    def _require(self, walker: Walker) -> None:
+    def _require(self, walker: Walker, point: Mapping[Any, Fraction]) -> None:
         """Raise ValueError where the statement does not apply."""
-        for expression, otherwise in self.conditions:
-            low, high = walker.ends(walker(expression))
-            if high <= 0:
-                raise ValueError(f"{self.label} does not apply: {otherwise}")
-            if low <= 0:
+        for condition, otherwise in self.conditions:
+            used = sorted(condition.free_symbols, key=str)
+            if not set(used) <= set(point):
+                continue
+            margin, closed = margin_of(condition)
+            low, high = walker.ends(walker(margin))
+            if high < 0 or (high == 0 and not closed):
+                at = ", ".join(f"{s} = {show(point[s])}" for s in used)
+                raise ValueError(f"{self.label} does not apply: {otherwise}{f' ({at})' if at else ''}")
+            if low < 0 or (low == 0 and not closed):
                 raise Undecided("condition")
 
 

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import sympy as sp
 from sympy.printing.latex import LatexPrinter
 
-from bounds._substitute import substitute
 from bounds.exploration import best_rate, count
 from bounds.rmax import T1, T1Restarts
 from bounds.sharp import T1Deterministic, T1Observed, T1Plus, row_root
+from bounds.substitution import substitute
 from bounds.symbols import (
     REGISTRY,
     delta,
@@ -106,8 +106,9 @@ def _visits(family: T1 | T1Restarts | T1Plus, pairs: sp.Expr, top: dict[Any, sp.
     found = [Definition(failure, delta / (4 * pairs))]
     if isinstance(family, T1Plus):
         row = row_root(1 / failure)
-        found.append(Definition(_X, row))
-        shown = substitute(shown, {row: _X})
+        if shown.has(row):  # not where a lemma stands in the place of P1
+            found.append(Definition(_X, row))
+            shown = substitute(shown, {row: _X})
     else:
         found.append(Definition(eps_transition, w_sim * epsilon * (1 - discount) / _V))
         shown = substitute(shown, {w_sim: eps_transition * _V / (epsilon * (1 - discount))})

@@ -483,7 +483,7 @@ def d1(learner: Learner | None = None, reward: Bound | None = None) -> Discretis
     >>> d1().modulus.evaluate(l_reward=1, l_state=2, discount=0.5, distance=0.1)
     Traceback (most recent call last):
         ...
-    ValueError: D1 does not apply: discount·l_state is not below 1; use X5
+    ValueError: D1 does not apply: discount·l_state is not below 1; use X5 (discount = 1/2, l_state = 2)
     """
     slope = l_reward / (1 - discount * l_state)
     return _family(

@@ -68,7 +68,7 @@ def optimise(
     TypeError
         If it is a family of bounds.
     ValueError
-        If the bound has nothing to choose, or a weight is among the values.
+        If the bound has nothing to choose, does not apply, or a weight is among the values.
 
     Examples
     --------
@@ -91,6 +91,8 @@ def optimise(
     rated = "rate" in bound.symbols and "rate" not in values
     if not free and not rated:
         raise ValueError(f"{bound.name} has no weights and no rate to choose")
+
+    bound.require(**values)
 
     def at(shares: tuple[Fraction, ...], rate: Fraction) -> float:
         chosen = {**planned, **dict(zip(free, shares, strict=True)), **({"rate": rate} if rated else {})}

@@ -7,15 +7,21 @@ takes three powers of 1/(1-γ) away from his bound. Mistakes are steps that are 
 
 from __future__ import annotations
 
+from typing import Any
+
 import sympy as sp
 
 from bounds.bound import Bound, Kind
 from bounds.symbols import branching, discount, epsilon, n_actions, n_states
 
-_PARAMETERS = ("n_states", "n_actions", "branching", "epsilon", "delta", "discount", "r_max")
+_PARAMETERS = ("n_states", "n_actions", "branching", "epsilon", "delta", "discount")  # r_max is 1, and not asked for
+_TWO = 3 - branching, "it is for two successors of each pair at most"
+_ONE = sp.Ge(1, epsilon), "epsilon is above 1: give at most 1, in units of r_max"
 
 
-def _rival(name: str, expression: sp.Expr, source: str, *assumptions: str) -> Bound:
+def _rival(
+    name: str, expression: sp.Expr, source: str, *assumptions: str, conditions: tuple[tuple[Any, str], ...] = ()
+) -> Bound:
     used = {s.name for s in expression.free_symbols}
     return Bound(
         name=name,
@@ -25,6 +31,7 @@ def _rival(name: str, expression: sp.Expr, source: str, *assumptions: str) -> Bo
         assumptions=("logarithms are left out", "r_max = 1", *assumptions),
         kind=Kind.LEADING,
         parameters=_PARAMETERS,
+        conditions=conditions,
         grows=tuple(s for s in ("n_states", "n_actions", "branching", "discount") if s in used),
         shrinks=("epsilon",),
         sketch="Quoted from its source.",
@@ -64,6 +71,7 @@ def rivals() -> dict[str, Bound]:
             f"{lattimore}, upper bound",
             mistakes,
             "every pair has two successors at most, so that 2|S||A| transitions are not zero",
+            conditions=(_TWO,),
         ),
         "UCB-Q": _rival(
             "UCB-Q, infinite horizon", pairs * eps**2 * rest**7, "Wang, Dong, Chen and Wang 2019", mistakes
@@ -74,6 +82,7 @@ def rivals() -> dict[str, Bound]:
             "Azar, Munos and Kappen 2013",
             "counts samples of a simulator, not mistakes",
             "epsilon is at most 1; the value, not the policy",
+            conditions=(_ONE,),
         ),
         "lower bound": _rival(
             "lower bound for every algorithm", pairs * eps**2 * rest**3, f"{lattimore}, lower bound", mistakes

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 from typing import Any, Literal, TypeAlias
@@ -18,19 +18,21 @@ import sympy as sp
 
 from bounds._binomial import fewest_trials_of
 from bounds._evaluate import FewestTrials, closed_form
-from bounds._substitute import substitute, substituted
 from bounds.bound import Bound, Family, Kind
-from bounds.concentration import hoeffding_samples, transition_samples
+from bounds.concentration import hoeffding_samples, transition_m
+from bounds.substitution import substitute, substituted
 from bounds.symbols import (
     REGISTRY,
     Number,
     branching,
     delta,
     discount,
+    eps_transition,
     epsilon,
     escape,
     exact,
     explorations,
+    failure,
     horizon,
     m,
     n_actions,
@@ -46,8 +48,12 @@ Rewards: TypeAlias = Literal["known", "sampled"]
 Factors: TypeAlias = tuple[tuple[str, sp.Expr], ...]
 Form: TypeAlias = Literal["binomial", "closed", "classical"]
 
+ROW_INPUTS = ("failure", "eps_transition", "branching", "n_states", "n_actions", "discount", "r_max")
+"""Symbols that a lemma on the samples of one row may have."""
+
 _RMAX = "Brafman and Tennenholtz 2002; Kakade 2003, chapter 8; Strehl, Li and Littman 2009, Theorem 11"
 _RFOS = "Fung, Zhang, Lu, Wan, Willi and Foerster 2024 (arXiv 2402.05782)"
+
 
 _COMMON = (
     "rewards lie in [0, r_max] and epsilon is below the largest return",
@@ -63,6 +69,14 @@ _POOLED = (
     "opponents' law",
     "the rules of the game, rewards included, are known",
 )
+_SMALLER = "epsilon is not below the largest return, so that every policy is epsilon-optimal: give a smaller epsilon"
+
+
+def accurate(largest: sp.Expr = r_max / (1 - discount)) -> tuple[sp.Expr, str]:
+    """Return the condition that epsilon is below the largest return."""
+    return largest - epsilon, _SMALLER
+
+
 _KNOWN = ("the reward is a known function of state, action and successor",)
 _SAMPLED = ("the mean reward of each pair is estimated; it takes the share w_reward of the model error",)
 
@@ -202,19 +216,56 @@ def _check(rewards: str, pooled: bool) -> None:
         raise ValueError('pooled counts (X2) need rewards="known": they do not tell the rewards of the actions apart')
 
 
-def _model_m(rewards: Rewards, pairs: sp.Expr, reward_weight: sp.Expr, row_weight: sp.Expr) -> sp.Expr:
+def check_rows(rows: Bound | None) -> None:
+    """Raise unless `rows` may stand for P1: samples of one row, in m's inputs."""
+    if rows is None:
+        return
+    if not isinstance(rows, Bound):
+        raise TypeError(
+            f"rows is a {type(rows).__name__}, not a Bound: give the samples of one row, such as transition_m()"
+        )
+    for expression in (rows.expression, *(c for c, _ in rows.conditions)):
+        if not isinstance(expression, sp.Basic):
+            raise TypeError(f"rows, {rows.name!r}, holds {expression!r}: give expressions of sympy, in bounds.symbols")
+    floats = {x for e in (rows.expression, *(c for c, _ in rows.conditions)) for x in sp.sympify(e).atoms(sp.Float)}
+    if floats:
+        raise ValueError(f"rows, {rows.name!r}, holds the float {min(floats)}: give a Rational, since bounds are exact")
+    foreign = sorted(set(rows.symbols) - set(ROW_INPUTS))
+    if foreign:
+        raise ValueError(
+            f"rows, {rows.name!r}, has the symbol {foreign[0]}: the samples of one row depend on "
+            f"{', '.join(ROW_INPUTS)} alone"
+        )
+
+
+def row_lemma(rows: Bound | None, failure_: sp.Expr, eps: sp.Expr) -> Bound:
+    """Return the whole number of samples after which one row errs by at most `eps` in L1, by P1 or by `rows`."""
+    if rows is None:
+        return substituted(transition_m(), {failure: failure_, eps_transition: eps})
+    needed = substituted(rows, {failure: failure_, eps_transition: eps})
+    positive = (needed.expression, f"{rows.name!r} asks for no samples at all")
+    return replace(
+        needed,
+        expression=sp.Max(1, sp.ceiling(needed.expression), evaluate=False),
+        conditions=(*needed.conditions, positive),
+    )
+
+
+def _model_m(
+    rewards: Rewards, pairs: sp.Expr, reward_weight: sp.Expr, row_weight: sp.Expr, rows: Bound | None
+) -> tuple[sp.Expr, Bound]:
     """Return m such that reward_weight·ε_R + row_weight·ε_P <= ε_sim = w_sim ε/2 for all `pairs` estimates.
 
     Failure probability δ/4 for the rewards and δ/4 for the rows, each divided by the union over the
-    pairs.
+    pairs. With it comes the lemma on the rows at that point.
     """
     share = w_reward if rewards == "sampled" else sp.Integer(0)
     error = w_sim * epsilon / 2
-    rows = transition_samples(delta / (4 * pairs), (1 - share) * error / row_weight, branching)
+    lemma = row_lemma(rows, delta / (4 * pairs), (1 - share) * error / row_weight)
     if rewards == "known":
-        return rows
+        return lemma.expression, lemma
     means = hoeffding_samples(delta / (4 * pairs), share * error / reward_weight, r_max)
-    return sp.Max(sp.ceiling(means), rows, evaluate=False)
+    return sp.Max(sp.ceiling(means), lemma.expression, evaluate=False), lemma
 
 
 def _accuracy(rewards: Rewards, scale: sp.Expr) -> Factors:
@@ -236,18 +287,27 @@ def _bound(
     grows: tuple[str, ...] = (),
     shrinks: tuple[str, ...] = (),
     sketch: str = "",
+    lemma: Bound | None = None,
+    largest: sp.Expr = r_max / (1 - discount),
 ) -> Bound:
-    """Return a member of a T1 family."""
+    """Return a member of a T1 family; a lemma in the place of P1 lends it its assumptions, conditions and source.
+
+    What such a member grows and shrinks in is not known.
+    """
     return Bound(
+        conditions=(accurate(largest), *(() if lemma is None else lemma.conditions)),
         factors=factors,
-        grows=grows,
-        shrinks=shrinks,
+        grows=grows if lemma is None else (),
+        shrinks=shrinks if lemma is None else (),
         sketch=sketch,
         name=name,
         label=f"{label} with X2" if pooled else label,
         expression=expression,
-        source=f"{label}; {_RMAX}",
-        assumptions=assumptions + (_KNOWN if rewards == "known" else _SAMPLED) + (_POOLED if pooled else ()),
+        source=f"{label}; {_RMAX}" + ("" if lemma is None else f"; for P1: {lemma.source}"),
+        assumptions=assumptions
+        + (_KNOWN if rewards == "known" else _SAMPLED)
+        + (_POOLED if pooled else ())
+        + (() if lemma is None else lemma.assumptions),
         parameters=(*names, "w_reward") if rewards == "sampled" else names,
         weights=tuple(w for w in names if w.startswith("w_")),
     )
@@ -275,7 +335,7 @@ _SIZES = ("n_states", "n_actions", "branching", "epsilon", "delta", "discount", 
 
 
 @cache
-def t1(rewards: Rewards = "known", pooled: bool = False, form: Form = "binomial") -> T1:
+def t1(rewards: Rewards = "known", pooled: bool = False, form: Form = "binomial", rows: Bound | None = None) -> T1:
     """Return T1: with probability 1-δ all but H·N steps of continuing R-max are ε-optimal.
 
     V_max = R_max/(1-γ̂), H = max(1, ⌈ln(V_max/(w_hor ε))/ln(1/γ̂)⌉), p = w_esc ε/V_max, N from P5 at
@@ -293,6 +353,9 @@ def t1(rewards: Rewards = "known", pooled: bool = False, form: Form = "binomial"
         X2: count visits per meta-state of an exact window, so that k0 = |Ŝ|m and unions run over |Ŝ|.
     form : {"binomial", "closed", "classical"}
         How N is computed, as for `p5`; the closed forms can be evaluated on grids.
+    rows : Bound, optional
+        A lemma of your own in the place of P1: how many samples bring one row within `eps_transition` of the truth in
+        L1, with probability 1 - `failure`. Its symbols are among `ROW_INPUTS`; the theorem rounds it up.
 
     Returns
     -------
@@ -314,14 +377,22 @@ def t1(rewards: Rewards = "known", pooled: bool = False, form: Form = "binomial"
     >>> sizes = dict(n_states=1, n_actions=2, branching=1, epsilon=0.5, delta=0.2, discount=0.5, r_max=1)
     >>> t1().evaluate(**sizes, **w)
     {'m': 1, 'horizon': 4, 'escape': Fraction(1, 16), 'blocks': 61, 'steps': 244}
+
+    A lemma by which 1/ε_P samples are enough: ε_P = w_sim ε(1-γ̂)/V_max = 1/32, so that m = 32.
+
+    >>> mine = Bound(name="samples", label="", source="a conjecture", expression=1 / eps_transition)
+    >>> t1(rows=mine).m.evaluate(**sizes, **w)
+    32
     """
     _check(rewards, pooled)
+    check_rows(rows)
     v_max = r_max / (1 - discount)
     pairs = n_states if pooled else n_states * n_actions
     if rewards == "known":
-        visits = _model_m(rewards, pairs, sp.Integer(0), v_max / (1 - discount) / 2)
+        visits, used = _model_m(rewards, pairs, sp.Integer(0), v_max / (1 - discount) / 2, rows)
     else:
-        visits = _model_m(rewards, pairs, 1 / (1 - discount), discount * v_max / (1 - discount) / 2)
+        visits, used = _model_m(rewards, pairs, 1 / (1 - discount), discount * v_max / (1 - discount) / 2, rows)
+    lemma = None if rows is None else used
     reach = sp.ceiling(sp.log(v_max / (w_hor * epsilon)) / sp.log(1 / discount))
     steps_ahead = sp.Piecewise((1, sp.Eq(discount, 0)), (sp.Max(1, reach, evaluate=False), True))
     threshold = sp.Min(1, w_esc * epsilon / v_max, evaluate=False)
@@ -342,7 +413,8 @@ def t1(rewards: Rewards = "known", pooled: bool = False, form: Form = "binomial"
         moves: tuple[tuple[str, ...], tuple[str, ...]] = whole,
         factors: Factors = (),
     ) -> Bound:
-        return _bound("T1", _CONTINUING, rewards, pooled, names, name, expression, factors, *moves, sketch)
+        own = lemma if moves is whole else None
+        return _bound("T1", _CONTINUING, rewards, pooled, names, name, expression, factors, *moves, sketch, own)
 
     reaching = (("discount", "r_max"), ("epsilon", "w_hor"))
     escaping = (("epsilon", "w_esc"), ("discount", "r_max"))
@@ -357,7 +429,9 @@ def t1(rewards: Rewards = "known", pooled: bool = False, form: Form = "binomial"
 
 
 @cache
-def t1_episodic(rewards: Rewards = "known", pooled: bool = False, form: Form = "binomial") -> T1Episodic:
+def t1_episodic(
+    rewards: Rewards = "known", pooled: bool = False, form: Form = "binomial", rows: Bound | None = None
+) -> T1Episodic:
     """Return T1-ep: with probability 1-δ all but N episodes of T steps are ε-optimal for the T-step return.
 
     V_j = R_max(1-γ̂^j)/(1-γ̂) is the largest j-step return, p = w_esc ε/V_T, N from P5 at k0 = |Ŝ||Â|m,
@@ -373,6 +447,8 @@ def t1_episodic(rewards: Rewards = "known", pooled: bool = False, form: Form = "
         X2, as in `t1`.
     form : {"binomial", "closed", "classical"}
         How N is computed, as for `p5`.
+    rows : Bound, optional
+        A lemma in the place of P1, as in `t1`.
 
     Returns
     -------
@@ -390,11 +466,13 @@ def t1_episodic(rewards: Rewards = "known", pooled: bool = False, form: Form = "
     {'m': 1, 'escape': Fraction(1, 12), 'episodes': 46, 'steps': 92}
     """
     _check(rewards, pooled)
+    check_rows(rows)
     pairs = n_states if pooled else n_states * n_actions
     tail = discount**horizon
     total = (1 - tail) / (1 - discount)  # Σ_{k<T} γ^k
     row_weight = r_max * ((1 if rewards == "known" else discount) * total - horizon * tail) / (2 * (1 - discount))
-    visits = _model_m(rewards, pairs, total, row_weight)
+    visits, used = _model_m(rewards, pairs, total, row_weight, rows)
+    lemma = None if rows is None else used
     threshold = sp.Min(1, w_esc * epsilon / (r_max * total), evaluate=False)
     episodes = substitute(p5(form).expression, {explorations: pairs * visits, escape: threshold})
     names = (*_SIZES, "horizon", "w_plan", "w_sim", "w_esc")
@@ -411,7 +489,9 @@ def t1_episodic(rewards: Rewards = "known", pooled: bool = False, form: Form = "
         factors: Factors = (),
         moves: tuple[tuple[str, ...], tuple[str, ...]] = whole,
     ) -> Bound:
-        return _bound("T1-ep", _EPISODIC, rewards, pooled, names, name, expression, factors, *moves, sketch)
+        own = lemma if moves is whole else None
+        described = ("T1-ep", _EPISODIC, rewards, pooled, names, name, expression, factors, *moves, sketch, own)
+        return _bound(*described, largest=r_max * total)
 
     escaping = (("epsilon", "w_esc"), ("discount", "r_max", "horizon"))
     return T1Episodic(
@@ -501,7 +581,7 @@ def x4(softmax: bool = False) -> X4:
 
 
 @cache
-def t1_restarts(rewards: Rewards = "known") -> T1Restarts:
+def t1_restarts(rewards: Rewards = "known", rows: Bound | None = None) -> T1Restarts:
     """Return T1 under random restarts: with probability 1-δ at most T·N_ep steps are not ε-optimal (X4).
 
     X4 with T1's m put in. No w_hor and no w_esc: all of epsilon goes to planning and to the model.
@@ -510,6 +590,8 @@ def t1_restarts(rewards: Rewards = "known") -> T1Restarts:
     ----------
     rewards : {"known", "sampled"}
         As in `t1`.
+    rows : Bound, optional
+        A lemma in the place of P1, as in `t1`.
 
     Returns
     -------
@@ -524,15 +606,19 @@ def t1_restarts(rewards: Rewards = "known") -> T1Restarts:
     >>> t1_restarts().evaluate(**sizes, horizon=1, w_plan="1/4", w_sim="3/4")
     {'m': 1, 'lower': 2, 'episodes': 2, 'steps': 2}
     """
-    base, bracket = t1(rewards), x4()
+    base, bracket = t1(rewards, rows=rows), x4()
     names = (*_SIZES, "horizon", "w_plan", "w_sim", *(("w_reward",) if rewards == "sampled" else ()))
-    notes = (*_COMMON, *(_KNOWN if rewards == "known" else _SAMPLED))
+    notes = (*_COMMON, *(_KNOWN if rewards == "known" else _SAMPLED), *(() if rows is None else rows.assumptions))
     count = base.blocks.factors[:3]  # without the escape probability
     grows = _grows(rewards, False)
 
     def composed(part: Bound, **changes: Any) -> Bound:
         fields = {"label": "T1 with X4", "source": f"X4, of this package; {_RMAX}", "parameters": names}
+        if rows is not None:
+            fields |= {"source": f"X4, of this package; {base.m.source}", "conditions": base.m.conditions}
+            changes |= {"grows": (), "shrinks": ()}
         fields |= {"assumptions": (*part.assumptions, *notes), "weights": ("w_plan", "w_sim"), "factors": count}
+        fields |= {"conditions": base.m.conditions}
         return substituted(part, {m: base.m.expression}, **{**fields, **changes})
 
     return T1Restarts(
@@ -563,7 +649,9 @@ def x4_scheduled(visits: Bound, softmax: bool = False) -> Bound:
     339220
     """
     base = x4(softmax).steps
-    return substituted(base, {m: visits.expression}, name=f"{base.name}, m scheduled", label=f"X4, m of {visits.label}")
+    label = f"X4, m of {visits.label}"
+    scheduled = {"name": f"{base.name}, m scheduled", "label": label, "conditions": visits.conditions}
+    return substituted(base, {m: visits.expression}, **scheduled)
 
 
 def x4_upper(start_law: Sequence[Number], *, n_actions: int, m: int, delta: Number, softmax: bool = False) -> int:

@@ -15,12 +15,12 @@ from typing import Any, Literal, TypeAlias
 
 import sympy as sp
 
-from bounds._substitute import substituted
 from bounds.bound import Bound, Family
 from bounds.discretisation import Discretisation, d1
 from bounds.grids import n2, n3
 from bounds.rmax import t1, t1_restarts
 from bounds.sharp import t1_deterministic, t1_plus
+from bounds.substitution import substituted
 from bounds.symbols import (
     REGISTRY,
     alpha_action,

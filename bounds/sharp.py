@@ -7,7 +7,6 @@ from functools import cache
 
 import sympy as sp
 
-from bounds._substitute import substitute
 from bounds.bound import Bound, Family
 from bounds.exploration import RateIs, x1
 from bounds.rmax import (
@@ -19,13 +18,18 @@ from bounds.rmax import (
     _bound,
     _check,
     _grows,
+    accurate,
+    check_rows,
 )
+from bounds.substitution import substitute, substituted
 from bounds.symbols import (
     branching,
     delta,
     discount,
+    eps_transition,
     epsilon,
     explorations,
+    failure,
     n_actions,
     n_states,
     r_max,
@@ -101,8 +105,25 @@ def row_root(union: sp.Expr) -> sp.Expr:
     return sp.Min(weissman, mcdiarmid, evaluate=False)
 
 
+def _root_of(lemma: Bound, union: sp.Expr) -> sp.Expr:
+    """Return the same x for a lemma that asks for c/ε_P² samples, √(c/2); ceilings count as their arguments."""
+    needed = lemma.expression
+    while isinstance(needed, sp.ceiling) or (isinstance(needed, sp.Max) and sp.Integer(1) in needed.args):
+        rest = [a for a in needed.args if a != 1]
+        needed = rest[0] if len(rest) == 1 else sp.Max(*rest, evaluate=False)
+    constant = sp.simplify(needed * eps_transition**2)
+    if eps_transition in constant.free_symbols:
+        raise ValueError(
+            f"rows, {lemma.name!r}, does not fall with the square of eps_transition, which T1+ needs: "
+            "take it in t1, or give c/eps_transition**2"
+        )
+    return sp.sqrt(substitute(constant, {failure: 1 / union}) / 2)
+
+
 @cache
-def t1_plus(rewards: Rewards = "known", pooled: bool = False, rate_is: RateIs = "chosen") -> T1Plus:
+def t1_plus(
+    rewards: Rewards = "known", pooled: bool = False, rate_is: RateIs = "chosen", rows: Bound | None = None
+) -> T1Plus:
     """Return T1+: T1 with X1 in place of P4 and P5, and with P3+ in place of P3.
 
     ε_sim + ξ/(1-γ̂) = w_sim ε, so that
@@ -118,6 +139,8 @@ def t1_plus(rewards: Rewards = "known", pooled: bool = False, rate_is: RateIs = 
         X2, as in `bounds.rmax.t1`.
     rate_is : {"chosen", "free"}
         As for `bounds.exploration.x1`: whether `count` and `steps` take λ as the symbol `rate`, for `bounds.optimise`.
+    rows : Bound, optional
+        A lemma in the place of P1, as in `bounds.rmax.t1`; it must ask for c/ε_P² samples.
 
     Returns
     -------
@@ -134,15 +157,18 @@ def t1_plus(rewards: Rewards = "known", pooled: bool = False, rate_is: RateIs = 
     {'m': 1, 'count': 2, 'steps': 16}
     """
     _check(rewards, pooled)
+    check_rows(rows)
     pairs = n_states if pooled else n_states * n_actions
     accuracy = 1 / (2 * (w_sim * epsilon * (1 - discount)) ** 2)
     if rewards == "known":
         union = 4 * pairs / delta
-        several, one = _V_MAX * (row_root(union) + sp.sqrt(sp.log(union))), sp.Integer(0)
+        row = row_root(union) if rows is None else _root_of(rows, union)
+        several, one = _V_MAX * (row + sp.sqrt(sp.log(union))), sp.Integer(0)
     else:
         union = 6 * pairs / delta
         root = sp.sqrt(sp.log(union))
-        several, one = r_max * root + discount * _V_MAX * row_root(union) + _V_MAX * root, 2 * r_max * root
+        row = row_root(union) if rows is None else _root_of(rows, union)
+        several, one = r_max * root + discount * _V_MAX * row + _V_MAX * root, 2 * r_max * root
     needed = sp.Piecewise((accuracy * one**2, sp.Eq(branching, 1)), (accuracy * several**2, True))
     visits = sp.Max(1, sp.ceiling(needed), evaluate=False)
     counted = x1(rate_is)
@@ -161,8 +187,9 @@ def t1_plus(rewards: Rewards = "known", pooled: bool = False, rate_is: RateIs = 
 
     def bound(name: str, expression: sp.Expr, sketch: str, factors: Factors) -> Bound:
         moves = _grows(rewards, pooled), _SHRINKS
-        made = _bound("T1+", _CONTINUING, rewards, pooled, names, name, expression, factors, *moves, sketch)
-        return replace(made, conditions=counted.conditions if expression != visits else ())
+        lemma = None if rows is None else substituted(rows, {failure: 1 / union})
+        made = _bound("T1+", _CONTINUING, rewards, pooled, names, name, expression, factors, *moves, sketch, lemma)
+        return made if expression == visits else replace(made, conditions=(*made.conditions, *counted.conditions))
 
     return T1Plus(
         m=bound(
@@ -207,6 +234,7 @@ def t1_deterministic() -> T1Deterministic:
             factors=factors,
             grows=grows,
             shrinks=("epsilon",) if grows else (),
+            conditions=(accurate(), (2 - branching, "it is for one successor of each pair: take T1 or T1+")),
             sketch="A plan explores surely or never, and a known path meets no state twice before it escapes.",
         )
 
@@ -254,7 +282,7 @@ def t1_observed(rate_is: RateIs = "chosen") -> T1Observed:
             expression=expression,
             source="T1' and X1, of this package",
             assumptions=("a visit to a pair reveals its row and its reward", *_CONTINUING[2:]),
-            conditions=counted.conditions if grows else (),
+            conditions=(accurate(), *(counted.conditions if grows else ())),
             parameters=("n_states", "n_actions", "branching", "epsilon", "delta", "discount", "r_max", "w_plan"),
             factors=factors,
             grows=grows,

@@ -12,7 +12,7 @@ from typing import Literal
 import sympy as sp
 
 from bounds.bound import Bound
-from bounds.rmax import Rewards
+from bounds.rmax import Rewards, accurate
 from bounds.symbols import (
     aliasing,
     discount,
@@ -102,6 +102,7 @@ def p2_plus(rewards: Rewards = "sampled") -> Bound:
         expression=total,
         source="P2+, of this package (coupling)",
         assumptions=(*_MODELS, "eps_transition is at most 2"),
+        conditions=((sp.Ge(2, eps_transition), "two laws are at most 2 apart: give eps_transition from 0 to 2"),),
         grows=(*(() if rewards == "known" else ("eps_reward",)), "eps_transition", "discount", "r_max"),
         sketch=(
             "Couple the two trajectories until they first differ, which has chance t in each step; "
@@ -258,6 +259,7 @@ def x6_accuracy() -> Bound:
         name="accuracy of R-max on an aliased process",
         expression=epsilon + 2 * x6().expression,
         assumptions=(*x6().assumptions, "what T1 assumes, save that the meta-states need not be Markov"),
+        conditions=(accurate(),),
         grows=("epsilon", "aliasing", "discount", "r_max"),
         sketch=(
             "P1 holds for martingales, with the mixture of the laws met as its model; the optimal policy earns all but "

@@ -20,7 +20,9 @@ import sympy as sp
 
 Number: TypeAlias = int | float | Fraction | str
 
-_STRING = re.compile(r"[+-]?[0-9]{1,4000}(/[0-9]{1,4000}|(\.[0-9]{1,4000})?([eE][+-]?[0-9]{1,4})?)")
+_STRING = re.compile(
+    r"[+-]?([0-9]{1,4000}/[0-9]{1,4000}|([0-9]{1,4000}(\.[0-9]{0,4000})?|\.[0-9]{1,4000})([eE][+-]?[0-9]{1,4})?)"
+)
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Parameter:
         too_low = number <= self.low if self.low_open else number < self.low
         too_high = self.high is not None and (number > self.high or (self.high_open and number == self.high))
         if too_low or too_high or (self.integer and number.denominator != 1):
-            raise ValueError(f"{name} must be {self.range}; got {_show(value)}")
+            raise ValueError(f"{name} must be {self.range}; got {show(value)}")
         return number
 
 
@@ -86,7 +88,7 @@ def exact(value: Number, name: str = "the value") -> Fraction:
     Parameters
     ----------
     value : int, Fraction, float or str
-        A string is "p/q" or a decimal, as in "1/3", "0.05", "1e-9".
+        A string is "p/q" or a decimal, as in "1/3", "0.05", ".05", "1e-9".
     name : str
         What error messages call it.
 
@@ -99,8 +101,8 @@ def exact(value: Number, name: str = "the value") -> Fraction:
 
     Examples
     --------
-    >>> exact(0.1), exact("1/3"), exact(7)
-    (Fraction(1, 10), Fraction(1, 3), Fraction(7, 1))
+    >>> exact(0.1), exact("1/3"), exact(7), exact(".1")
+    (Fraction(1, 10), Fraction(1, 3), Fraction(7, 1), Fraction(1, 10))
     """
     if isinstance(value, bool):
         raise TypeError(f"{name} must be a number, not the truth value {value}; write 1 or 0")
@@ -114,14 +116,14 @@ def exact(value: Number, name: str = "the value") -> Fraction:
         return Fraction(float.__repr__(value))  # a subclass may print itself otherwise
     if isinstance(value, str):
         if not _STRING.fullmatch(value):
-            raise ValueError(f'{name} must be a number such as "1/3" or "0.05"; got {_show(value)}')
+            raise ValueError(f'{name} must be a number such as "1/3" or "0.05"; got {show(value)}')
         if "/" in value and not int(value.partition("/")[2]):
-            raise ValueError(f"{name} must have a denominator other than 0; got {_show(value)}")
+            raise ValueError(f"{name} must have a denominator other than 0; got {show(value)}")
         return Fraction(value)
     raise TypeError(f"{name} must be an int, a float, a Fraction or a string such as '1/3'; got {type(value).__name__}")
 
 
-def _show(value: object) -> str:
+def show(value: object) -> str:
     """Return a value as an error message prints it, however long it is."""
     try:
         text = repr(value) if isinstance(value, str) else str(value)

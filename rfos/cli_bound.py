@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from rfos._names import imported
 from rfos._options import table, whole
 
 if TYPE_CHECKING:
@@ -127,20 +128,33 @@ def _point(case: str | None, game: str | None, **given: Any) -> dict[str, Any]:
     return {"r_max": given["r_max"] or span, **found}
 
 
-def _theorems(case: str | None, branching: int) -> dict[str, _Theorem]:
-    """Return the theorems by what the table calls them, classical first."""
+def _lemma(name: str) -> Bound:
+    """Return the bound that `--rows` names."""
+    from bounds.rmax import check_rows
+
+    found: Bound = imported(name, "--rows")
+    try:
+        check_rows(found)
+    except TypeError as wrong:
+        raise ValueError(f"--rows is {name}: {wrong}") from None
+    return found
+
+
+def _theorems(case: str | None, branching: int, rows: Bound | None = None) -> dict[str, _Theorem]:
+    """Return the theorems by what the table calls them, classical first; `rows` takes the place of P1."""
     from bounds.rmax import t1, t1_restarts
     from bounds.sharp import t1_deterministic, t1_observed, t1_plus
 
     found: dict[str, _Theorem] = {}
     if case is not None:
-        found["T1 with B = |S|"] = _Theorem(t1("known", False, "classical"), "continuing")
-    found["T1, classical count"] = _Theorem(t1("known", False, "classical"), "continuing")
-    found["T1"] = _Theorem(t1(), "continuing")
-    found["T1+"] = _Theorem(t1_plus(), "episodic", t1_plus(rate_is="free"))
+        found["T1 with B = |S|"] = _Theorem(t1("known", False, "classical", rows), "continuing")
+    found["T1, classical count"] = _Theorem(t1("known", False, "classical", rows), "continuing")
+    found["T1"] = _Theorem(t1(rows=rows), "continuing")
+    found["T1+"] = _Theorem(t1_plus(rows=rows), "episodic", t1_plus(rate_is="free", rows=rows))
     if case == "window":
-        found["T1+ with X2"] = _Theorem(t1_plus("known", True), "episodic", t1_plus("known", True, "free"))
-    found["T1 with X4"] = _Theorem(t1_restarts(), "restarts")
+        pooled, free = t1_plus("known", True, rows=rows), t1_plus("known", True, "free", rows)
+        found["T1+ with X2"] = _Theorem(pooled, "episodic", free)
+    found["T1 with X4"] = _Theorem(t1_restarts(rows=rows), "restarts")
     if branching == 1:
         found["T1'"] = _Theorem(t1_deterministic())
         found["T1' with X1"] = _Theorem(t1_observed(), None, t1_observed("free"))
@@ -159,6 +173,16 @@ def _known(bound: Bound, values: dict[str, Any]) -> dict[str, Any]:
     """Return the values that a bound takes."""
     names = (*bound.symbols, *bound.parameters, *bound.weights)
     return {name: value for name, value in values.items() if name in names}
+
+
+def _applied(bound: Bound, values: dict[str, Any]) -> float | None:
+    """Return the logarithm of a bound, or None where it does not apply."""
+    known = _known(bound, values)
+    try:
+        bound.require(**known)
+    except ValueError:
+        return None
+    return bound.log10(**known)
 
 
 def _number(bound: Bound, values: dict[str, Any]) -> dict[str, Any]:
@@ -233,7 +257,13 @@ def _chosen(theorem: _Theorem, here: dict[str, Any], weights: dict[str, Any]) ->
 
 
 def evaluate(
-    point: dict[str, Any], *, case: str | None = None, inner_steps: int = 1, optimise: bool = False, episode: int = 10
+    point: dict[str, Any],
+    *,
+    case: str | None = None,
+    inner_steps: int = 1,
+    optimise: bool = False,
+    episode: int = 10,
+    rows: Bound | None = None,
 ) -> dict[str, Any]:
     """Return everything that the command prints.
 
@@ -250,6 +280,8 @@ def evaluate(
         Choose the weights and λ.
     episode : int
         Steps between random restarts, for X4.
+    rows : Bound, optional
+        A lemma in the place of P1, as for `bounds.rmax.t1`.
 
     Examples
     --------
@@ -270,7 +302,7 @@ def evaluate(
             f"epsilon is {point['epsilon']}, not below the largest return {float(v_max):g}: nothing to learn"
         )
     theorems = {}
-    for name, theorem in _theorems(case, point["branching"]).items():
+    for name, theorem in _theorems(case, point["branching"], rows).items():
         kind, family = theorem.kind, theorem.family
         here = {**numbers, **({"horizon": REGISTRY["horizon"].read(episode)} if kind == "restarts" else {})}
         if name == "T1 with B = |S|":
@@ -305,7 +337,7 @@ def evaluate(
         entry["assumptions"] = list(steps.assumptions)
         theorems[name] = entry
     scaled = {**numbers, "epsilon": numbers["epsilon"] / numbers["r_max"]}  # rivals take R_max = 1
-    others = {name: {"log10": b.log10(**_known(b, scaled)), "source": b.source} for name, b in rivals().items()}
+    others = {name: {"log10": _applied(b, scaled), "source": b.source} for name, b in rivals().items()}
     given = {name: point[name] for name in numbers}
     shown = {name: given[name] if isinstance(given[name], str) else _short(x) for name, x in numbers.items()}
     shown["v_max"] = _short(v_max)
@@ -402,12 +434,12 @@ def _print(found: dict[str, Any]) -> None:
             typer.echo(f"  {weights}: {', '.join(names)}")
     typer.echo(
         "\nrivals: orders without constants and logarithms, values not normalised, R_max = 1 and so at epsilon/R_max = "
-        f"{found['rivals_epsilon']}; not bounds at this point"
+        f"{found['rivals_epsilon']}; not bounds at this point; -: its source does not cover this point"
     )
     typer.echo(
         table(
             ["algorithm", "log10", "source"],
-            [[n, f"{r['log10']:.3f}", r["source"]] for n, r in found["rivals"].items()],
+            [[n, "-" if r["log10"] is None else f"{r['log10']:.3f}", r["source"]] for n, r in found["rivals"].items()],
         )
     )
 
@@ -460,6 +492,10 @@ def bound(
     r_max: Annotated[
         str | None, typer.Option(metavar="NUMBER", help="Largest meta-reward; default the game's.")
     ] = None,
+    rows: Annotated[
+        str | None,
+        typer.Option(metavar="MODULE:NAME", help="A bound of your own on the samples of one row, in the place of P1."),
+    ] = None,
     optimise: Annotated[bool, typer.Option("--optimise", help="Choose the free weights and lambda.")] = False,
     latex: Annotated[bool, typer.Option("--latex", help="Print the formulas for amsmath instead.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -471,10 +507,11 @@ def bound(
     sizes = {"n_states": states, "n_actions": actions, "branching": branching}
     found = _point(case, game, **sizes, window=window, levels=levels, inner_states=inner_states, r_max=r_max)
     point = {**found, "epsilon": epsilon, "delta": delta, "discount": discount}
+    lemma = None if rows is None else _lemma(rows)
     if latex and not as_json:  # the JSON object holds the formulas too
-        _print_latex(_theorems(case, point["branching"]))
+        _print_latex(_theorems(case, point["branching"], lemma))
         return
-    result = evaluate(point, case=case, inner_steps=inner_steps, optimise=optimise, episode=episode)
+    result = evaluate(point, case=case, inner_steps=inner_steps, optimise=optimise, episode=episode, rows=lemma)
     if as_json:
         typer.echo(json.dumps(result))
     else:

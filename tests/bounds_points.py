@@ -88,6 +88,10 @@ def fit(values, bounds):
             found["l_state"] = (Fraction(101, 100) + found["l_state"]) / found["discount"]
         else:  # X5
             found["l_state"] = 1 + (found["l_state"] or 1)
+    if "branching" in names and "one successor" in words:
+        found["branching"] = 1
+    if "branching" in names and "two successors" in words:
+        found["branching"] = min(2, found["branching"])
     shared = [w for w in WEIGHTS if any(w in b.weights for b in bounds)]
     total = sum(values[w] for w in shared)
     found |= {w: Fraction(values[w], total) for w in shared}

@@ -3,7 +3,6 @@
 import inspect
 import os
 import shutil
-import subprocess
 import sys
 from dataclasses import fields
 from fractions import Fraction
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 from bounds_points import bases, fit
 from bounds_reference import REFERENCE, Point, Quantile, mp
+from commands import run
 from matplotlib.mathtext import MathTextParser
 
 from bounds import STATEMENTS, Bound, Family
@@ -220,5 +220,5 @@ def test_every_formula_is_set_by_tex(tmp_path):
     ]
     (tmp_path / "all.tex").write_text("\n".join(lines))
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = run(command, cwd=tmp_path)
     assert done.returncode == 0, done.stdout[-2000:]

@@ -5,10 +5,10 @@ from fractions import Fraction
 import pytest
 
 from bounds import Bound
-from bounds._substitute import substitute
 from bounds.definitions import definitions, legend
 from bounds.rmax import t1, t1_restarts
 from bounds.sharp import t1_deterministic, t1_observed, t1_plus
+from bounds.substitution import substitute
 
 FAMILIES = {
     "T1": t1(),

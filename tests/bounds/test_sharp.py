@@ -217,7 +217,7 @@ DECLARED = {
     "T1+, m": (t1_plus().m, THREE),
     "T1+, sampled": (t1_plus("sampled").steps, THREE),
     "T1+, pooled": (t1_plus("known", True).steps, THREE),
-    "T1'": (t1_deterministic().steps, {"w_plan": 0}),
+    "T1'": (t1_deterministic().steps, {"w_plan": 0, "branching": 1}),
     "T1', observed": (t1_observed().steps, {"w_plan": 0}),
     "T1', observed, count": (t1_observed().count, {}),
     "X1": (x1(), {}),
