@@ -1,6 +1,7 @@
 """The commands. Results go to stdout, progress and messages to stderr.
 
-Exit status: 0 done, 1 a check failed, 2 bad input (one line that says what and how to mend it), 130 interrupted.
+Exit status: 0 done, 1 a check failed, 2 bad input (one line that says what and how to mend it), 130 interrupted by
+Ctrl-C, 141 nobody reads the results any more. Messages that nobody can read change nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rfos import __version__, cli_bound, cli_sweep, cli_verify
+from rfos._streams import ReaderGone, standard_streams
 
 if TYPE_CHECKING:
     from rfos.reproduction import Estimate, Report, WindowResult
@@ -28,6 +30,7 @@ app = typer.Typer(
 
 DEFAULT_OUT = Path("results")
 INTERRUPTED = 130
+READER_GONE = 141
 
 
 @app.callback(invoke_without_command=True)
@@ -103,6 +106,7 @@ def _window_table(report: Report) -> str:
         row("to 95 % of the final level", lambda r: _interval(r.converged, digits=0)),
         row("  over |S|^2", lambda r: _interval(r.converged, r.n_states**2)),
         row("  published", published),
+        row("pairs known in the end", lambda r: r.progress),
         row("until all pairs are known", lambda r: _interval(r.all_known, digits=0)),
         row("  over |S|^2", lambda r: _interval(r.all_known, r.n_states**2)),
         row("  X4, 90 % of runs", lambda r: f"{r.x4[0]:,} to {r.x4[1]:,}"),
@@ -126,12 +130,15 @@ def _window_table(report: Report) -> str:
 
 
 def _print_report(report: Report, echo: Callable[[str], None]) -> None:
-    from rfos.rmax import DEPARTURES
+    from rfos.rmax import DEPARTURES, NOTHING_YET, Progress
 
     e = report.experiment
     seeds = "1 seed" if e.seeds == 1 else f"{e.seeds} seeds"
     echo(f"{e.game}, agent {e.agent}, opponent {e.opponent}, epsilon {e.epsilon:g}, {seeds}; 95 % intervals\n")
     echo(_window_table(report))
+    idle = [str(result.window) for result in report.results if result.progress == Progress.NONE]
+    if idle:
+        echo(f"\nwindow {', '.join(idle)}: {NOTHING_YET}; give more episodes or a larger epsilon.")
     if e.opponent == "hidden":
         echo("\nV* and the gap to it are not defined here: the opponent's state is hidden, the meta-game is no MDP.")
     theorem, _, reason = report.results[0].coverage.partition(": ")
@@ -195,7 +202,10 @@ def reproduce(
     official = reproduction.official_curve() if experiment.is_published and 2 in numbers else None
     figures = {
         "learning_curves": plots.learning_curves(
-            reproduction.curve_bands(report.curves, epsilon), report.yardsticks, official
+            reproduction.curve_bands(report.curves, epsilon),
+            report.yardsticks,
+            official,
+            episode_length=reproduction.HORIZON,
         ),
         "episodes_against_states": plots.episodes_against_states(report.results),
     }
@@ -217,19 +227,28 @@ def solve(
     game: Annotated[
         str,
         typer.Argument(
-            help="A named game; ipd and imp are the Prisoner's Dilemma and Matching Pennies of M-FOS, public-goods-N "
-            "is for N players. An unknown name lists them."
+            help="A named game; ipd and imp are the Prisoner's Dilemma and Matching Pennies of M-FOS, which plays "
+            "chicken once: --inner-discount 0. public-goods-N is for N players. An unknown name lists them."
         ),
     ],
     opponent: Annotated[
         str,
         typer.Option(
-            help="How the opponents learn: naive, lola, best-response, smoothed-best-response, fictitious-play, "
-            "q-learner, or fixed: from random starts, never moving. Or what they always play: always-cooperate (action "
-            "0), always-defect (action 1), random and, in iterated games of two, tit-for-tat, win-stay-lose-shift."
+            help="How the opponents learn: naive, lola (first-order, as in M-FOS), lola-exact (the look-ahead itself), "
+            "lola-shaping (the rule that Foerster et al. 2018 print), best-response (a meta-step later), "
+            "best-response-within (in the same one, as in M-FOS), smoothed-best-response, fictitious-play, q-learner, "
+            "or fixed: from random starts, never moving. Or what they always play: always-cooperate (action 0), "
+            "always-defect (action 1), random and, in iterated games of two, tit-for-tat, win-stay-lose-shift."
         ),
     ] = "naive",
-    levels: Annotated[str, typer.Option(help="Levels per probability: how many, or which, by commas.")] = "5",
+    levels: Annotated[
+        str | None,
+        typer.Option(
+            help="Levels per probability: how many, or which, by commas. Default: as many as are solved in seconds, 5 "
+            "for memory-one policies of two, 101 for games of two played once.",
+            show_default=False,
+        ),
+    ] = None,
     rounding: Annotated[str, typer.Option(help="barycentric or nearest.")] = "barycentric",
     discount: Annotated[float, typer.Option(parser=_number, metavar="NUMBER", help="Meta discount.")] = 0.99,
     inner_discount: Annotated[
@@ -238,7 +257,46 @@ def solve(
     joint: Annotated[
         bool, typer.Option("--joint", help="The papers' meta-state: the joint policy last played.")
     ] = False,
+    step: Annotated[
+        float | None,
+        typer.Option(
+            parser=_number,
+            metavar="NUMBER",
+            help="The opponents' step size on the un-normalised return, of naive and lola. Default: 1, as in M-FOS.",
+            show_default=False,
+        ),
+    ] = None,
+    starts: Annotated[
+        int | None,
+        typer.Option(
+            parser=_whole,
+            metavar="N",
+            help="Random starts. Default: from 64 doubled until intervals are narrow.",
+            show_default=False,
+        ),
+    ] = None,
+    steps: Annotated[int, typer.Option(parser=_whole, metavar="N", help="Meta-steps of a roll-out.")] = 100,
+    epsilon: Annotated[
+        float,
+        typer.Option(
+            parser=_number,
+            metavar="NUMBER",
+            help="Width of the certified brackets on the grid, in units of value: rewards per inner step / (1 - "
+            "discount).",
+        ),
+    ] = 1e-3,
+    reset: Annotated[
+        str, typer.Option(help="random: begin at random policies; move: after the opponents learned once, as in M-FOS.")
+    ] = "random",
     out: Annotated[Path | None, typer.Option(help="Folder for the figure of a roll-out.", show_default=False)] = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            help="File for the shaping policy, .npz; rfos.load_shaper(FILE)(opponents) plays it.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(parser=_whole, metavar="N", help="Root of the random starts.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -248,15 +306,32 @@ def solve(
     if out is not None:
         require_writable(out)
     from rfos import cli_solve
+    from rfos.shaper import shaper_path
 
-    choice: dict[str, Any] = {"rounding": rounding}
+    if policy is not None:
+        require_writable(shaper_path(policy).parent, "--policy")
+    choice: dict[str, Any] = {"rounding": rounding, "reset": reset}
     request = cli_solve.Request(
-        game, opponent, levels, discount=discount, inner_discount=inner_discount, joint=joint, seed=seed, **choice
+        game,
+        opponent,
+        levels,
+        discount=discount,
+        inner_discount=inner_discount,
+        joint=joint,
+        step=step,
+        starts=starts,
+        steps=steps,
+        epsilon=epsilon,
+        seed=seed,
+        **choice,
     )
     found = cli_solve.answer(request, lambda text: typer.echo(text, err=True))
     if out is not None:
         cli_solve.draw(found, out)
         typer.echo(f"written to {out}: trajectory (.png, .svg)", err=True)
+    if policy is not None:
+        found.solution.save(policy)
+        typer.echo(f"written to {policy}: the {found.shaper} of this solution", err=True)
     if as_json:
         typer.echo(cli_solve.as_json(found))
     else:
@@ -271,21 +346,33 @@ app.command("report")(cli_sweep.report)
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; exit as the module docstring says."""
+    with standard_streams():
+        status = _status(arguments)
+    sys.exit(status)
+
+
+def _status(arguments: list[str] | None) -> int:
+    """Run a command; return its exit status."""
     usage_error: Any = typer.BadParameter.__base__
     try:
         status = app(args=arguments, standalone_mode=False)
+        sys.stdout.flush()
     except usage_error as error:
         message = error.format_message().replace("\n", " ")
         typer.echo(f"rfos: {message} (see rfos --help)", err=True)
-        sys.exit(2)
+        return 2
     except (ValueError, MemoryError, OSError) as error:
         typer.echo(f"rfos: {error}", err=True)
-        sys.exit(2)
-    except (KeyboardInterrupt, typer.Abort):
+        return 2
+    except ReaderGone:
+        return READER_GONE
+    except (KeyboardInterrupt, typer.Abort) as error:
+        if isinstance(error.__cause__, EOFError):  # the library takes every one for the end of what a user types
+            raise error.__cause__ from None
         status = INTERRUPTED
     if status == INTERRUPTED:
         # Where an interrupt has passed through an exec of text, as a compiler's, CPython ends by the signal instead of
         # with a status, unless some text is run after it.
         exec("")
         typer.echo("\nrfos: interrupted; files written so far are whole", err=True)
-    sys.exit(status if isinstance(status, int) else 0)
+    return status if isinstance(status, int) else 0

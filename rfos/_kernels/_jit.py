@@ -1,8 +1,9 @@
 """The one decorator for kernels: compiled without the GIL, cached on disk, never stale.
 
-Numba keys its disk cache by the file that holds the decorated function and does not notice an edited helper in
-another file, so the cache folder is keyed by a fingerprint of all kernel sources. Set ``RFOS_CACHE_DIR`` to
-move the cache, and ``RFOS_BOUNDSCHECK=1`` to compile every kernel with bounds checks.
+Numba's own disk cache is keyed by the file that holds the decorated function and does not notice an edited helper in
+another file; it trusts whatever folder it is given, and fails where a file in it is damaged. So kernels have a cache of
+their own, in a folder that is keyed by a fingerprint of all kernel sources. Set ``RFOS_CACHE_DIR`` to move it, and
+``RFOS_BOUNDSCHECK=1`` to compile every kernel with bounds checks.
 """
 
 from __future__ import annotations
@@ -10,8 +11,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -19,6 +18,8 @@ from typing import Any, ParamSpec, TypeVar
 import numba
 import numpy as np
 from numba.core import config as numba_config
+
+from rfos._kernels import _cache
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -35,30 +36,15 @@ def sources_fingerprint(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _user_cache_folder() -> Path:
-    chosen = os.environ.get("RFOS_CACHE_DIR")
-    if chosen:
-        return Path(chosen)
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or tempfile.gettempdir()
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(base) / "rfos"
-
-
-def _cache_directory() -> Path | None:
-    """Return the folder for compiled kernels of exactly these sources, or None where none can be written."""
-    here = Path(__file__).parent
-    mode = "checked" if BOUNDSCHECK else "plain"
-    folder = _user_cache_folder() / "kernels" / f"{sources_fingerprint(here)}-{mode}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
+def _cache_folder() -> Path | None:
+    """Return the folder for compiled kernels of exactly these sources, or None where there is none to be trusted."""
+    if INTERPRETED:
         return None
-    return folder if os.access(folder, os.W_OK) else None
+    mode = "checked" if BOUNDSCHECK else "plain"
+    return _cache.cache_folder("kernels", f"{sources_fingerprint(Path(__file__).parent)}-{mode}")
 
 
-_CACHE_DIRECTORY = _cache_directory()
+_CACHE_FOLDER = _cache_folder()
 
 
 def kernel(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
@@ -76,14 +62,7 @@ def kernel(function: Callable[Parameters, Result]) -> Callable[Parameters, Resul
 
         return interpreted
     dispatcher: Any = numba.njit(nogil=True, error_model="numpy", boundscheck=BOUNDSCHECK)(function)
-    if _CACHE_DIRECTORY is not None:
-        # Numba reads its cache folder from a global when caching is enabled; it is set for this moment only,
-        # so that the kernels of other packages stay where they were.
-        previous = numba_config.CACHE_DIR
-        numba_config.CACHE_DIR = str(_CACHE_DIRECTORY)
-        try:
-            dispatcher.enable_caching()
-        finally:
-            numba_config.CACHE_DIR = previous
+    if _CACHE_FOLDER is not None:
+        dispatcher._cache = _cache.Cache(function, _CACHE_FOLDER)
     compiled: Callable[Parameters, Result] = dispatcher
     return compiled

@@ -7,23 +7,19 @@ None of them writes anything.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import logging
-import multiprocessing
-import os
-import signal
-import threading
 import warnings
 from collections import Counter, deque
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
+from collections.abc import Generator, Iterable, Mapping
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import resource_tracker
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any, Protocol
 
+from rfos import _checks
 from rfos._memory import available_bytes
+from rfos._processes import Pool
 from rfos.sweeps.cells import DIED, Outcome, Task, measure_all
 from rfos.sweeps.fingerprint import fingerprint
 
@@ -144,43 +140,6 @@ class InProcess:
             waiting.left(outcomes)
 
 
-@contextlib.contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back: processes that are started meanwhile never see it, this one does afterwards."""
-    if not hasattr(signal, "pthread_sigmask"):  # not on every system
-        yield
-        return
-    resource_tracker.ensure_running()  # changes the mask itself when it starts
-    held: list[tuple[int, FrameType | None]] = []
-    handler = signal.getsignal(signal.SIGINT) if threading.current_thread() is threading.main_thread() else None
-    # The mask is for the new processes, which inherit it. It does not protect this one: another of its threads may
-    # receive the signal, and the main thread then handles it.
-    if callable(handler):
-        signal.signal(signal.SIGINT, lambda number, frame: held.append((number, frame)))
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        if callable(handler):
-            signal.signal(signal.SIGINT, handler)
-    if held and callable(handler):
-        handler(*held[0])
-
-
-def _begin_worker() -> None:
-    """Leave Ctrl-C to the driver, and end when the driver has ended, even if it was killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def follow() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
-
-
 class Processes:
     """A pool of processes, each with its own interpreter.
 
@@ -202,44 +161,23 @@ class Processes:
 
     def __init__(self, workers: int) -> None:
         """Check the number; nothing is started yet."""
-        if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
-            raise ValueError(f"jobs is {workers!r}: give at least 1 process")
-        self.workers = workers
+        self.workers = _checks.whole("jobs", workers, give="at least 1 process")
         self.memory = available_bytes()
-        self._pool: ProcessPoolExecutor | None = None
-        self._strangers: set[Any] = set()
+        self._pool = Pool(workers)
 
     def __enter__(self) -> Processes:
         """Return itself; processes start with the first chunk."""
-        self._strangers = set(multiprocessing.active_children())
+        self._pool.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End the processes; after an error, at once."""
-        if self._pool is None:
-            return
-        if kind is not None:
-            # The pool is then broken and ends by itself; it is waited for, as an interpreter that ends beside it may
-            # write to a pipe that it has just closed.
-            for child in set(multiprocessing.active_children()) - self._strangers:
-                child.terminate()
-                child.join()
-        self._drop_pool()
+        self._pool.__exit__(kind, error, trace)
 
     def _submit(self, chunk: Chunk) -> Future[Answer]:
-        if self._pool is None:
-            self._pool = ProcessPoolExecutor(
-                self.workers, mp_context=multiprocessing.get_context("spawn"), initializer=_begin_worker
-            )
-        with _interrupts_held():  # a submission may start a worker
-            return self._pool.submit(measured, chunk, CHECKPOINT)
-
-    def _drop_pool(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown()
-            self._pool = None
+        return self._pool.submit(measured, chunk, CHECKPOINT)
 
     def outcomes(self, chunks: Iterable[Chunk]) -> Generator[list[Outcome], None, None]:
         """Yield the outcomes of each chunk as they come."""
@@ -277,7 +215,7 @@ class Processes:
                     yield outcomes
                     waiting.left(outcomes)
                 pending.clear()
-                self._drop_pool()
+                self._pool.close()
             while suspects:
                 outcomes = self._alone(suspects.popleft())
                 yield outcomes
@@ -288,7 +226,7 @@ class Processes:
         try:
             return _checked(self._submit((task,)).result())
         except BrokenProcessPool:
-            self._drop_pool()
+            self._pool.close()
             return [Outcome(task.cell, None, DIED, 0.0)]
 
 
@@ -320,6 +258,11 @@ class Dask:
 
     A cell whose worker is lost is measured on another one.
 
+    dask pickles what it sends and unpickles what comes back, in this process: whoever controls the scheduler, a worker,
+    or the network to them can run any code here with this user's rights, and a worker runs whatever a scheduler sends.
+    That is before anything is checked, so no check here can help: give the address of a scheduler of your own, on a
+    network of your own or with dask's TLS ("tls://..."), and none that a stranger offers.
+
     Parameters
     ----------
     address : str
@@ -337,6 +280,7 @@ class Dask:
 
     def __init__(self, address: str) -> None:
         """Keep the address; nothing is connected yet."""
+        _checks.kind("address", address, str, mend="give the address of a scheduler, such as tcp://127.0.0.1:8786")
         self.address = address
         self.workers = 0
         self.memory = 0

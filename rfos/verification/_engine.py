@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from difflib import get_close_matches
-from multiprocessing import get_context
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.stats
 from numpy.typing import ArrayLike
 
+from rfos._processes import Pool
 from rfos._threads import processors
 
 TOLERANCE = 1e-9
@@ -305,6 +306,8 @@ def verify(
     ------
     ValueError
         If an id is unknown or a number is out of range.
+    OSError
+        If a process dies.
 
     Examples
     --------
@@ -353,9 +356,14 @@ def verify(
     else:
         # The dear ones first, so that no worker is left with them at the end; counted as soon as they are done.
         chunks.sort(key=lambda chunk: STATEMENTS[chunk.id].share)
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            for done in as_completed([pool.submit(_check_chunk, chunk) for chunk in chunks]):
-                take(done.result())
+        try:
+            with Pool(workers) as pool:
+                for done in as_completed([pool.submit(_check_chunk, chunk) for chunk in chunks]):
+                    take(done.result())
+        except BrokenProcessPool:
+            raise OSError(
+                f"one of {workers} worker processes was killed, or ran out of memory: use fewer jobs, and run again"
+            ) from None
     return [
         _row(name, mine, seed, planted)
         for name in chosen

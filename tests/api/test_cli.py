@@ -5,13 +5,12 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from commands import apart, here
+from commands import PATIENCE, apart, here, run, started
 
 from rfos._files import atomic
 
@@ -138,20 +137,28 @@ def test_a_full_disk_is_told_in_one_sentence_and_leaves_no_file(tmp_path: Path) 
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("table.csv", "old")]
 
 
+# A long run that says when it plays.
+PLAYING = """
+import tqdm
+
+class Bar(tqdm.tqdm):
+    def update(self, steps=1):
+        print("playing", flush=True)
+
+tqdm.tqdm = Bar
+from rfos.cli import main
+main(["reproduce", "--windows", "5", "--out", "out"])
+"""
+
+
 @pytest.mark.jit
 def test_interrupt_ends_with_130_and_leaves_no_half_files(tmp_path: Path) -> None:
     """Ctrl-C: exit status 130, no traceback, no partial or temporary files. Threads end the kernel that they are in."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "rfos", "reproduce", "--windows", "5", "--out", "out"],
-        cwd=tmp_path,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    time.sleep(6)
-    assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    _, messages = process.communicate(timeout=60)
+    piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with started([sys.executable, "-c", PLAYING], cwd=tmp_path, **piped) as process:
+        assert process.stdout.readline() == "playing\n"
+        process.send_signal(signal.SIGINT)
+        _, messages = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert "Traceback" not in messages
     assert "interrupted" in messages
@@ -163,7 +170,7 @@ def test_an_interrupt_inside_of_exec_ends_with_130_too(tmp_path: Path) -> None:
     code = "from rfos import cli\ncli.app = lambda **_: exec('raise KeyboardInterrupt')\ncli.main([])"
     (tmp_path / "interrupted.py").write_text(code)
     command = [sys.executable, "-m", "interrupted"]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    result = run(command, cwd=tmp_path)
     assert (result.returncode, result.stderr) == (130, "\nrfos: interrupted; files written so far are whole\n")
 
 
@@ -175,6 +182,6 @@ def test_help_loads_none_of_the_heavy_packages(tmp_path: Path) -> None:
         "heavy = {'numpy', 'numba', 'sympy', 'pandas', 'matplotlib', 'scipy'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
-    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    result = run([sys.executable, "-c", code], cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "reproduce" in result.stdout

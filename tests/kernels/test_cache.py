@@ -2,11 +2,11 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from commands import run
 
 import rfos
 
@@ -38,7 +38,8 @@ def copy(tmp_path):
 
     def run_program(**more):
         command = [sys.executable, "-c", PROGRAM]
-        done = subprocess.run(command, env=environment | more, cwd=tmp_path, capture_output=True, text=True, check=True)
+        done = run(command, env=environment | more, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
         value, hits, misses = done.stdout.split()
         return float(value), int(hits), int(misses)
 

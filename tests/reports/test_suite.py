@@ -1,0 +1,91 @@
+"""The suite itself: nothing that is skipped goes unnoticed, nothing depends on the machine's load."""
+
+import ast
+import os
+import shutil
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from commands import run
+
+TESTS = Path(__file__).parents[1]
+SKIPPING = """
+import pytest
+
+def test_passes():
+    pass
+
+@pytest.mark.skip(reason="{reason}")
+def test_is_skipped():
+    pass
+"""
+
+
+def suite(folder, text, **variables):
+    """Run one file of tests beside the suite's own settings."""
+    shutil.copy(TESTS / "conftest.py", folder)
+    (folder / "test_it.py").write_text(text)
+    environment = os.environ | {"RFOS_EXPECTED_SKIPS": str(TESTS / "expected_skips.toml")} | variables
+    environment.pop("PYTEST_XDIST_WORKER", None)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(folder), str(folder)]
+    return run(command, env=environment, cwd=folder)
+
+
+@pytest.mark.parametrize(
+    ("reason", "interpreted", "status"),
+    [
+        ("needs a TeX engine: pdflatex", "0", 0),
+        ("could not import 'gymnasium'", "0", 1),
+        ("NUMBA_DISABLE_JIT is set", "0", 1),
+        ("NUMBA_DISABLE_JIT is set", "1", 0),
+    ],
+)
+def test_a_skip_that_is_not_listed_fails_the_run_that_asks_for_it(reason, interpreted, status, tmp_path):
+    """And is named; the lists of runs with and without the JIT are two."""
+    done = suite(tmp_path, SKIPPING.format(reason=reason), NUMBA_DISABLE_JIT=interpreted)
+    assert done.returncode == status, done.stdout
+    line = f"SKIPPED UNEXPECTEDLY test_it.py::test_is_skipped: {reason}"
+    assert (line in done.stdout) == bool(status)
+
+
+def test_a_file_that_is_skipped_as_a_whole_is_noticed_too(tmp_path):
+    """By importorskip at its top; without the variable, as for users, it is no failure."""
+    text = f"import pytest\n\npytest.importorskip('no_such_package')\n{SKIPPING.format(reason='x')}"
+    assert suite(tmp_path, text + "\n").returncode != 0
+    assert suite(tmp_path, SKIPPING.format(reason="x"), RFOS_EXPECTED_SKIPS="").returncode == 0
+
+
+def test_what_the_tests_import_is_what_they_install():
+    """All packages of the extras that a test may need, but for those of linters and benchmarks."""
+    extras = tomllib.loads((TESTS.parent / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for name in ("exact", "distributed", "parquet", "interop"):
+        assert set(extras[name]) <= set(extras["test"]), name
+
+
+def attribute(node):
+    return ast.unparse(node) if isinstance(node, ast.Attribute) else ""
+
+
+def test_children_are_started_in_one_place_and_nothing_waits_for_some_seconds():
+    """A child that its test does not end, a sleep, a timeout in figures: each fails when the machine is busy."""
+    found = []
+    for path in sorted(TESTS.rglob("*.py")):
+        if path.name == "commands.py" or "benchmarks" in path.parts:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            waits = any(
+                k.arg == "timeout" and isinstance(k.value, ast.Constant) and k.value.value for k in node.keywords
+            )
+            starts = attribute(node.func) in (
+                "subprocess.run",
+                "subprocess.Popen",
+                "subprocess.check_output",
+                "time.sleep",
+            )
+            if waits or starts:
+                found.append(f"{path.relative_to(TESTS)}:{node.lineno}: {ast.unparse(node)[:80]}")
+    assert found == []
