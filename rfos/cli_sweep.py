@@ -8,6 +8,7 @@ import json
 import math
 import sys
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from rfos.sweeps.cells import Outcome
     from rfos.sweeps.executors import Executor
     from rfos.sweeps.fits import Fits
-    from rfos.sweeps.store import Row, Store
+    from rfos.sweeps.rows import Row
+    from rfos.sweeps.store import Store
 
 STORE = typer.Option(help="The store, a SQLite file.")
 AS_JSON = typer.Option("--json", help="Print one JSON object.")
@@ -34,7 +36,12 @@ def sweep(
         int | None, typer.Option(parser=whole, metavar="N", help="Processes; default one per processor.")
     ] = None,
     scheduler: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="A dask.distributed scheduler, instead of --jobs.")
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="A dask.distributed scheduler, instead of --jobs. dask unpickles what it answers, which can run any "
+            "code here: give one of your own only.",
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for a report at the end.", show_default=False)] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Measure cells again that have failed.")] = False,
@@ -52,8 +59,10 @@ def sweep(
     from tqdm import tqdm
 
     from rfos._threads import processors
+    from rfos.sweeps.cells import printable
     from rfos.sweeps.driver import sweep as drive
     from rfos.sweeps.executors import CHECKPOINT, Dask, InProcess, Processes
+    from rfos.sweeps.fits import without_verdict
     from rfos.sweeps.spec import read_spec
     from rfos.sweeps.store import NondeterminismError
 
@@ -66,11 +75,14 @@ def sweep(
         with tqdm(unit="cell", disable=None, file=sys.stderr, desc="measuring") as bar:
 
             def acknowledge(outcomes: Sequence[Outcome], left: int) -> None:
+                if bar.total is None:  # it begins, and nothing was refused
+                    for sentence in without_verdict(chosen.cells):
+                        bar.write(sentence, file=sys.stderr)
                 bar.total = bar.n + len(outcomes) + left
                 bar.update(len(outcomes))
 
             def fail(key: str, error: str) -> None:
-                bar.write(f"failed {key}: {error}", file=sys.stderr)
+                bar.write(f"failed {key}: {printable(error)}", file=sys.stderr)
 
             try:
                 found = drive(chosen, store, executor, retry=retry, audit=audit, acknowledge=acknowledge, fail=fail)
@@ -122,16 +134,32 @@ def report(
 
     with Store(store, read_only=True) as opened:
         chosen = _code(opened, code)
+        titles = opened.titles(chosen)
         files, fits, rows = _write(opened, chosen, out)
+    from rfos.sweeps import tables
+
+    idle = len(tables.not_learned(tables.cell_table(rows)))
     failed = sum(row.error is not None for row in rows)
     if as_json:
         lines = [{key: _plain(value) for key, value in line.items()} for line in fits.fits.to_dict("records")]
-        content = {"store": str(store), "code": chosen, "cells": len(rows), "failed": failed, "fits": lines}
+        content: dict[str, Any] = {
+            "store": str(store),
+            "titles": titles,
+            "code": chosen,
+            "cells": len(rows),
+            "failed": failed,
+            "not_learned": idle,
+            "fits": lines,
+        }
         typer.echo(json.dumps({**content, "files": files}))
         return
     from rfos.sweeps import fits as fitting
 
+    for title in titles:
+        typer.echo(title)
     typer.echo(f"{len(rows):,} cells of code {chosen}, {failed:,} failed")
+    if idle:
+        typer.echo(f"{_idle(idle)}; they enter no fit")
     for quantity, variable, found in fits.groups():
         typer.echo(f"\n{fitting.NAMES_OF[quantity]} against {fitting.VARIABLES[variable].label}\n")
         lines = found.to_dict("records")
@@ -172,6 +200,12 @@ def _verdicts(lines: Sequence[dict[Any, Any]]) -> list[str]:
     return [
         f"{judged}{' at ' if any(held) else ''}{'; '.join(held)}: {reason}" for (judged, reason), held in places.items()
     ]
+
+
+def _idle(count: int) -> str:
+    """Return what there is to say of cells in which no pair became known."""
+    whose = "1 cell: its" if count == 1 else f"{count:,} cells: their"
+    return f"no pair became known in the runs of {whose} counts say nothing yet"
 
 
 def _code(store: Store, wanted: str | None) -> str:
@@ -217,7 +251,8 @@ def _write(store: Store, code: str, out: Path) -> tuple[list[str], Fits, list[Ro
     written = [f"{name}.csv" for name in frames] + _write_parquet(frames, out)
     drawings = _draw(rows, fits, out)
     written += [f"{name}.{kind}" for name in drawings for kind in ("svg", "png")]
-    text = page(f"Sweep {store.path.stem}", _sections(frames["cells"], code, fits, drawings))
+    title = "; ".join(store.titles(code)) or f"Sweep {store.path.stem}"
+    text = page(title, _sections(frames["cells"], code, fits, drawings))
     with atomic(out / "report.html") as path:
         path.write_text(text, encoding="utf-8")
     written.append("report.html")
@@ -282,11 +317,15 @@ def _sections(cells: pd.DataFrame, code: str, fits: Fits, drawings: dict[str, by
 
     from rfos.sweeps import fits as fitting
     from rfos.sweeps import tables
+    from rfos.sweeps.cells import printable
     from rfos.sweeps.page import items, picture
     from rfos.sweeps.page import table as html
 
     failures = cells[["key", "error"]].dropna() if "error" in cells else cells[[]][:0]
-    counts = f"<p>{len(cells) - len(failures):,} measured, {len(failures):,} failed; code <code>{code}</code>.</p>"
+    failures = failures.map(printable)
+    counts = (
+        f"<p>{len(cells) - len(failures):,} measured, {len(failures):,} failed; code <code>{escape(code)}</code>.</p>"
+    )
     rule = (
         "<p>Slopes are of mean log against log variable, with 95 % intervals: of runs from their spread, by Student's "
         "rule over seeds and by bootstrap, of the least m from the ends of its intervals. They are made wider by what "
@@ -308,6 +347,10 @@ def _sections(cells: pd.DataFrame, code: str, fits: Fits, drawings: dict[str, by
     if CURVES in drawings:
         caption = "Mean reward per step; bands from the lowest to the highest run."
         sections.append(("Learning curves", picture(caption, drawings[CURVES])))
+    idle = tables.not_learned(cells)
+    if len(idle):
+        said = f"<p>{_idle(len(idle))}. They enter no fit; give them more steps, or a smaller m.</p>"
+        sections.append(("Cells that have not learned anything", said + html(idle[["key", "m_used", "steps_played"]])))
     if len(failures):
         sections.append(("Failed cells", html(failures)))
     return sections

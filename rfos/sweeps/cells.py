@@ -22,13 +22,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rfos import opponents
-from rfos._legs import Leg, Unfinished
-from rfos.games import NormalFormGame, named_game
+from rfos._legs import Leg, MisfitError, Unfinished
+from rfos.games import named_game
 from rfos.learners import named_learner
 from rfos.metagames import WindowMetaGame
 from rfos.pac import convergence, least_sufficient_m, ledger, theory_m
+from rfos.pac._ledger import ledger_bytes
 from rfos.policy_metagames import PolicyMetaGame, even_grid, inner_game
-from rfos.rmax import Agent, PaperRmax, Played, Rmax, derived_m, run
+from rfos.rmax import Agent, PaperRmax, Played, Rmax, derived_m, run, run_bytes
 
 BINS = 50
 """Bins of a learning curve, fewer where the run is shorter."""
@@ -84,14 +85,13 @@ class Cell:
     measure : str
         One of `MEASURES`.
     game : str
-        With a window a named game, or "public-goods-N" for N players, scaled to rewards in [0, 1]; with levels a named
-        game as it is, or "ipd" or "imp".
+        A named game, or "public-goods-N" for N players; with levels also "ipd" or "imp". Rewards are the game's own.
     opponent : str
         One of `OPPONENTS` with a window, of `rfos.learners.NAMED_LEARNERS` with levels.
     agent : str
         One of `AGENTS`.
     epsilon, delta, discount : float
-        Accuracy in units of value, failure probability, meta discount.
+        Accuracy in units of the game's rewards, failure probability, meta discount.
     root, seed : int
         Root of the sweep's random streams, number of the repetition.
     window : int or None
@@ -188,20 +188,20 @@ class Task(NamedTuple):
     state: bytes | None = None
 
 
-def canonical(value: Any) -> bytes:
-    """Return a value as JSON in the one form that the same value always takes."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
-
-
-def game_of(name: str) -> NormalFormGame:
-    """Return the game of a name, scaled to rewards in [0, 1] so that epsilon means the same in all games.
+def printable(text: str) -> str:
+    """Return a text on one line, with what a terminal would obey written as in Python.
 
     Examples
     --------
-    >>> game_of("public-goods-4").n_actions
-    (2, 2, 2, 2)
+    >>> print(printable("a" + chr(27) + "[2J"))
+    a\\x1b[2J
     """
-    return named_game(name).scaled()
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def canonical(value: Any) -> bytes:
+    """Return a value as JSON in the one form that the same value always takes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
 # Cells of one process follow each other, so that one is enough; more would have to be counted as memory.
@@ -216,7 +216,7 @@ def _meta_game(
     horizon: int | None,
 ) -> WindowMetaGame | PolicyMetaGame:
     if window is not None:
-        return WindowMetaGame(game_of(game), OPPONENTS[opponent](), window, discount, horizon)
+        return WindowMetaGame(named_game(game), OPPONENTS[opponent](), window, discount, horizon)
     assert levels is not None
     inner = inner_game(game, inner_discount or 0.0)
     learners = [named_learner(opponent)] * (inner.n_players - 1)
@@ -317,15 +317,9 @@ def peak_bytes(cell: Cell) -> int:
 
 @functools.lru_cache(maxsize=10_000)
 def _peak_bytes(cell: Cell) -> int:
-    game = meta_game(cell)
-    pairs = game.n_states * game.n_actions
-    # The world twice while it is built, the counts, the opponents' play three times, values and policies.
-    window = pairs * game.branching * (48 + 16) + pairs * 40 + game.n_states * (game.branching * 24 + 40)
+    game, some = meta_game(cell), AGENTS[cell.agent](1, cell.epsilon, cell.delta)
     table = 0 if isinstance(game, WindowMetaGame) else game.size_estimate().needed
-    stages = (cell.horizon or 1) if cell.agent == "rmax-episode" else 1
-    # The MDP beside the world, its branches with what is alive of them, and the values that are kept.
-    watched = 0 if cell.measure == "run" else pairs * (game.branching * 80 + 64) + game.n_states * 176
-    return window + table + watched + stages * game.n_states * 8
+    return table + (run_bytes if cell.measure == "run" else ledger_bytes)(game, some, cell.horizon)
 
 
 def _measure_run(cell: Cell, leg: Leg) -> dict[str, Any]:
@@ -356,6 +350,7 @@ def _measure_run(cell: Cell, leg: Leg) -> dict[str, Any]:
         "steps_converged": converged,
         "final_reward": float(final.mean()),
         "plans": trace.plans,
+        "progress": str(trace.progress),
         "curve": {
             "steps": trace.bin_end.tolist(),
             "reward": trace.mean_reward.tolist(),
@@ -436,8 +431,10 @@ def measure(cell: Cell, state: bytes | None = None, seconds: float = math.inf) -
         result = canonical(MEASURES[cell.measure](cell, Leg(seconds, state)))
     except Unfinished as left:
         return Outcome(cell, None, None, time.perf_counter() - began, left.state)
+    except MisfitError:
+        return measure(cell, None, seconds)  # the bytes are those of a cell that was never left
     except Exception as error:
-        line = f"{type(error).__name__}: {error}".replace("\n", " ")
+        line = printable(f"{type(error).__name__}: {error}".replace("\n", " "))
         return Outcome(cell, None, line, time.perf_counter() - began)
     return Outcome(cell, result, None, time.perf_counter() - began)
 

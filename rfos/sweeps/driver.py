@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rfos import _checks
 from rfos.sweeps.cells import UNRELATED, Cell, Outcome, Task, effort, peak_bytes
 from rfos.sweeps.executors import Executor
 from rfos.sweeps.fingerprint import fingerprint
@@ -164,6 +165,15 @@ def sweep(
     >>> first.measured, second.measured, second.found
     (1, 0, 1)
     """
+    _checks.kind("spec", spec, Spec)
+    path = _checks.path("path", path)
+    members = ("base", "workers", "memory", "outcomes")
+    _checks.offers(
+        "executor", executor, "an executor", members, "give InProcess() or Processes(2) of rfos.sweeps.executors"
+    )
+    for name, given in (("acknowledge", acknowledge), ("fail", fail)):
+        if given is not None:
+            _checks.function(name, given, "give a function, or None")
     code = fingerprint()
     unaudited: list[tuple[str, str]] = []
     with executor:
@@ -179,6 +189,7 @@ def sweep(
             require_room(todo + again, executor)
             begun = store.checkpoints(code)
             left = len(todo) + len(again)
+            store.add_title(code, spec.title)
 
             def task(cell: Cell) -> Task:
                 return Task(cell, store.checkpoint(keys[cell]) if keys[cell] in begun else None)

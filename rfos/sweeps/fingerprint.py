@@ -10,7 +10,17 @@ from pathlib import Path
 LIBRARIES = ("numpy", "scipy", "numba", "sympy")
 """Libraries that compute; their versions are part of the fingerprint, since the last digit may depend on them."""
 
-SHOWING = ("__main__", "_files", "_options", "cli", "plots", "reproduction", "testing", "verification")
+SHOWING = (
+    "__main__",
+    "_options",
+    "_processes",
+    "_streams",
+    "cli",
+    "plots",
+    "reproduction",
+    "testing",
+    "verification",
+)
 """Beginnings of the names of modules that show, order or check results and compute none of a cell's."""
 
 

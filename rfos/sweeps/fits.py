@@ -12,7 +12,8 @@ import functools
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,11 +25,11 @@ import bounds.exploration
 import bounds.rmax
 import bounds.sharp
 from bounds import symbols
-from bounds._substitute import substituted
 from bounds.bound import Bound
-from rfos.rmax import PLANNING_SHARE
+from bounds.substitution import substituted
+from rfos.rmax import PLANNING_SHARE, Progress
 from rfos.sweeps.cells import Cell
-from rfos.sweeps.store import Row
+from rfos.sweeps.rows import Row
 from rfos.sweeps.tables import NAMES, cell_of
 
 ALIKE = 0.1
@@ -111,6 +112,9 @@ NAMES_OF: Mapping[str, str] = {name: words for of in QUANTITIES.values() for nam
 
 SIZES = ("n_states", "n_actions", "branching", "r_max")
 
+PAPER_SCHEDULE = ("paper", "rmax-paper-m")
+"""Agents with the m of the paper's schedule, which does not look at the range of rewards."""
+
 
 def bound_of(quantity: str, cell: Cell, sizes: Values) -> tuple[Bound, dict[str, Any]] | None:
     """Return the bound of a quantity at a cell's point with the values of its symbols, or None where there is none.
@@ -156,7 +160,7 @@ def _schedule(cell: Cell) -> Bound | None:
     """Return the agent's schedule of m, or None where m is given, or 1 since a visit reveals a pair's law."""
     if cell.m is not None or cell.levels is not None:
         return None
-    if cell.agent in ("paper", "rmax-paper-m"):
+    if cell.agent in PAPER_SCHEDULE:
         return bounds.rmax.paper_m()
     if cell.agent == "rmax-episode":
         return bounds.rmax.t1_episodic().m
@@ -441,25 +445,59 @@ def all_fits(rows: Iterable[Row]) -> Fits:
     return Fits(pd.DataFrame(lines, columns=FIT_COLUMNS), pd.DataFrame(points, columns=POINT_COLUMNS))
 
 
+def without_verdict(cells: Iterable[Cell]) -> list[str]:
+    """Return a sentence for each variable that has two values along every line: these give no verdict.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> cell = Cell(measure="run", game="chicken", opponent="grim", agent="rmax", epsilon=0.8, delta=0.2, discount=0.8,
+    ...             root=0, seed=0, window=1, steps=1)
+    >>> without_verdict([cell, replace(cell, window=2)])
+    ['window has 2 values where all else is equal: a verdict beside a bound needs 3']
+    """
+    points = dict.fromkeys(cell.point for cell in cells)
+    found = []
+    for name in ("window", "levels", "epsilon", "delta", "discount", "m"):
+        values: dict[Cell, set[Any]] = {}
+        for point in points:
+            others: dict[str, Any] = {name: None}
+            values.setdefault(replace(point, **others), set()).add(getattr(point, name))
+        most = max(map(len, values.values()), default=0)
+        if 1 < most < FEWEST_POINTS:
+            found.append(
+                f"{name} has {most} values where all else is equal: a verdict beside a bound needs {FEWEST_POINTS}"
+            )
+    return found
+
+
+def _held(variable: str, cell: Cell, sizes: Values) -> dict[str, Any]:
+    """Return what is equal along a line in a variable."""
+    v = VARIABLES[variable]
+    held = {name: getattr(cell, name) for name in NAMES if name not in (*v.moved_by, "seed", "measure")}
+    held["game"] = cell.game.rstrip("-0123456789")
+    held |= {name: sizes[name] for name in SIZES if name != variable}
+    if "game" in v.moved_by and cell.agent not in PAPER_SCHEDULE:
+        # Rewards are the games' own: theorems ask the same of all of them at the same share of their range.
+        span = float(Fraction(held.pop("r_max")))
+        held["epsilon / r_max"] = float(f"{held.pop('epsilon') / span:.4g}") if span else math.inf
+    return held
+
+
 def _lines(variable: str, sizes: Mapping[Cell, Values], cells: Sequence[Cell]) -> list[tuple[str, list[Cell]]]:
     """Return the cells that differ in a variable alone, in its order, with what they share in words."""
     v = VARIABLES[variable]
-    fixed = [name for name in NAMES if name not in (*v.moved_by, "seed", "measure")]
-    others = [name for name in SIZES if name != variable]
-    groups: dict[tuple[Any, ...], list[Cell]] = {}
+    groups: dict[tuple[tuple[str, Any], ...], list[Cell]] = {}
     for cell in cells:
-        if getattr(cell, variable, 0) is None:
-            continue
-        family = cell.game.rstrip("-0123456789")
-        shared = (*((family if name == "game" else getattr(cell, name)) for name in fixed), family)
-        groups.setdefault((*shared, *(sizes[cell][name] for name in others)), []).append(cell)
-    names = [*fixed, "game", *others]
-    varying = [i for i, name in enumerate(names) if name not in names[:i] and len({group[i] for group in groups}) > 1]
+        if getattr(cell, variable, 0) is not None:
+            groups.setdefault(tuple(_held(variable, cell, sizes[cell]).items()), []).append(cell)
+    names = dict.fromkeys(name for key in groups for name, _ in key)
+    varying = {name for name in names if len({dict(key).get(name) for key in groups}) > 1}
     found = []
     for key, group in groups.items():
         at = {cell: v.x({**vars(cell), **sizes[cell]}) for cell in group}
         if len(set(at.values())) > 1:
-            held = ", ".join(f"{names[i]} {key[i]}" for i in varying if key[i] is not None)
+            held = ", ".join(f"{name} {value}" for name, value in key if name in varying and value is not None)
             found.append((held, sorted(group, key=lambda cell: (at[cell], cell.name))))
     return sorted(found, key=lambda item: (item[0], item[1][0].name))
 
@@ -489,14 +527,17 @@ def _fit(
             samples.append(ends)
         else:
             samples.append([result[quantity] for result in results])
-        found = bound_of(quantity, cell, sizes[cell])
         size = exponent = math.nan
-        if found is not None:
-            bound, arguments = found
-            labels.append(bound.label)
-            size = bound.log10(**arguments)
-            exponent = v.scale(values) * bound.elasticity(variable, **arguments) if variable in arguments else 0.0
-            exponents.append(exponent)
+        try:
+            found = bound_of(quantity, cell, sizes[cell])
+            if found is not None:
+                bound, arguments = found
+                size = bound.log10(**arguments)
+                exponent = v.scale(values) * bound.elasticity(variable, **arguments) if variable in arguments else 0.0
+                labels.append(bound.label)
+                exponents.append(exponent)
+        except (ValueError, ArithmeticError):  # the point breaks what the bound assumes, or is out of floats' range
+            size = exponent = math.nan
         x.append(v.x(values))
         lowest, highest = min(samples[-1]), max(samples[-1])
         points.append(
@@ -539,7 +580,9 @@ def _fit(
 
 
 def _gap(quantity: str, results: Sequence[Values]) -> str:
-    """Return why a point has no logarithm, or nothing."""
+    """Return why a point has no number to fit, or nothing."""
+    if any(result.get("progress") == Progress.NONE for result in results):
+        return "no pair became known in a run"
     if quantity == LEAST_M:
         return "a search left the upper end open" if any(result["m_high"] is None for result in results) else ""
     if any(result[quantity] is None for result in results):

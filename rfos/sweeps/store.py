@@ -8,16 +8,23 @@ result" means the same bytes. Beside them stands where the long cells were left 
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import errno
 import os
 import sqlite3
+import stat
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO, NamedTuple
+from typing import IO
 
-from rfos.sweeps.cells import Outcome
+from rfos import _checks
+from rfos._files import create
+from rfos.sweeps import rows
+from rfos.sweeps.cells import Cell, Outcome, printable
+from rfos.sweeps.rows import Row, digest
+from rfos.sweeps.spec import text_of
 
 APPLICATION = 0x72666F73
 """SQLite's application_id of a store: "rfos"."""
@@ -48,28 +55,20 @@ CREATE TABLE checkpoints (
 ) STRICT
 """
 
+_TITLES = """
+CREATE TABLE titles (
+    code TEXT NOT NULL,
+    title TEXT NOT NULL,
+    PRIMARY KEY (code, title)
+) STRICT
+"""
+
+LARGEST_VALUE = 2**27
+"""Most bytes of anything in a store; where a long cell was left has at most half of them."""
+
 
 class NondeterminismError(Exception):
     """The same cell and code brought different bytes."""
-
-
-class Row(NamedTuple):
-    """A finished cell: its key, the code's fingerprint, its name, and its result or its error."""
-
-    key: str
-    code: str
-    cell: str
-    result: bytes | None
-    error: str | None
-
-
-def digest(*parts: str | bytes | None) -> bytes:
-    """Return the SHA-256 of the parts of a row, each with its length, so that no other parts have it."""
-    found = hashlib.sha256()
-    for part in parts:
-        content = part.encode() if isinstance(part, str) else part or b""
-        found.update(b"%d " % len(content) + content)
-    return found.digest()
 
 
 def _lock(file: IO[bytes]) -> None:
@@ -101,9 +100,11 @@ def _explained(path: Path) -> Iterator[None]:
             raise OSError(f"cannot open the store {path}: {error}; choose another --store") from error
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             raise OSError(f"the store {path} is locked by another program: wait until it has ended") from error
-        raise ValueError(
-            f"the store {path} is damaged ({error}); nothing was changed: restore a copy, or choose another --store"
-        ) from error
+        raise ValueError(_damaged(path, printable(str(error)))) from error
+
+
+def _damaged(path: Path, why: str) -> str:
+    return f"the store {path} is damaged ({why}); nothing was changed: restore a copy, or choose another --store"
 
 
 class Store:
@@ -126,6 +127,7 @@ class Store:
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         """Open and check the file."""
+        path = _checks.path("path", path)
         self.path = path
         # Two names of one store must find one lock.
         self._real = path.resolve()
@@ -149,13 +151,16 @@ class Store:
             self._release()
             raise
 
-    def _connect(self, mode: str, name: str = "") -> sqlite3.Connection:
-        path = self._real.with_name(name or self._real.name)
+    def _connect(self, mode: str) -> sqlite3.Connection:
         # Transactions are begun and ended here, not by the module.
-        return sqlite3.connect(f"{path.as_uri()}?mode={mode}", uri=True, isolation_level=None)
+        connection = sqlite3.connect(f"{self._real.as_uri()}?mode={mode}", uri=True, isolation_level=None)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_VALUE)
+        return connection
 
     def _check_header(self) -> None:
         try:
+            if not stat.S_ISREG(self.path.stat().st_mode):  # a pipe that nobody writes to would be waited for
+                raise ValueError(f"{self.path} is not a file: choose another --store")
             with self.path.open("rb") as file:
                 header = file.read(len(_HEADER))
         except FileNotFoundError:
@@ -169,7 +174,7 @@ class Store:
                 "the file to begin anew"
             )
         if header != _HEADER:
-            raise ValueError(f"{self.path} is no store of rfos and was left as it is: choose another --store")
+            raise ValueError(f"{self.path} is not a store of rfos and was left as it is: choose another --store")
 
     def _log_is_empty(self) -> bool:
         log = self._real.with_name(self._real.name + "-wal")
@@ -183,8 +188,12 @@ class Store:
     def _take_lock(self) -> None:
         """Hold a lock file beside the store; the system frees it when the driver ends, however it ends."""
         name = self._real.with_name(self._real.name + ".lock")
+        # What a link beside the store leads to is not the store's to make or to lock.
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
         try:
-            self._lock = name.open("ab")
+            if name.is_symlink():
+                raise OSError(errno.ELOOP, f"{name.name} is a link")
+            self._lock = os.fdopen(os.open(name, flags, 0o666), "r+b", buffering=0)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise OSError(f"cannot write beside the store {self.path}: {reason}; choose another --store") from error
@@ -208,46 +217,54 @@ class Store:
             self._lock = None
 
     def _create(self) -> None:
-        """Make a new store beside its place and move it there: at its place there is never a part of one."""
-        name = self._real.name + ".new"
-        for suffix in ("", "-wal", "-shm", "-journal"):
-            self._real.with_name(name + suffix).unlink(missing_ok=True)
-        connection = self._connect("rwc", name)
+        """Make a new store, whole and on the disk, beside its place and name it so: at its place is never a part."""
+        memory = sqlite3.connect(":memory:", isolation_level=None)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute(_TABLE)
-            connection.execute(_CHECKPOINTS)
-            connection.execute(f"PRAGMA application_id = {APPLICATION}")
-            connection.execute(f"PRAGMA user_version = {VERSION}")
-            connection.execute("COMMIT")
+            for table in (_TABLE, _CHECKPOINTS, _TITLES):
+                memory.execute(table)
+            memory.execute(f"PRAGMA application_id = {APPLICATION}")
+            memory.execute(f"PRAGMA user_version = {VERSION}")
+            content = memory.serialize()
         finally:
-            connection.close()
-        self._real.with_name(name).replace(self._real)
+            memory.close()
+        try:
+            create(self._real, content)
+        except FileExistsError as error:
+            raise OSError(f"the store {self.path} has just been made by another program: run again") from error
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise OSError(
+                f"cannot make the store {self.path}: {reason}; make room and run again, or choose another --store"
+            ) from error
 
     def _open(self, read_only: bool) -> None:
         one = self._one
         application, version = one("PRAGMA application_id"), one("PRAGMA user_version")
         if application != APPLICATION:
-            raise ValueError(f"{self.path} is no store of rfos and was left as it is: choose another --store")
+            raise ValueError(f"{self.path} is not a store of rfos and was left as it is: choose another --store")
         if version != VERSION:
             raise ValueError(
                 f"the store {self.path} has tables of version {version}, this code has {VERSION}: choose another "
                 "--store"
             )
+        made = {("table", str(t).split()[2], t.lstrip()) for t in (_TABLE, _CHECKPOINTS, _TITLES)}
+        found = set(self._connection.execute("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
+        if not made - {("table", "titles", _TITLES.lstrip())} <= found <= made:
+            raise sqlite3.DatabaseError("its tables are not those that a sweep makes")
         # While there is a log, pages may be there only. SQLite itself rounds the size up and reads zeros.
         if self._log_is_empty():
             whole = int(str(one("PRAGMA page_count"))) * int(str(one("PRAGMA page_size")))
             size = self._real.stat().st_size
             if size < whole:
                 raise sqlite3.DatabaseError(f"{size:,} of its {whole:,} bytes are there")
-        found = one("PRAGMA quick_check")
-        if found != "ok":
-            raise sqlite3.DatabaseError(str(found).replace("\n", " "))
+        checked = one("PRAGMA integrity_check(1)")  # quick_check does not look into the index of the keys
+        if checked != "ok":
+            raise sqlite3.DatabaseError(str(checked).replace("\n", " "))
         if not read_only:
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
+            if ("table", "titles", _TITLES.lstrip()) not in found:  # a store of an earlier version of the code
+                self._connection.execute(_TITLES)
 
     def _one(self, statement: str) -> object:
         return self._connection.execute(statement).fetchone()[0]
@@ -335,35 +352,70 @@ class Store:
             found = self._connection.execute("SELECT key FROM checkpoints WHERE code = ?", (code,))
             return {key for (key,) in found}
 
+    def add_title(self, code: str, title: str) -> None:
+        """Write the title of a spec whose cells a version of the code measures here."""
+        with _explained(self.path), self._transaction():
+            self._connection.execute("INSERT OR IGNORE INTO titles VALUES (?, ?)", (code, title))
+
+    def titles(self, code: str) -> list[str]:
+        """Return the titles of the specs whose cells a version of the code has measured here, the first one first."""
+        with _explained(self.path):
+            if not self._one("SELECT count(*) FROM sqlite_master WHERE name = 'titles'"):
+                return []
+            found = self._connection.execute("SELECT title FROM titles WHERE code = ? ORDER BY rowid", (code,))
+            return [text_of("title", title) for (title,) in found]
+
     def keys(self, code: str) -> dict[str, bool]:
         """Return the keys of a code's finished cells, and whether each has a result (else it failed)."""
-        return {row.key: row.result is not None for row in self._rows(code)}
+        return {row.key: row.result is not None for row in self.rows(code)}
 
     def codes(self) -> dict[str, int]:
         """Return how many cells each version of the code has here."""
-        with _explained(self.path):
-            return dict(self._connection.execute("SELECT code, count(*) FROM cells GROUP BY code ORDER BY code"))
+        return dict(sorted(Counter(row.code for row in self._sound(None)).items()))
 
     def rows(self, code: str) -> list[Row]:
-        """Return the finished cells of a version of the code, failed ones too, in the order of their keys."""
-        return list(self._rows(code))
+        """Return the finished cells of a version of the code, failed ones too, in the order of their keys.
 
-    def _rows(self, code: str) -> Iterator[Row]:
-        with _explained(self.path):
-            found = self._connection.execute(
-                "SELECT key, code, cell, result, error, digest FROM cells WHERE code = ? ORDER BY key", (code,)
-            )
-            for *parts, written in found:
-                if digest(*parts) != written:
-                    raise sqlite3.DatabaseError(f"cell {parts[0]} is not what was written")
-                yield Row(*parts)
+        Raises
+        ------
+        ValueError
+            If the store has rows that no sweep has written, of whatever code: how many, and what is wrong with the
+            first. A row of this code must also be a cell that a spec may ask for, with a result that its measure may
+            bring (`rfos.sweeps.rows.read`), alike in all repetitions where they must be.
+        """
+        return [row for row in self._sound(code) if row.code == code]
 
     def failures(self, code: str) -> list[tuple[str, str]]:
         """Return key and error of the failed cells of a version of the code, in the order of their keys."""
+        return [(row.key, row.error) for row in self.rows(code) if row.error is not None]
+
+    def _sound(self, code: str | None) -> list[Row]:
+        """Return all rows, those of a version of the code read as well."""
+        sound: list[Row] = []
+        wrong: list[str] = []
+        points: dict[Cell, tuple[object, ...]] = {}
+        # As bytes, since what is not UTF-8 could not be told apart from what is not there.
+        texts = ", ".join(f"CAST({name} AS BLOB)" for name in rows.LONGEST)
         with _explained(self.path):
-            return self._connection.execute(
-                "SELECT key, error FROM cells WHERE code = ? AND error IS NOT NULL ORDER BY key", (code,)
-            ).fetchall()
+            found = self._connection.execute(f"SELECT {texts}, result, digest FROM cells ORDER BY key")
+            for *contents, result, stamp in found:
+                try:
+                    row = rows.written(dict(zip(rows.LONGEST, contents, strict=True)), result, stamp)
+                    if row.code == code:
+                        cell, values = rows.read(row)
+                        if values is not None:
+                            same = rows.point(cell, values)
+                            if points.setdefault(cell.point, same) != same:
+                                raise ValueError("its result has other sizes than those of its point's other cells")
+                    sound.append(row)
+                except ValueError as error:
+                    wrong.append(f"cell {rows.named(contents[0])}: {error}")
+        if wrong:
+            total = len(wrong) + len(sound)
+            are = "rows is" if len(wrong) == 1 else "rows are"
+            first = wrong[0] if len(wrong) == 1 else f"the first is {wrong[0]}"
+            raise ValueError(_damaged(self.path, f"{len(wrong):,} of {total:,} {are} not what a sweep writes; {first}"))
+        return sound
 
 
 def _difference(key: str, outcome: Outcome) -> str:

@@ -9,8 +9,9 @@ from dataclasses import fields
 import numpy as np
 import pandas as pd
 
+from rfos.rmax import Progress
 from rfos.sweeps.cells import Cell
-from rfos.sweeps.store import Row
+from rfos.sweeps.rows import Row
 
 NAMES = tuple(field.name for field in fields(Cell))
 """The variables of a cell, in their order."""
@@ -37,12 +38,28 @@ def cell_table(rows: Sequence[Row]) -> pd.DataFrame:
                 plain[column] = plain.pop(name)
         if "steps" in result:
             plain["steps_played"] = result["steps"]
+        # Whole numbers that no column of whole numbers holds are shown as they are to some 16 digits.
+        plain = {name: float(v) if isinstance(v, int) and abs(v) >= 2**63 else v for name, v in plain.items()}
         lines.append({**json.loads(row.cell), **plain, "error": row.error, "key": row.key})
+    if any(line["root"] >= 2**63 for line in lines):  # the digits of a root are its meaning
+        lines = [{**line, "root": str(line["root"])} for line in lines]
     table = pd.DataFrame(lines)
     order = [*NAMES, *(name for name in table if name not in (*NAMES, "error", "key")), "error", "key"]
     table = table.reindex(columns=order)
     # Whole numbers stay whole where some are missing, and a column that no cell has is not kept.
     return table.convert_dtypes().dropna(axis="columns", how="all").sort_values("key", ignore_index=True)
+
+
+def not_learned(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the cells (`cell_table`) in whose runs no pair became known: their counts say nothing yet.
+
+    Examples
+    --------
+    >>> not_learned(pd.DataFrame({"progress": ["none", "all", None], "key": ["a", "b", "c"]}))["key"].tolist()
+    ['a']
+    """
+    found = cells["progress"] == Progress.NONE if "progress" in cells else pd.Series(False, index=cells.index)
+    return cells[found.fillna(False)]
 
 
 def _said(value: str | float) -> str:

@@ -1,17 +1,17 @@
 """rfos sweep and rfos report, run as a user runs them; the page in a browser."""
 
+import hashlib
 import json
 import math
 import re
 import shutil
 import sqlite3
-import subprocess
 from html import escape
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from commands import apart, here
+from commands import apart, here, run
 
 from rfos import plots
 from rfos.sweeps.store import digest
@@ -54,7 +54,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (("missing.toml", "--store", "s.db"), ("missing.toml", "cannot read")),
         (("bad.toml", "--store", "s.db"), ("bad.toml", "window is an empty list", "at least one")),
         (("spec.toml", "--store", "no/s.db"), ("no/s.db", "choose another --store")),
-        (("spec.toml", "--store", "spec.toml"), ("spec.toml", "is no store")),
+        (("spec.toml", "--store", "spec.toml"), ("spec.toml", "is not a store")),
         (("spec.toml", "--store", "s.db", "--out", "/proc/x"), ("/proc/x", "choose another")),
         (("spec.toml",), ("--store",)),
     ],
@@ -206,15 +206,19 @@ def test_exported_files_do_not_depend_on_the_executor(done: Path) -> None:
 
 
 def rewrite(path: Path, which: slice = slice(None), **columns: object) -> list[str]:
-    """Overwrite columns of some rows of a store in the order of keys, with digests that fit, and return their keys."""
+    """Overwrite columns of some rows of a store, with keys and digests that fit, and return their keys.
+
+    The rows are counted in the order of keys.
+    """
     connection = sqlite3.connect(path)
     names = ("key", "code", "cell", "result", "error")
     stored = connection.execute(f"SELECT {', '.join(names)} FROM cells ORDER BY key").fetchall()[which]
     for row in stored:
         new = {**dict(zip(names, row, strict=True)), **columns}
+        new["key"] = hashlib.sha256(f"{new['cell']}\n{new['code']}".encode()).hexdigest()
         connection.execute(
-            "UPDATE cells SET code = ?, result = ?, error = ?, digest = ? WHERE key = ?",
-            (new["code"], new["result"], new["error"], digest(*new.values()), row[0]),
+            "UPDATE cells SET key = ?, code = ?, result = ?, error = ?, digest = ? WHERE key = ?",
+            (new["key"], new["code"], new["result"], new["error"], digest(*new.values()), row[0]),
         )
     connection.commit()
     connection.close()
@@ -225,10 +229,16 @@ def test_a_result_that_does_not_come_again_stops_the_sweep(done: Path, tmp_path:
     """Change every stored result: the audit ends with exit status 1, the key, and the store as it is."""
     shutil.copy(done / "store.db", tmp_path / "store.db")
     (tmp_path / "spec.toml").write_text(SPEC)
-    rewrite(tmp_path / "store.db", result=b"{}")
+    connection = sqlite3.connect(tmp_path / "store.db")
+    stored = [result for (result,) in connection.execute("SELECT result FROM cells ORDER BY key")]
+    connection.close()
+    for i, result in enumerate(stored):
+        plans = json.loads(result)["plans"]
+        other = result.replace(b'"plans":%d' % plans, b'"plans":%d' % (plans + 1))
+        rewrite(tmp_path / "store.db", slice(i, i + 1), result=other)
     result = here("sweep", "spec.toml", "--store", "store.db", "--jobs", "1", "--audit", cwd=tmp_path)
     assert result.returncode == 1
-    (line,) = result.stderr.strip().splitlines()
+    *_, line = result.stderr.strip().splitlines()
     assert re.search(r"cell [0-9a-f]{64} is not deterministic", line)
 
 
@@ -282,7 +292,7 @@ def open_page(text: str, folder: Path) -> tuple[dict[str, object], list[str]]:
     switches += ["--disable-component-update", "--disable-sync", "--disable-quic", "--window-size=500,900"]
     switches += [f"--user-data-dir={folder / 'profile'}", "--enable-logging=stderr", "--log-level=0", "--dump-dom"]
     command = [BROWSER, *switches, (folder / "page.html").as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = run(command)
     found = re.search(r'data-probe="([^"]*)"', done.stdout)
     assert found, done.stderr
     said = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
