@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from rfos.mdp import ShiftRegister, TabularMDP
     from rfos.metagames import WindowMetaGame
     from rfos.opponents import MemoryOne, QLearner, WindowBestResponse, WindowQLearner
-    from rfos.planning import Accuracy, Solution, evaluate_policy, solve
+    from rfos.planning import Accuracy, Ended, Solution, evaluate_policy, solve
     from rfos.policy_metagames import PolicyMetaGame
     from rfos.rmax import PaperRmax, Rmax, Trace, run
+    from rfos.shaper import Shaper, load_shaper
     from rfos.stochastic_games import StochasticGame, iterated, one_shot
     from rfos.windows import WindowIndex
 
@@ -39,6 +40,7 @@ _HOMES = {
     "WindowBestResponse": "opponents",
     "WindowQLearner": "opponents",
     "Accuracy": "planning",
+    "Ended": "planning",
     "Solution": "planning",
     "evaluate_policy": "planning",
     "solve": "planning",
@@ -47,6 +49,8 @@ _HOMES = {
     "Rmax": "rmax",
     "Trace": "rmax",
     "run": "rmax",
+    "Shaper": "shaper",
+    "load_shaper": "shaper",
     "StochasticGame": "stochastic_games",
     "iterated": "stochastic_games",
     "one_shot": "stochastic_games",
@@ -57,6 +61,7 @@ __all__ = [
     "LOLA",
     "Accuracy",
     "CubeGrid",
+    "Ended",
     "LevelGrid",
     "MemoryOne",
     "NaiveLearner",
@@ -65,6 +70,7 @@ __all__ = [
     "PolicyMetaGame",
     "QLearner",
     "Rmax",
+    "Shaper",
     "ShiftRegister",
     "SimplexGrid",
     "Solution",
@@ -77,6 +83,7 @@ __all__ = [
     "WindowQLearner",
     "evaluate_policy",
     "iterated",
+    "load_shaper",
     "named_game",
     "one_shot",
     "run",

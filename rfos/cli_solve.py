@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,23 +16,37 @@ from numpy.typing import NDArray
 
 from rfos import plots
 from rfos._files import atomic
-from rfos.continuous import random_starts, roll_out
+from rfos._memory import in_digits, require_memory
+from rfos.continuous import RollOut, hold, moved_starts, random_starts
 from rfos.discretisation import DiscretisationError, discretisation_error
-from rfos.games import named_game
+from rfos.games import NormalFormGame, named_game
 from rfos.grids import LevelGrid, SimplexGrid
 from rfos.learners import NAMED_LEARNERS, Fixed, Learner, named_learner
 from rfos.planning import solve
-from rfos.policy_metagames import SECONDS_PER_PAIR, PolicyMetaGame, even_grid, inner_game, require_levels
+from rfos.policy_metagames import (
+    SECONDS_PER_PAIR,
+    PolicyMetaGame,
+    even_grid,
+    inner_game,
+    is_quick,
+    quick_levels,
+    require_levels,
+)
+from rfos.randomness import seed_sequence
+from rfos.shaper import Shaper
 from rfos.shaping import (
     STRATEGIES,
     Earned,
+    Returns,
+    constant_shapers,
     discounted_value,
-    earned,
     equilibria,
     in_numbers,
     in_words,
+    interval,
+    learning_shapers,
+    paired,
     strategy,
-    yardsticks,
 )
 from rfos.stochastic_games import StochasticGame
 
@@ -42,6 +57,24 @@ LONGEST = 600.0
 
 LONGEST_ROLL_OUT = 60.0
 """Seconds that looking ahead without a kernel may take; fewer starts are played where all would take longer."""
+
+FEWEST_STARTS, MOST_STARTS = 64, 2048
+"""Random starts at the first look and at the last one; each look has twice as many as the one before."""
+
+MOST_PLAYS = {True: 200_000_000, False: 20_000_000}
+"""Pairs that looking ahead from more than the fewest starts may evaluate, by the short form of a kernel or not."""
+
+PRECISION = 0.005
+"""Half-width at which no more starts are added, in spreads of the rows printed (see `INVENTED`)."""
+
+CONFIDENCE = 0.95
+"""Of all looks together."""
+
+COMPARED_PAIRS = 10**6
+"""Pairs that other levels may have if they are more than twice as fine."""
+
+COMPARED_STARTS, COMPARED_PLAYS, COMPARED_SECONDS = 64, 5_000_000, 10.0
+"""Starts from which other levels are compared: more where so many pairs are enough, fewer where it takes longer."""
 
 FROZEN = 0.05
 """Share of frozen moves above which a warning is due."""
@@ -62,6 +95,9 @@ LONGEST_PLAY = 1000
 DISCOUNTED_STARTS = 16, 4
 """Starts of which the discounted value is computed, beside that on the grid, with a kernel and without."""
 
+EVERY = 10.0
+"""Seconds between two lines of progress."""
+
 
 LOOK_AHEAD, PROJECTED = "one-step look-ahead", "policy of the nearest grid point"
 """How a solution on the grid is played off the grid."""
@@ -69,18 +105,85 @@ LOOK_AHEAD, PROJECTED = "one-step look-ahead", "policy of the nearest grid point
 
 @dataclass(frozen=True)
 class Request:
-    """What `rfos solve` was asked for."""
+    """What `rfos solve` was asked for.
+
+    Attributes
+    ----------
+    game, opponent : str
+    levels : str, optional
+        By default as many as are solved in seconds (`quick_levels`).
+    rounding : {"barycentric", "nearest"}
+    discount, inner_discount : float in [0, 1)
+    joint : bool
+    step : float > 0, optional
+        The opponents' step size on the un-normalised return; by default that of the named learner, 1.
+    starts : int, optional
+        Random starts. By default they are doubled until intervals are narrow, as `Answer` says.
+    steps : int
+        Meta-steps of each roll-out.
+    epsilon : float > 0
+        Width of the certified bracket of every value on the grid, in units of value, that is of rewards per inner step
+        over 1 - discount.
+    reset : {"random", "move"}
+        Begin at the opponents' random policies, or, as M-FOS does, after they have learned once from a random shaper.
+    seed : int
+    """
 
     game: str
     opponent: str = "naive"
-    levels: str = "5"
+    levels: str | None = None
     rounding: Literal["barycentric", "nearest"] = "barycentric"
     discount: float = 0.99
     inner_discount: float = 0.96
     joint: bool = False
-    starts: int = 64
+    step: float | None = None
+    starts: int | None = None
     steps: int = 100
+    epsilon: float = 1e-3
+    reset: Literal["random", "move"] = "random"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check what is checked nowhere else."""
+        for name, number in (("starts", self.starts), ("steps", self.steps)):
+            if number is not None and number < 1:
+                raise ValueError(f"{name} is {number}: give at least 1")
+        if not 0 < self.epsilon < math.inf:
+            raise ValueError(f"epsilon is {self.epsilon!r}: give a positive width, in units of value")
+        if self.reset not in ("random", "move"):
+            raise ValueError(f"reset is {self.reset!r}: choose random or move")
+
+
+@dataclass(frozen=True)
+class OtherLevels:
+    """The same request with other levels, from the same starts, by the same way of playing.
+
+    Attributes
+    ----------
+    levels : str
+    finer : bool
+        Whether they are more, else fewer.
+    n_states, n_actions : int
+    promised : tuple of float
+        Certified ends of the mean value at the starts, per inner step, (1-discount) V.
+    promised_here : tuple of float
+        The same with the levels of the request.
+    earned : tuple of float
+        Mean reward of the shaper over the starts and the ends of its interval.
+    gain : tuple of float
+        How much more the shaper earns with *these* levels, start by start, and the ends of its interval.
+    n_starts : int
+    """
+
+    levels: str
+    finer: bool
+    n_states: int
+    n_actions: int
+    promised: tuple[float, float]
+    promised_here: tuple[float, float]
+    earned: tuple[float, float, float]
+    gain: tuple[float, float, float]
+    n_starts: int
 
 
 @dataclass(frozen=True)
@@ -90,12 +193,21 @@ class Answer:
     `start_value` is that of the grid point `start`, written from the opponents' own sides; `mean_value` is the mean
     over grid points. `promised`, the value on the grid, and `discounted`, what `played` earns in the continuous game,
     are means over the same random starts, and so comparable; `n_discounted` says over how many steps and starts.
-    `worth` is the mean reward of `shaper`, the better way of playing in `continuous`, less that of `best`, the best
-    yardstick against the same opponent. `policies` (T, S, A_i) of each player, the shaper first, and `rewards`
-    (T, n_players) are those of the first roll-out of `shaper`.
+    `worth` is how much more per step `shaper`, the better way of playing in `continuous`, earns than `best`, the best
+    yardstick against the same opponent, and `worth_interval` the ends of its interval: differences from the
+    `n_paired` starts that both have in common are the sample. `policies` (T, S, A_i) of each player, the shaper first,
+    and `rewards` (T, n_players) are those of the first roll-out of `shaper`, which `solution` plays.
+
+    Unless a number of starts was asked for, it is doubled from `FEWEST_STARTS` until the half-widths of
+    `worth_interval` and of the two rows that it compares are at most `target`, or there have been `looks` looks. Who
+    stops when an interval pleases has one that holds too rarely; so those of every look are t intervals at level
+    `confidence` = 1 - 0.05 / `looks`, the most looks there can be, such that with probability 0.95 one holds at all of
+    them, whichever is the last. They are of one row each, not of all rows at once.
     """
 
     request: Request
+    inner: str
+    levels: str
     n_states: int
     n_actions: int
     bytes: int
@@ -110,6 +222,8 @@ class Answer:
     continuous: tuple[Earned, ...]
     yardsticks: tuple[Earned, ...]
     worth: float
+    worth_interval: tuple[float, float]
+    n_paired: int
     shaper: str
     best: str
     promised: tuple[float, float]
@@ -118,12 +232,17 @@ class Answer:
     n_discounted: tuple[int, int]
     moves: tuple[tuple[str, ...], ...]
     discretisation: DiscretisationError
+    other_levels: OtherLevels | None
     n_starts: int
+    looks: int
+    confidence: float
+    target: float
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
     policies: tuple[Float, ...]
     rewards: Float
     seconds: float
+    solution: Shaper
 
 
 def read_levels(levels: str) -> tuple[float, ...]:
@@ -163,20 +282,22 @@ def grid_of(game: StochasticGame, player: int, levels: tuple[float, ...]) -> Lev
     return even_grid(game, player, int(levels[0]))
 
 
-def learner_of(name: str) -> Learner:
+def learner_of(name: str, step: float | None = None) -> Learner:
     """Return the learner of a name; whoever plays one of `STRATEGIES` never learns.
 
     Raises
     ------
     ValueError
-        If the name is unknown; the message lists the names.
+        If the name is unknown; the message lists the names. Or a step size is given to one that takes no such steps.
     """
     if name in STRATEGIES:
+        if step is not None:
+            raise ValueError(f"{name} never learns: leave the step out, or choose naive or lola")
         return Fixed()
     if name not in NAMED_LEARNERS:
         learners, fixed = ", ".join(NAMED_LEARNERS), ", ".join(STRATEGIES)
         raise ValueError(f"unknown opponent {name!r}: choose one of {learners}, or one that never learns: {fixed}")
-    return named_learner(name)
+    return named_learner(name, step)
 
 
 def answer(request: Request, say: Callable[[str], None]) -> Answer:
@@ -188,14 +309,19 @@ def answer(request: Request, say: Callable[[str], None]) -> Answer:
         If the request is out of range or too large; nothing has been allocated then.
     """
     began = time.perf_counter()
-    levels = read_levels(request.levels)
-    learner = learner_of(request.opponent)
+    learner = learner_of(request.opponent, request.step)
     stage = named_game(request.game)
     learners = [learner] * (stage.n_players - 1)
+    memory_one = request.inner_discount != 0
+    levels: tuple[float, ...]
+    if request.levels is None:
+        levels = (float(quick_levels(stage, memory_one, learners, request.rounding, joint=request.joint)),)
+    else:
+        levels = read_levels(request.levels)
     count = len(levels) if len(levels) > 1 else int(levels[0])
     require_levels(
         stage,
-        request.inner_discount != 0,
+        memory_one,
         learners,
         count,
         request.rounding,
@@ -206,15 +332,20 @@ def answer(request: Request, say: Callable[[str], None]) -> Answer:
     grids = [grid_of(game, player, levels) for player in range(game.n_players)]
     built = PolicyMetaGame(game, learners, grids, request.discount, request.rounding, request.joint)
     built.require_fit()
-    starts = _starts(game, request)
-    error = discretisation_error(built, 1e-3)
+    meta_game = built.lumped()
+    notes: list[str] = []
+    looks = _looks(meta_game, request)
+    _require_roll_outs(game, looks[-1], request.steps)
+    starts = _starts(meta_game, request, looks[-1])
+    error = discretisation_error(built, request.epsilon)
     size = built.size_estimate()
     say(f"{size.n_states:,} meta-states, {size.n_actions:,} meta-actions, {size.needed / 2**20:,.1f} MiB")
-    mdp = built.to_mdp()
+    evaluated = "a sweep over" if size.storage == "on-the-fly" else "filling"
+    say(f"{evaluated} {in_digits(size.pairs)} pairs takes about {_time(built.seconds_to_fill())} here")
+    mdp = built.to_mdp(_Progress(size.pairs, say))
     say("table filled")
-    solution = solve(mdp, tol=1e-3)
+    solution = solve(mdp, tol=request.epsilon)
     say(f"solved in {solution.iterations} iterations")
-    meta_game = replace(built, joint=False)
     # Every number below is a few sums of numbers of this size, which rounding moves by far less than `slack`.
     slack = 1e-12 * max(map(abs, game.reward_range(0)))
     lower, upper, ahead, policy = solution.lower, solution.upper, solution.value, solution.policy
@@ -224,41 +355,28 @@ def answer(request: Request, say: Callable[[str], None]) -> Answer:
         policy = ahead.argmax(axis=1)
         lower, upper, ahead = (q.max(axis=1) for q in (lower, upper, ahead))
     low, high = (1 - request.discount) * lower - slack, (1 - request.discount) * upper + slack
+    shapers = {LOOK_AHEAD: Shaper(meta_game, values=ahead), PROJECTED: Shaper(meta_game, policy=policy)}
+    if not affordable_starts(meta_game, request.steps, looks[-1]):
+        del shapers[LOOK_AHEAD]
+        notes.append("one-step look-ahead is left out: no kernel evaluates this game, and it would take too long")
     fair = [np.full((game.n_states, n), 1 / n) for n in game.n_actions[1:]]
     start = meta_game.nearest([each[0] for each in starts] if request.opponent in STRATEGIES else fair)
-    affordable = affordable_starts(meta_game, request)
-    notes: list[str] = []
-    if request.opponent not in STRATEGIES and 0 < affordable < request.starts:
-        starts = [each[:affordable] for each in starts]
-    steps = request.steps
-    continuous: list[Earned] = []
-    played = {PROJECTED: roll_out(meta_game, starts, policy=policy, steps=steps)}
-    say("rolled out at grid points")
-    if affordable:
-        played[LOOK_AHEAD] = roll_out(meta_game, starts, values=ahead, steps=steps)
-        continuous.append(earned(LOOK_AHEAD, played[LOOK_AHEAD].mean_rewards))
-        say("rolled out with look-ahead")
-    else:
-        notes.append("one-step look-ahead is left out: no kernel evaluates this game, and it would take too long")
-    continuous.append(earned(PROJECTED, played[PROJECTED].mean_rewards))
+    found = _measure(meta_game, shapers, starts, looks, request, say)
+    starts = [each[: found.n_starts] for each in starts]
     few, lasting = (
         [each[: DISCOUNTED_STARTS[meta_game.dynamics is None]] for each in starts],
         _lasting(request.discount),
     )
-    long = replace(request, steps=lasting, starts=len(few[0]))
-    top = max(continuous, key=lambda row: row.shaper[0])
-    looked = top.name == LOOK_AHEAD and affordable_starts(meta_game, long) == len(few[0])
-    way: dict[str, Any] = {"values": ahead} if looked else {"policy": policy}
-    ends = discounted_value(meta_game, roll_out(meta_game, few, steps=lasting, **way).rewards)
+    top, best = found.top, found.best
+    looked = top.name == LOOK_AHEAD and affordable_starts(meta_game, lasting, len(few[0])) == len(few[0])
+    discounting = LOOK_AHEAD if looked else PROJECTED
+    ends = discounted_value(meta_game, shapers[discounting].play(few, lasting).rewards)
     promised = _promised(meta_game, few, low), _promised(meta_game, few, high)
     discounted = float(ends[0].mean()), float(ends[1].mean())
     say("rolled out with the discount")
     if equilibria(game) is None:
         notes.append("no row for Nash equilibria: they need nashpy or quantecon, pip install 'rfos[interop]'")
-    beside = yardsticks(meta_game, starts, steps=steps, rng=request.seed + 1)
-    best = max((row for row in beside if row.same_opponent), key=lambda row: row.shaper[0])
-    rows = [row.shaper[0] for row in (*continuous, *beside) if row.same_opponent]
-    shown = played[top.name]
+    shown = found.played[top.name]
     own = np.array([grids[0].policy(int(action)) for action in shown.moves[0]])
     frozen = built.frozen_share
     warnings = []
@@ -268,13 +386,26 @@ def answer(request: Request, say: Callable[[str], None]) -> Answer:
             "an artefact of rounding, believe the continuous game"
         )
     more = promised[0] - discounted[1]
-    if more > max(INVENTED * (max(rows) - min(rows)), 1e-6 * float(np.ptp(game.reward_range(0)))):
+    if more > max(INVENTED * found.spread, 1e-6 * float(np.ptp(game.reward_range(0)))):
         warnings.append(
             f"the grid promises at least {more:.3f} a step more than its policy earns in the continuous game: an "
             "artefact of the grid, believe the continuous game"
         )
+    others = None
+    if not request.joint:
+        others = _other_levels(meta_game, stage, levels, request, starts, found, (low, high))
+    if others is None:
+        notes.append("other levels are not compared: neither finer nor coarser ones are solved in seconds")
+    elif others.finer and others.gain[1] > found.target:
+        warnings.append(
+            f"the levels are too few: with {others.levels} the shaper earns {others.gain[0]:.3f} a step more "
+            f"({_ends(others.gain)})"
+        )
+    difference = paired(top, best, found.confidence)
     return Answer(
         request=request,
+        inner=_inner(request),
+        levels=_in_words(levels),
         n_states=size.n_states,
         n_actions=size.n_actions,
         bytes=mdp.nbytes,
@@ -286,34 +417,175 @@ def answer(request: Request, say: Callable[[str], None]) -> Answer:
         start=_listed(game, meta_game.policies(start)),
         start_value=(float(low[start]), float(high[start])),
         mean_value=(float(low.mean()), float(high.mean())),
-        continuous=tuple(continuous),
-        yardsticks=tuple(beside),
-        worth=top.shaper[0] - best.shaper[0],
+        continuous=tuple(row.earned(found.confidence) for row in found.continuous),
+        yardsticks=tuple(row.earned(found.confidence) for row in found.yardsticks),
+        worth=difference[0],
+        worth_interval=difference[1:],
+        n_paired=min(len(top.rewards), len(best.rewards)),
         shaper=top.name,
         best=best.name,
         promised=promised,
         discounted=discounted,
-        played=LOOK_AHEAD if looked else PROJECTED,
+        played=discounting,
         n_discounted=(lasting, len(few[0])),
         moves=tuple(
             (_listed(game, [each[n] for each in starts]), *_first_moves(game, grids[0], shown.moves[n]))
             for n in range(min(3, len(shown.moves)))
         ),
         discretisation=error,
-        n_starts=len(starts[0]),
+        other_levels=others,
+        n_starts=found.n_starts,
+        looks=len(looks),
+        confidence=found.confidence,
+        target=found.target,
         notes=tuple(notes),
         warnings=tuple(warnings),
         policies=(own, *(path[0] for path in shown.policies)),
         rewards=shown.rewards[0],
         seconds=time.perf_counter() - began,
+        solution=shapers[top.name],
     )
 
 
-def _starts(game: StochasticGame, request: Request) -> list[Float]:
+# Starts ----------------------------------------------------------------------------------------------------------
+
+
+def _looks(meta_game: PolicyMetaGame, request: Request) -> list[int]:
+    """Return the numbers of starts at which intervals may be looked at; nothing random or timed decides on them."""
+    if request.opponent in STRATEGIES:
+        return [1]
+    if request.starts is not None or meta_game.dynamics is None:
+        wanted = FEWEST_STARTS if request.starts is None else request.starts
+        return [affordable_starts(meta_game, request.steps, wanted) or wanted]
+    most = min(MOST_STARTS, MOST_PLAYS[meta_game.dynamics.iterated] // (meta_game.n_actions * request.steps))
+    looks = [FEWEST_STARTS]
+    while 2 * looks[-1] <= most:
+        looks.append(2 * looks[-1])
+    return looks
+
+
+def affordable_starts(meta_game: PolicyMetaGame, steps: int, wanted: int) -> int:
+    """Return from how many starts looking ahead is affordable; 0 where not from two, which an interval needs."""
+    if meta_game.dynamics is not None:
+        return wanted
+    opponents = meta_game.game.n_players - 1
+    seconds = meta_game.n_actions * steps * SECONDS_PER_PAIR * opponents
+    count = min(wanted, int(LONGEST_ROLL_OUT / seconds))
+    return count if count >= min(2, wanted) else 0
+
+
+def _require_roll_outs(game: StochasticGame, n_starts: int, steps: int) -> None:
+    """Raise MemoryError unless roll-outs from so many starts fit this machine."""
+    # Rewards, moves and policies of two ways of playing; policies once more where they are put together.
+    numbers = game.n_players + 1 + 2 * game.n_states * sum(game.n_actions[1:])
+    what = f"roll-outs of {in_digits(n_starts)} starts and {in_digits(steps)} steps"
+    require_memory(16 * n_starts * steps * numbers, what, "give fewer starts or steps")
+
+
+def _starts(meta_game: PolicyMetaGame, request: Request, n: int) -> list[Float]:
     """Return the opponents' first policies; an opponent with a fixed strategy has only that one."""
+    game = meta_game.game
     if request.opponent in STRATEGIES:
         return [strategy(game, player, request.opponent)[None] for player in range(1, game.n_players)]
-    return random_starts(game, request.starts, request.seed)
+    starts = random_starts(game, n, request.seed)
+    return moved_starts(meta_game, starts, seed_sequence(request.seed, (2,))) if request.reset == "move" else starts
+
+
+# Roll-outs -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """Rows and roll-outs at the look where the intervals were narrow enough, or at the last one."""
+
+    continuous: list[Returns]
+    yardsticks: list[Returns]
+    played: dict[str, RollOut]
+    n_starts: int
+    confidence: float
+
+    @property
+    def top(self) -> Returns:
+        """The better way of playing."""
+        return max(self.continuous, key=_mean)
+
+    @property
+    def best(self) -> Returns:
+        """The best yardstick against the same opponent."""
+        return max((row for row in self.yardsticks if row.same_opponent), key=_mean)
+
+    @property
+    def spread(self) -> float:
+        """From the worst to the best row against the same opponent."""
+        means = [_mean(row) for row in (*self.continuous, *self.yardsticks) if row.same_opponent]
+        return max(means) - min(means)
+
+    @property
+    def target(self) -> float:
+        """Half-width that is narrow enough."""
+        return PRECISION * self.spread
+
+    @property
+    def is_precise(self) -> bool:
+        """Whether more starts are not needed, or do not help where naive learning is played from a few."""
+        rows = [row for row in (self.top, self.best) if len(row.rewards) == self.n_starts]
+        ends = [interval(row.rewards[:, 0], self.confidence) for row in rows]
+        if self.best in rows:
+            ends.append(paired(self.top, self.best, self.confidence))
+        return all(high - low <= 2 * self.target for _, low, high in ends)
+
+
+def _mean(row: Returns) -> float:
+    return float(row.rewards[:, 0].mean())
+
+
+def _measure(
+    meta_game: PolicyMetaGame,
+    shapers: dict[str, Shaper],
+    starts: Sequence[Float],
+    looks: Sequence[int],
+    request: Request,
+    say: Callable[[str], None],
+) -> _Measured:
+    """Play from the starts, more at each look, until the intervals are narrow (`Answer` says how that is honest)."""
+    steps = request.steps
+    confidence = 1 - (1 - CONFIDENCE) / len(looks)
+    constant = constant_shapers(meta_game, [each[: looks[0]] for each in starts], steps=steps)
+    learning = learning_shapers(meta_game, [each[: looks[0]] for each in starts], steps=steps, rng=request.seed + 1)
+    played: dict[str, RollOut] = {}
+    held = [np.empty((0, meta_game.game.n_players))] * len(constant)
+    before = 0
+    for count in looks:
+        more = [each[before:count] for each in starts]
+        for name, shaper in shapers.items():
+            new = shaper.play(more, steps)
+            played[name] = _joined(played[name], new) if before else new
+        held = [
+            np.concatenate([old, hold(meta_game, own[None], more, steps)[0]])
+            for old, (_, own) in zip(held, constant, strict=True)
+        ]
+        found = _Measured(
+            [Returns(name, roll.mean_rewards) for name, roll in played.items()],
+            [*(Returns(name, rows) for (name, _), rows in zip(constant, held, strict=True)), *learning],
+            played,
+            count,
+            confidence,
+        )
+        say(f"rolled out from {count} starts" if count > 1 else "rolled out")
+        before = count
+        if found.is_precise:
+            break
+    return found
+
+
+def _joined(first: RollOut, second: RollOut) -> RollOut:
+    """Return the roll-outs of the starts of both."""
+    paths = zip(first.policies, second.policies, strict=True)
+    return RollOut(
+        np.concatenate([first.rewards, second.rewards]),
+        np.concatenate([first.moves, second.moves]),
+        tuple(np.concatenate(pair) for pair in paths),
+    )
 
 
 def _lasting(discount: float) -> int:
@@ -330,14 +602,114 @@ def _promised(meta_game: PolicyMetaGame, starts: list[Float], values: Float) -> 
     return float(np.mean(found))
 
 
-def affordable_starts(meta_game: PolicyMetaGame, request: Request) -> int:
-    """Return from how many starts looking ahead is affordable; 0 where not from two, which an interval needs."""
-    if meta_game.dynamics is not None:
-        return request.starts
-    opponents = meta_game.game.n_players - 1
-    seconds = meta_game.n_actions * request.steps * SECONDS_PER_PAIR * opponents
-    count = min(request.starts, int(LONGEST_ROLL_OUT / seconds))
-    return count if count >= min(2, request.starts) else 0
+# Levels ----------------------------------------------------------------------------------------------------------
+
+
+def _other_levels(
+    meta_game: PolicyMetaGame,
+    stage: NormalFormGame,
+    levels: tuple[float, ...],
+    request: Request,
+    starts: list[Float],
+    found: _Measured,
+    ends: tuple[Float, Float],
+) -> OtherLevels | None:
+    """Return what finer levels give, or coarser ones where no finer ones are solved in seconds, or None."""
+    memory_one, learners = request.inner_discount != 0, list(meta_game.opponents)
+    cheap = quick_levels(stage, memory_one, learners, request.rounding, pairs=COMPARED_PAIRS)
+    other = _finer(levels, cheap)
+    count = len(other) if len(other) > 1 else int(other[0])
+    finer = is_quick(stage, memory_one, learners, count, request.rounding)
+    if not finer:
+        other = _coarser(levels)
+        count = len(other) if len(other) > 1 else int(other[0])
+        if count < 2 or not is_quick(stage, memory_one, learners, count, request.rounding):
+            return None
+    game = meta_game.game
+    grids = [grid_of(game, player, other) for player in range(game.n_players)]
+    compared = PolicyMetaGame(game, learners, grids, request.discount, request.rounding)
+    solution = solve(compared.to_mdp(), tol=request.epsilon)
+    looked = found.top.name == LOOK_AHEAD
+    plays = compared.n_actions * request.steps
+    most = max(COMPARED_STARTS, COMPARED_PLAYS // plays)
+    if compared.dynamics is None and looked:
+        most = max(1, int(COMPARED_SECONDS / (plays * SECONDS_PER_PAIR * (game.n_players - 1))))
+    n = min(most, found.n_starts)
+    few = [each[:n] for each in starts]
+    rolled = Shaper.of(compared, solution, look_ahead=looked).play(few, request.steps)
+    row = Returns("", rolled.mean_rewards)
+    slack = 1e-12 * max(map(abs, game.reward_range(0)))
+    promised = [
+        _promised(compared, few, (1 - request.discount) * end) + sign * slack
+        for sign, end in ((-1, solution.lower), (1, solution.upper))
+    ]
+    return OtherLevels(
+        levels=_in_words(other),
+        finer=finer,
+        n_states=compared.n_states,
+        n_actions=compared.n_actions,
+        promised=(promised[0], promised[1]),
+        promised_here=(_promised(meta_game, few, ends[0]), _promised(meta_game, few, ends[1])),
+        earned=interval(row.rewards[:, 0]),
+        gain=paired(row, found.top),
+        n_starts=n,
+    )
+
+
+def _finer(levels: tuple[float, ...], cheap: int) -> tuple[float, ...]:
+    """Return levels of cells of half the width, or as many as are cheap if they are more."""
+    if len(levels) == 1:
+        return (max(float(cheap), 2 * levels[0] - 1),)
+    between = [(low + high) / 2 for low, high in itertools.pairwise(levels)]
+    return tuple(sorted((*levels, *between)))
+
+
+def _coarser(levels: tuple[float, ...]) -> tuple[float, ...]:
+    """Return levels of cells of twice the width, or fewer than two levels where there are none."""
+    if len(levels) == 1:
+        return ((levels[0] + 1) // 2 if levels[0] > 2 else 1.0,)
+    return (*levels[:-1:2], levels[-1]) if len(levels) > 2 else (1.0,)
+
+
+def _in_words(levels: tuple[float, ...]) -> str:
+    return f"{levels[0]:.0f} levels" if len(levels) == 1 else "levels " + ", ".join(f"{x:g}" for x in levels)
+
+
+# Words -----------------------------------------------------------------------------------------------------------
+
+
+class _Progress:
+    """Says now and then how many pairs are filled."""
+
+    def __init__(self, pairs: int, say: Callable[[str], None]) -> None:
+        self.pairs, self.say = pairs, say
+        self.done, self.last = 0, time.monotonic()
+
+    def __call__(self, pairs: int) -> None:
+        self.done += pairs
+        now = time.monotonic()
+        if now - self.last >= EVERY:
+            self.last = now
+            self.say(f"{self.done / self.pairs:.0%} of pairs filled")
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} s" if seconds >= 1 else "a second"
+
+
+def _inner(request: Request) -> str:
+    """Return which inner game is played, and where M-FOS plays another one of that name."""
+    once = request.inner_discount == 0
+    played = f"{request.game} played once" if once else f"iterated {request.game} with memory-one policies"
+    if request.game == "chicken":
+        return played + (", as in M-FOS" if once else "; M-FOS plays chicken once, which is --inner-discount 0")
+    if request.game in ("ipd", "imp") and once:
+        return f"{played}; M-FOS plays {request.game} iterated, with inner discount 0.96"
+    return played
+
+
+def _ends(bounds: tuple[float, float, float]) -> str:
+    return f"{bounds[1]:.3f} to {bounds[2]:.3f}"
 
 
 def _listed(game: StochasticGame, policies: list[Float]) -> str:
@@ -362,10 +734,12 @@ def _first_moves(game: StochasticGame, grid: LevelGrid | SimplexGrid, chosen: np
 def show(found: Answer, echo: Callable[[str], None]) -> None:
     """Print an answer."""
     r = found.request
+    step = "" if r.step is None else f" with step {r.step:g}"
     echo(
-        f"{r.game} against {r.opponent}, {r.levels} levels, {r.rounding} rounding, discount {r.discount:g}, inner "
-        f"discount {r.inner_discount:g}; rewards per inner step\n"
+        f"{r.game} against {r.opponent}{step}, {found.levels}, {r.rounding} rounding, discount {r.discount:g}, inner "
+        f"discount {r.inner_discount:g}; rewards per inner step"
     )
+    echo(f"inner game: {found.inner}\n")
     echo(f"meta-states {found.n_states:,}, meta-actions {found.n_actions:,}, {found.bytes / 2**20:,.1f} MiB")
     echo(f"frozen moves: nearest rounding leaves {found.frozen_share:.1%} of pairs where they are")
     stop = "" if found.converged else ", NOT converged"
@@ -394,7 +768,8 @@ def show(found: Answer, echo: Callable[[str], None]) -> None:
                 echo(f"  its policy, played at the nearest grid point, loses at most {loss:.3g} a step there (D3)")
             else:
                 echo("  what its policy, played at the nearest grid point, loses there: D3 is vacuous")
-    whence = f"against {r.opponent}" if r.opponent in STRATEGIES else f"from {found.n_starts} random starts"
+    moved = ", after the learner moved once" if r.reset == "move" else ""
+    whence = f"against {r.opponent}" if r.opponent in STRATEGIES else f"from {found.n_starts} random starts{moved}"
     width = max(len(_label(row)) for row in (*found.continuous, *found.yardsticks))
     for title, rows in (
         (f"in the continuous game, mean of {r.steps} steps {whence}", found.continuous),
@@ -403,9 +778,34 @@ def show(found: Answer, echo: Callable[[str], None]) -> None:
         echo(f"\n{title}\n  {'':{width}} {'shaper':>27} {'opponent':>27}")
         for row in rows:
             own, other = (_interval(*ends) for ends in (row.shaper, row.opponent))
-            echo(f"  {_label(row):{width}} {own:>27} {other:>27}")
-    echo(f"\nshaping ({found.shaper}) is worth {found.worth:+.3f} a step over the best yardstick")
+            few = f"  from {row.n_starts} starts" if row.n_starts != found.n_starts else ""
+            echo(f"  {_label(row):{width}} {own:>27} {other:>27}{few}")
+    if found.looks > 1:
+        echo(
+            f"  (intervals of 95 % whatever the number of starts, which is doubled up to {found.looks - 1} times until "
+            f"half-widths are {found.target:.2g}: t at {found.confidence:.2%})"
+        )
+    elif found.n_starts > 1:
+        echo("  (t intervals of 95 %)")
+    known = _interval(found.worth, *found.worth_interval).removeprefix("-")
+    sign = "-" if found.worth < 0 else "+"
+    echo(f"\nshaping ({found.shaper}) is worth {sign}{known} a step over the best yardstick")
     echo(f"  against this opponent, {found.best}")
+    if found.n_paired > 1:
+        echo(f"  (differences from {found.n_paired} common starts)")
+    others = found.other_levels
+    if others is not None:
+        kind = "finer" if others.finer else "coarser"
+        many = "its start" if others.n_starts == 1 else f"{others.n_starts} of these starts"
+        echo(f"with {others.levels} instead ({kind}; {others.n_states:,} meta-states), from {many}")
+        for what, value in (
+            ("promised by that grid", f"{_both(others.promised)}; by this one {_both(others.promised_here)}"),
+            ("earned in the continuous game", _interval(*others.earned)),
+            ("  less what is earned with these", _interval(*others.gain)),
+        ):
+            echo(f"  {what:32} {value}")
+        if not others.finer:
+            echo("  (finer levels take more than seconds: give --levels)")
     lasting, n = found.n_discounted
     echo(f"discounted by {r.discount:g} a step, " + (f"mean over {n} of these starts" if n > 1 else "from its start"))
     rounded = "of the nearest point" if r.rounding == "nearest" else "interpolated"
@@ -429,6 +829,10 @@ def show(found: Answer, echo: Callable[[str], None]) -> None:
 
 def _label(row: Earned) -> str:
     return row.name if row.same_opponent else f"{row.name} (other opponents)"
+
+
+def _both(ends: tuple[float, float]) -> str:
+    return f"{ends[0]:.4f} to {ends[1]:.4f}"
 
 
 def _interval(mean: float, low: float, high: float) -> str:
@@ -458,4 +862,15 @@ def as_json(found: Answer) -> str:
             return [plain(part) for part in value]
         return None if isinstance(value, float) and not math.isfinite(value) else value
 
-    return json.dumps(plain(asdict(found)), allow_nan=False)
+    parts = {field.name: getattr(found, field.name) for field in fields(found) if field.name != "solution"}
+    return json.dumps(
+        {name: plain(_as_plain(part)) for name, part in parts.items()},
+        allow_nan=False,
+    )
+
+
+def _as_plain(part: Any) -> Any:
+    """Return dataclasses, also in tuples, as dictionaries."""
+    if isinstance(part, tuple):
+        return [_as_plain(each) for each in part]
+    return asdict(part) if is_dataclass(part) and not isinstance(part, type) else part

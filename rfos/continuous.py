@@ -12,15 +12,22 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rfos import _checks
+from rfos._arrays import floats, integers
 from rfos._kernels import policies as kernels
+from rfos._memory import require_memory
 from rfos._threads import in_ranges
-from rfos.learners import Learner
+from rfos.learners import Learner, next_policy
 from rfos.policy_metagames import PolicyMetaGame
 from rfos.randomness import Seed, seed_sequence
 from rfos.stochastic_games import StochasticGame
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
+
+
+LONGEST = 10**12
+"""Most meta-steps of a roll-out."""
 
 
 def random_policies(n: int, n_states: int, n_actions: int, rng: np.random.Generator) -> Float:
@@ -42,27 +49,76 @@ def random_starts(game: StochasticGame, n: int, rng: Seed = None) -> list[Float]
     >>> [starts.shape for starts in random_starts(one_shot(matching_pennies()), 3, rng=0)]
     [(3, 1, 2)]
     """
+    _checks.kind("game", game, StochasticGame)
+    _checks.whole("n", n, give="a whole number of starts of at least 1")
     stream = np.random.default_rng(seed_sequence(rng))
     return [random_policies(n, game.n_states, n_actions, stream) for n_actions in game.n_actions[1:]]
 
 
-def _check(game: StochasticGame, starts: Sequence[Float], steps: int) -> None:
-    """Raise ValueError unless the opponents' first policies fit the game and there are steps to play."""
-    if steps < 1:
-        raise ValueError(f"steps is {steps}: play at least 1")
-    if len(starts) != game.n_players - 1 or len({len(start) for start in starts}) != 1:
-        raise ValueError(
-            f"starts are {[len(start) for start in starts]} policies for {game.n_players - 1} opponents: give as many "
-            "for each"
-        )
-    for player, start in enumerate(starts, start=1):
-        _check_shape(f"the starts of player {player}", start, game, player)
+def moved_starts(meta_game: PolicyMetaGame, starts: Sequence[Float], rng: Seed = None) -> list[Float]:
+    """Return where the opponents are after one move against a shaper with standard normal logits, shapes (N, S, A_i).
+
+    That is how episodes of M-FOS begin (the authors' `reset`): all policies are drawn, the opponents learn once, and
+    only what comes after is scored.
+
+    Parameters
+    ----------
+    meta_game : PolicyMetaGame
+    starts : sequence of ndarray, shapes (N, S, A_i)
+        The opponents' policies before.
+    rng : seed
+        Of the shaper's policies.
+
+    Examples
+    --------
+    Who does not learn stays:
+
+    >>> from rfos.games import matching_pennies
+    >>> from rfos.grids import SimplexGrid
+    >>> from rfos.learners import Fixed
+    >>> from rfos.stochastic_games import one_shot
+    >>> pure = SimplexGrid(1, 2, 1)
+    >>> meta_game = PolicyMetaGame(one_shot(matching_pennies()), [Fixed()], [pure, pure], 0.5)
+    >>> moved_starts(meta_game, [np.array([[[0.25, 0.75]]])], rng=0)[0].tolist()
+    [[[0.25, 0.75]]]
+    """
+    game = meta_game.game
+    starts = check_starts(meta_game, starts, 1)
+    stream = np.random.default_rng(seed_sequence(rng))
+    own = random_policies(len(starts[0]), game.n_states, game.n_actions[0], stream)
+    moved = [meta_game.following([own[n], *(start[n] for start in starts)]) for n in range(len(own))]
+    return [np.array(policies) for policies in zip(*moved, strict=True)]
 
 
-def _check_shape(what: str, policies: Float, game: StochasticGame, player: int) -> None:
-    expected = game.n_states, game.n_actions[player]
-    if np.shape(policies)[1:] != expected or len(policies) == 0:
-        raise ValueError(f"{what} have shape {np.shape(policies)}, expected (N, {expected[0]}, {expected[1]}), N >= 1")
+def check_starts(meta_game: PolicyMetaGame, starts: Sequence[Float], steps: int) -> list[Float]:
+    """Return the opponents' first policies, shapes (N, S, A_i), or raise ValueError unless they fit the game."""
+    _checks.kind("meta_game", meta_game, PolicyMetaGame)
+    if not _checks.is_whole(steps) or not 1 <= steps <= LONGEST:
+        raise ValueError(f"steps is {_checks.shown(steps)}: play at least 1 and at most {LONGEST}, a whole number")
+    mend = "give the first policies of each opponent, such as random_starts(game, 10)"
+    given = _checks.several("starts", starts, mend)
+    game = meta_game.game
+    if len(given) != game.n_players - 1:
+        sizes = [len(start) if hasattr(start, "__len__") else 1 for start in given]
+        raise ValueError(f"starts are {sizes} policies for {game.n_players - 1} opponents: {mend}")
+    found = [_policies(f"the starts of player {i}", start, game, i) for i, start in enumerate(given, start=1)]
+    if len({len(start) for start in found}) != 1:
+        raise ValueError(f"starts are {[len(start) for start in found]} policies: give as many for each opponent")
+    return found
+
+
+def _policies(what: str, given: object, game: StochasticGame, player: int) -> Float:
+    """Return a player's policies (N, S, A_i), each checked."""
+    policies = floats(what, given)
+    n_states, n_actions = game.n_states, game.n_actions[player]
+    if policies.shape[1:] != (n_states, n_actions) or len(policies) == 0:
+        raise ValueError(f"{what} have shape {policies.shape}, expected (N, {n_states}, {n_actions}), N >= 1")
+
+    def where(row: int) -> str:
+        return f"in policy {row // n_states}, state {row % n_states}"
+
+    rows = policies.reshape(-1, n_actions)
+    return _checks.distributions(f"{what} hold", rows, rows.shape, where).reshape(policies.shape)
 
 
 class RollOut(NamedTuple):
@@ -108,6 +164,8 @@ def roll_out(
 
     Raises
     ------
+    MemoryError
+        If what is played does not fit this machine.
     ValueError
         If not exactly one of `values` and `policy` is given, one of them has another length, the starts do not fit the
         game, there are no steps, or looking ahead meets a grid without barycentric weights.
@@ -128,26 +186,34 @@ def roll_out(
     >>> found.mean_rewards.tolist(), [pure.policy(move)[0].tolist() for move in found.moves[0]]
     ([[1.0, 0.0]], [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]])
     """
+    firsts = check_starts(meta_game, starts, steps)
     if (values is None) == (policy is None):
         raise ValueError("give values to look ahead with, or a policy to project on, not both")
+    values = None if values is None else floats("values", values)
+    policy = None if policy is None else integers("policy", policy)
     given = np.asarray(policy if values is None else values)
     if given.shape != (meta_game.n_opponent_policies,):
         raise ValueError(
             f"{'policy' if values is None else 'values'} have shape {given.shape}, expected "
             f"{(meta_game.n_opponent_policies,)}: one for each lumped meta-state"
         )
-    _check(meta_game.game, starts, steps)
-    n, game = len(starts[0]), meta_game.game
+    if policy is not None and (policy.min() < 0 or policy.max() >= meta_game.n_actions):
+        wrong = int(policy.min() if policy.min() < 0 else policy.max())
+        raise ValueError(f"policy holds {wrong}: give meta-actions from 0 to {meta_game.n_actions - 1}")
+    n, game = len(firsts[0]), meta_game.game
+    # Rewards and moves; policies, of kernels half of them once more and their complements.
+    each = 8 * (game.n_players + 1 + 2 * game.n_states * sum(game.n_actions[1:]))
+    require_memory(n * steps * each, f"what is played in {n * steps:,} meta-steps", "take fewer starts or steps")
     rewards, moves = np.empty((n, steps, game.n_players)), np.empty((n, steps), np.int64)
     d = meta_game.dynamics
     if d is None:
         paths = tuple(np.empty((n, steps, game.n_states, n_actions)) for n_actions in game.n_actions[1:])
         found = RollOut(rewards, moves, paths)
-        _roll_out(meta_game, starts, values, policy, found)
+        _roll_out(meta_game, firsts, values, policy, found)
         return found
     ahead = np.zeros(0) if values is None else np.array(values)
     projected = np.zeros(0, np.int64) if policy is None else np.array(policy)
-    first_actions = np.ascontiguousarray(starts[0][:, :, 0])
+    first_actions = np.array(firsts[0][:, :, 0], order="C")
     path = np.empty((n, steps, game.n_states))
     shaper = (d.strides, meta_game.discount, ahead, projected)
 
@@ -167,8 +233,9 @@ def _roll_out(
     def worth(a: int, others: Sequence[Float]) -> float:
         assert values is not None
         played = [own[a], *others]
-        corners, weights = meta_game.corners(meta_game.following(played))
-        return float(meta_game.game.returns(played)[0] + meta_game.discount * weights @ values[corners])
+        following = meta_game.following(played)
+        corners, weights = meta_game.corners(following)
+        return float(meta_game.returns(played, following)[0] + meta_game.discount * weights @ values[corners])
 
     for n, moves in enumerate(found.moves):
         others = [start[n] for start in starts]
@@ -178,10 +245,11 @@ def _roll_out(
             else:
                 moves[step] = np.argmax([worth(a, others) for a in range(len(own))])
             played = [own[moves[step]], *others]
-            found.rewards[n, step] = meta_game.game.returns(played)
-            for path, other in zip(found.policies, others, strict=True):
-                path[n, step] = other
             others = meta_game.following(played)
+            scored = meta_game.scored(played, others)
+            found.rewards[n, step] = meta_game.game.returns(scored)
+            for path, other in zip(found.policies, scored[1:], strict=True):
+                path[n, step] = other
 
 
 def hold(meta_game: PolicyMetaGame, policies: Float, starts: Sequence[Float], steps: int = 100) -> Float:
@@ -220,18 +288,18 @@ def hold(meta_game: PolicyMetaGame, policies: Float, starts: Sequence[Float], st
     >>> hold(meta_game, heads, [heads], steps=4).tolist()
     [[[0.25, 0.75]]]
     """
-    _check(meta_game.game, starts, steps)
-    _check_shape("the shaper's policies", policies, meta_game.game, 0)
-    n = len(starts[0])
+    firsts = check_starts(meta_game, starts, steps)
+    policies = _policies("the shaper's policies", policies, meta_game.game, 0)
+    n = len(firsts[0])
     returns = np.zeros((len(policies), n, meta_game.game.n_players))
     d = meta_game.dynamics
     if d is None:
         for m in range(len(policies)):
             for i in range(n):
-                _, rewards = trajectory(meta_game, [start[i] for start in starts], [policies[m]] * steps)
+                _, rewards = trajectory(meta_game, [start[i] for start in firsts], [policies[m]] * steps)
                 returns[m, i] = rewards.mean(axis=0)
         return returns
-    own, others = (np.ascontiguousarray(array[:, :, 0]) for array in (policies, starts[0]))
+    own, others = (np.array(array[:, :, 0], order="C") for array in (policies, firsts[0]))
 
     def work(first: int, last: int) -> None:
         kernels.hold(d.game, d.rule, d.iterated, own, others, steps, returns, first, last)
@@ -279,15 +347,21 @@ def trajectory(
     >>> policies[0][:, 0].tolist(), rewards.tolist()
     ([[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]])
     """
-    others = list(start)
+    _checks.kind("meta_game", meta_game, PolicyMetaGame)
+    game = meta_game.game
+    others = list(_checks.several("start", start, "give one first policy for each opponent"))
+    own_policies = _checks.several("own_policies", own_policies, "give the shaper's policy of each meta-step")
+    if len(others) != game.n_players - 1:
+        raise ValueError(f"start holds {len(others)} policies: give one for each of {game.n_players - 1} opponents")
     policies: list[list[Float]] = [[] for _ in others]
     rewards = []
     for own in own_policies:
-        for path, other in zip(policies, others, strict=True):
-            path.append(other)
         played = [own, *others]
-        rewards.append(meta_game.game.returns(played))
         others = meta_game.following(played)
+        scored = meta_game.scored(played, others)
+        rewards.append(meta_game.game.returns(scored))
+        for path, other in zip(policies, scored[1:], strict=True):
+            path.append(other)
     return [np.array(path) for path in policies], np.array(rewards)
 
 
@@ -332,14 +406,16 @@ def mutual_learning(
     >>> mutual_learning(meta_game, NaiveLearner(), [fair], steps=3, rng=0).sum(axis=1).round(12).tolist()
     [1.0]
     """
+    firsts = check_starts(meta_game, starts, steps)
+    _checks.offers("own", own, "a learner", ("update",), _checks.LEARNER)
     game = meta_game.game
-    _check(game, starts, steps)
     stream = np.random.default_rng(seed_sequence(rng))
-    first = random_policies(len(starts[0]), game.n_states, game.n_actions[0], stream)
+    first = random_policies(len(firsts[0]), game.n_states, game.n_actions[0], stream)
     returns = np.zeros((len(first), game.n_players))
     for n in range(len(first)):
-        played = [first[n], *(start[n] for start in starts)]
+        played = [first[n], *(start[n] for start in firsts)]
         for _ in range(steps):
-            returns[n] += game.returns(played) / steps
-            played = [own.update(game, 0, played), *meta_game.following(played)]
+            following = meta_game.following(played)
+            returns[n] += meta_game.returns(played, following) / steps
+            played = [next_policy(own, game, 0, played), *following]
     return returns

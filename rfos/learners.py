@@ -8,12 +8,13 @@ discount^t r_t, as in M-FOS; that is 1/(1-discount) times the normalised return.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol, TypeGuard, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rfos import _checks
 from rfos.stochastic_games import StochasticGame
 
 Float = NDArray[np.float64]
@@ -27,9 +28,73 @@ class Learner(Protocol):
         ...
 
 
+_L = TypeVar("_L", bound=Learner)
+
+
 def _check_step(step: float) -> None:
-    if not 0 < step < float("inf"):
-        raise ValueError(f"step is {step!r}: give a positive step size on the un-normalised return")
+    if not 0 < _checks.number(step) < float("inf"):
+        raise ValueError(f"step is {_checks.shown(step)}: give a positive step size on the un-normalised return")
+
+
+def _check_mixing(mixing: float) -> None:
+    if not 0 < _checks.number(mixing) <= 1:
+        raise ValueError(f"mixing is {_checks.shown(mixing)}: give a weight in (0, 1]")
+
+
+def plays_as(learner: object, kind: type[_L]) -> TypeGuard[_L]:
+    """Return whether a learner is of a class of this package and learns as that does, not by an `update` of its own.
+
+    Examples
+    --------
+    >>> class Mine(Fixed):
+    ...     def update(self, game, player, policies):
+    ...         return np.full((game.n_states, 2), 0.5)
+    >>> plays_as(Fixed(), Fixed), plays_as(Mine(), Fixed)
+    (True, False)
+    """
+    if not isinstance(learner, kind):
+        return False
+    return getattr(learner.update, "__func__", None) is kind.update
+
+
+def next_policy(learner: Learner, game: StochasticGame, player: int, policies: Sequence[ArrayLike]) -> Float:
+    """Return a learner's next policy as an own read-only array (S, A), checked: whoever wrote the learner.
+
+    Parameters
+    ----------
+    learner : Learner
+    game : StochasticGame
+    player : int
+        Whose policy it learns.
+    policies : sequence of ndarray, shapes (S, A_i)
+        The joint policy just played; the learner sees it read-only.
+
+    Raises
+    ------
+    ValueError
+        If what `update` returns is not an array (S, A) of distributions: names the player, the learner, the policies
+        that it answered, and the row.
+
+    Examples
+    --------
+    >>> from rfos.games import matching_pennies
+    >>> from rfos.stochastic_games import one_shot
+    >>> next_policy(Fixed(), one_shot(matching_pennies()), 1, [[[1, 0]], [[0.5, 0.5]]]).tolist()
+    [[0.5, 0.5]]
+    """
+    seen = []
+    for policy in policies:
+        view = np.asarray(policy).view()
+        view.setflags(write=False)
+        seen.append(view)
+    given = learner.update(game, player, seen)
+
+    def where(state: int) -> str:
+        said = _checks.shown([np.round(policy, 6).tolist() for policy in seen])
+        return f"in state {state}, after the policies {said}"
+
+    says = f"the learner of player {player} ({type(learner).__name__}) plays"
+    return _checks.distributions(says, given, (game.n_states, game.n_actions[player]), where)
 
 
 def project_rows(rows: Float) -> Float:
@@ -47,13 +112,25 @@ def project_rows(rows: Float) -> Float:
     return projected
 
 
+def _along_logits(policy: Float, direction: Float) -> Float:
+    """Return how probabilities (S, A) move when their logits move along a direction (S, A)."""
+    moved: Float = policy * (direction - (policy * direction).sum(axis=1, keepdims=True))
+    return moved
+
+
+def _in_logits(policy: Float, gradient: Float) -> Float:
+    """Return the gradient in logits, the last action's held at 0, from that in probabilities, shapes (S, A)."""
+    found = _along_logits(policy, gradient)
+    found[:, -1] = 0.0
+    return found
+
+
 def _logit_step(policy: Float, gradient: Float, step: float) -> Float:
     """Return softmax(logits + step * gradient in the logits), the last action's logit held at 0.
 
     For two actions that is the sigmoid parametrisation of M-FOS. Probabilities 0 and 1 stay.
     """
-    ascent = policy * (gradient - (policy * gradient).sum(axis=1, keepdims=True))
-    ascent[:, -1] = 0.0
+    ascent = _in_logits(policy, gradient)
     # Moving the logits by d multiplies the odds by exp(d); the largest exponent is taken out.
     weights = policy * np.exp(step * (ascent - ascent.max(axis=1, keepdims=True)))
     result: Float = weights / weights.sum(axis=1, keepdims=True)
@@ -91,7 +168,7 @@ class NaiveLearner:
         """Check the ranges."""
         _check_step(self.step)
         if self.parameters not in ("logits", "simplex"):
-            raise ValueError(f"parameters is {self.parameters!r}: choose logits or simplex")
+            raise ValueError(f"parameters is {_checks.shown(self.parameters)}: choose logits or simplex")
 
     def update(self, game: StochasticGame, player: int, policies: Sequence[ArrayLike]) -> Float:
         """Return the player's next policy, shape (S, A), given the joint policy just played."""
@@ -117,52 +194,79 @@ def _action_values(game: StochasticGame, player: int, policies: Sequence[ArrayLi
 class LOLA:
     """Gradient ascent that looks through one naive step of the shaper (LOLA; Foerster et al. 2018), derivatives exact.
 
-    It ascends V_own(θ_0 + η ∇_0 V_0(θ_0, θ), θ) in its own logits θ, its own influence on the shaper's imagined step
-    included. For two players.
+    With θ_0 the shaper's logits, θ its own, V un-normalised returns and η the step imagined for the shaper, it moves by
+    `step` times the gradient in θ of
+
+    - "first-order": V_own + η ∇_0 V_own · ∇_0 V_0, the first-order Taylor expansion of what follows. That is the LOLA
+      of M-FOS (Lu et al. 2022, the authors' code) and of Letcher et al. (2019).
+    - "exact": V_own(θ_0 + η ∇_0 V_0(θ_0, θ), θ), the look-ahead itself, not expanded.
+    - "shaping": V_own + η c · ∇_0 V_0 with c = ∇_0 V_own held fixed, so that its influence on the shaper's step is all
+      that it looks through to. That is the learning rule that Foerster et al. (2018) print, and their code.
+
+    They agree to first order in η at "first-order" and "exact"; where η times a gradient is large, as with step 1, they
+    are different learners: in one-shot Chicken the mean step of a logit is 83 by the first, 0.6 by the second, 38 by
+    the third. For two players.
 
     Parameters
     ----------
     step : float > 0
         Own step size on the un-normalised return.
     look_ahead : float >= 0
-        Step size imagined for the shaper; 0 gives `NaiveLearner`.
+        Step size imagined for the shaper, η; 0 gives `NaiveLearner`.
+    expansion : {"first-order", "exact", "shaping"}
 
     Examples
     --------
     Without look-ahead it is the naive learner:
 
-    >>> from rfos.games import standard_prisoners_dilemma
-    >>> from rfos.stochastic_games import iterated
+    >>> from rfos.games import chicken, standard_prisoners_dilemma
+    >>> from rfos.stochastic_games import iterated, one_shot
     >>> ipd = iterated(standard_prisoners_dilemma(), 0.96)
     >>> half = np.full((5, 2), 0.5)
     >>> bool(np.allclose(LOLA(1.0, 0.0).update(ipd, 1, [half, half]), NaiveLearner().update(ipd, 1, [half, half])))
     True
+
+    Chicken once, both fair, η = 1. In logits the slope of either's own return is 1/4 of 49, its slope in the other's
+    policy 1/4 of 51, and both mixed derivatives are -100/16. By the first-order term the learner swerves less often, by
+    12.25 - 6.25 (12.25 + 12.75) = -144 times its step; by the second factor alone by 12.25 - 6.25 * 12.75 = -67.4375.
+
+    >>> fair = np.full((1, 2), 0.5)
+    >>> def moved(expansion):
+    ...     swerve, straight = LOLA(0.01, 1.0, expansion).update(one_shot(chicken()), 1, [fair, fair])[0]
+    ...     return round(float(np.log(swerve / straight)), 6)
+    >>> moved("first-order"), moved("shaping")
+    (-1.44, -0.674375)
     """
 
     step: float = 1.0
     look_ahead: float = 1.0
+    expansion: Literal["first-order", "exact", "shaping"] = "first-order"
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         _check_step(self.step)
-        if not 0 <= self.look_ahead < float("inf"):
-            raise ValueError(f"look_ahead is {self.look_ahead!r}: give a step size of at least 0")
+        if not 0 <= _checks.number(self.look_ahead) < float("inf"):
+            raise ValueError(f"look_ahead is {_checks.shown(self.look_ahead)}: give a step size of at least 0")
+        if self.expansion not in ("first-order", "exact", "shaping"):
+            raise ValueError(f"expansion is {self.expansion!r}: choose first-order, exact or shaping")
 
     def update(self, game: StochasticGame, player: int, policies: Sequence[ArrayLike]) -> Float:
         """Return the player's next policy, shape (S, A), given the joint policy just played."""
         if game.n_players != 2 or player != 1:
             raise ValueError(f"LOLA is for player 1 of two players, not player {player} of {game.n_players}")
         scale = 1 / (1 - game.discount)
-        shaper, own = (np.asarray(policy, np.float64) for policy in policies)
-        imagined = _logit_step(shaper, scale * game.gradients([shaper, own])[0], self.look_ahead)
+        shaper, own = game.check_policies(policies)
+        naive = scale * game.gradients([shaper, own])[0]
+        imagined = _logit_step(shaper, naive, self.look_ahead) if self.expansion == "exact" else shaper
         direct, through = (scale * g for g in reversed(game.gradients([imagined, own], player=1)))
-        # d imagined / d θ_0's step, pulled back: `through` on logits of the imagined policy.
-        pulled = imagined * (through - (imagined * through).sum(axis=1, keepdims=True))
-        pulled[:, -1] = 0.0
-        # The step is η times the logit gradient of V_0; its derivative in the own policy along `pulled` is a mixed
-        # second derivative, exact by differentiating the linear systems.
-        direction = shaper * (pulled - (shaper * pulled).sum(axis=1, keepdims=True))
+        # The shaper's step is η times the logit gradient of V_0. Its derivative in the own policy, along what the
+        # imagined policy is worth to the learner, is a mixed second derivative, exact by differentiating the linear
+        # systems.
+        direction = _along_logits(shaper, _in_logits(imagined, through))
         mixed = scale * game.mixed_derivative([shaper, own], 0, direction)
+        if self.expansion == "first-order":
+            step = _along_logits(shaper, _in_logits(shaper, naive))
+            mixed = mixed + scale * game.mixed_derivative([shaper, own], 1, step)
         return _logit_step(own, direct + self.look_ahead * mixed, self.step)
 
 
@@ -194,10 +298,11 @@ class SmoothedBestResponse:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        if not 0 < self.temperature < float("inf"):
-            raise ValueError(f"temperature is {self.temperature!r}: give a positive number in units of value")
-        if not 0 < self.mixing <= 1:
-            raise ValueError(f"mixing is {self.mixing!r}: give a weight in (0, 1]")
+        if not 0 < _checks.number(self.temperature) < float("inf"):
+            raise ValueError(
+                f"temperature is {_checks.shown(self.temperature)}: give a positive number in units of value"
+            )
+        _check_mixing(self.mixing)
 
     def update(self, game: StochasticGame, player: int, policies: Sequence[ArrayLike]) -> Float:
         """Return the player's next policy, shape (S, A), given the joint policy just played."""
@@ -255,9 +360,19 @@ class FictitiousPlay:
     `mixing` 1 is best-response dynamics; smaller weights average over the past, as fictitious play with a constant
     weight does (Brown 1951). The best response is to the others' stationary policies, exact by policy iteration.
 
+    When it replies decides what a meta-step is worth. By default it plays what it held, sees the others' policies and
+    plays its reply in the *next* meta-step, as all other learners do. With `within` it replies in the *same* one: the
+    shaper commits to a policy first, and all rewards of the meta-step are those of the reply to it, as the best
+    responder of M-FOS does (the authors' code, which replies by 1,000 gradient steps from random logits, where here the
+    reply is exact). Either way its next policy is a function of the policies before, so that the meta-game stays an
+    MDP: the shaper's reward for a is J_0(a, L(a, ψ)) instead of J_0(a, ψ), and the next meta-state L(a, ψ) in both.
+    With `mixing` 1 and `within`, ψ does not matter and the best constant policy is optimal.
+
     Parameters
     ----------
     mixing : float in (0, 1]
+    within : bool
+        Reply within the meta-step.
 
     Examples
     --------
@@ -270,16 +385,16 @@ class FictitiousPlay:
     """
 
     mixing: float = 1.0
+    within: bool = False
 
     def __post_init__(self) -> None:
         """Check the range."""
-        if not 0 < self.mixing <= 1:
-            raise ValueError(f"mixing is {self.mixing!r}: give a weight in (0, 1]")
+        _check_mixing(self.mixing)
 
     def update(self, game: StochasticGame, player: int, policies: Sequence[ArrayLike]) -> Float:
         """Return the player's next policy, shape (S, A), given the joint policy just played."""
-        old = np.asarray(policies[player], np.float64)
-        trial = [np.asarray(policy, np.float64) for policy in policies]
+        trial = game.check_policies(policies)
+        old = trial[player]
         greedy = old.argmax(axis=1)
         # Policy iteration with strict improvement ends: there are finitely many pure policies.
         while True:
@@ -303,29 +418,49 @@ class Fixed:
 
     def update(self, game: StochasticGame, player: int, policies: Sequence[ArrayLike]) -> Float:
         """Return the player's policy as it is, shape (S, A)."""
-        return np.array(policies[player], np.float64)
+        return np.array(game.check_policies(policies)[player])
 
 
 NAMED_LEARNERS: Mapping[str, Callable[[], Learner]] = {
     "naive": NaiveLearner,
     "lola": LOLA,
+    "lola-exact": lambda: LOLA(expansion="exact"),
+    "lola-shaping": lambda: LOLA(expansion="shaping"),
     "best-response": FictitiousPlay,
+    "best-response-within": lambda: FictitiousPlay(within=True),
     "smoothed-best-response": SmoothedBestResponse,
     "fictitious-play": lambda: FictitiousPlay(0.5),
     "q-learner": QLearning,
     "fixed": Fixed,
 }
-"""Learners by the names that commands take, with their default parameters."""
+"""Learners by the names that commands take, with their default parameters.
+
+"lola" is that of M-FOS, "lola-shaping" that of Foerster et al. (2018); the best responder of M-FOS replies "within".
+"""
 
 
-def named_learner(name: str) -> Learner:
-    """Return the learner of a name in `NAMED_LEARNERS`.
+def named_learner(name: str, step: float | None = None) -> Learner:
+    """Return the learner of a name in `NAMED_LEARNERS`, with another step size where one is given.
+
+    LOLA imagines the same step for the shaper, as in M-FOS.
 
     Raises
     ------
     ValueError
-        If the name is unknown; the message lists the names.
+        If the name is unknown, which lists the names, or a step is given to one that takes no gradient steps.
+
+    Examples
+    --------
+    >>> named_learner("lola-exact", 0.5)
+    LOLA(step=0.5, look_ahead=0.5, expansion='exact')
     """
-    if name not in NAMED_LEARNERS:
-        raise ValueError(f"unknown opponent {name!r}: choose one of {', '.join(NAMED_LEARNERS)}")
-    return NAMED_LEARNERS[name]()
+    if not isinstance(name, str) or name not in NAMED_LEARNERS:
+        raise ValueError(f"unknown opponent {_checks.shown(name)}: choose one of {', '.join(NAMED_LEARNERS)}")
+    learner = NAMED_LEARNERS[name]()
+    if step is None:
+        return learner
+    if isinstance(learner, NaiveLearner):
+        return replace(learner, step=step)
+    if isinstance(learner, LOLA):
+        return replace(learner, step=step, look_ahead=step)
+    raise ValueError(f"{name} takes no gradient steps: leave the step out, or choose naive or lola")

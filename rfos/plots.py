@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
+from rfos import _arrays, _checks
 from rfos.policy_tables import is_iterated
 from rfos.reproduction import WindowResult, Yardstick
 from rfos.stochastic_games import StochasticGame
@@ -33,7 +34,11 @@ LABEL = 44
 
 
 def learning_curves(
-    bands: pd.DataFrame, yardsticks: Sequence[Yardstick] = (), official: pd.DataFrame | None = None
+    bands: pd.DataFrame,
+    yardsticks: Sequence[Yardstick] = (),
+    official: pd.DataFrame | None = None,
+    *,
+    episode_length: int | None = None,
 ) -> Figure:
     """Draw mean reward per step against meta-episodes on a log axis, with a band from the lowest to the highest seed.
 
@@ -45,11 +50,21 @@ def learning_curves(
         Horizontal lines, rewards per step.
     official : DataFrame, optional
         The authors' own curve (`reproduction.official_curve`), drawn as points in the middle of its bins.
+    episode_length : int, optional
+        Inner steps of a meta-episode; the axis says how many where it is given.
 
     Returns
     -------
     Figure
     """
+    columns = ("window", "episode", "mean", "low", "high")
+    _checks.frame("bands", bands, columns, "curve_bands(report.curves, epsilon) of rfos.reproduction makes one")
+    lines = _checks.several("yardsticks", yardsticks, "give the yardsticks of a Report, or none")
+    for yardstick in lines:
+        members = ("name", "window", "reward", "low", "high")
+        _checks.offers("a yardstick", yardstick, "a Yardstick", members, "give those of a Report")
+    if official is not None:
+        _checks.frame("official", official, (), "official_curve() of rfos.reproduction makes one")
     figure = Figure(figsize=(7.2, 4.4), layout="constrained")
     axes = figure.subplots()
     for i, (window, band) in enumerate(bands.groupby("window")):
@@ -81,7 +96,8 @@ def learning_curves(
             color="0.25",
         )
     axes.set_xscale("log")
-    axes.set_xlabel("meta-episodes (10 inner steps each)")
+    each = "" if episode_length is None else f" ({episode_length} inner step{'s' * (episode_length != 1)} each)"
+    axes.set_xlabel(f"meta-episodes{each}")
     axes.set_ylabel("shaper's mean reward per inner step")
     axes.margins(y=0.08)
     # Curves end high, so that this corner is free, and yardsticks are above it.
@@ -101,6 +117,10 @@ def episodes_against_states(results: Sequence[WindowResult]) -> Figure:
     -------
     Figure
     """
+    results = _checks.several("results", results, "give the results of a Report of rfos.reproduction")
+    for result in results:
+        members = ("n_states", "x4", "all_known", "converged")
+        _checks.offers("a result", result, "a WindowResult", members, "give those of a Report of rfos.reproduction")
     figure = Figure(figsize=(6.4, 4.6), layout="constrained")
     axes = figure.subplots()
     sizes = [r.n_states for r in results]
@@ -155,6 +175,9 @@ def scaling(fits: pd.DataFrame, points: pd.DataFrame, variable: str, quantity: s
     -------
     Figure
     """
+    mend = "all_fits(rows) of rfos.sweeps.fits makes both tables"
+    _checks.frame("fits", fits, ("held", "slope"), mend)
+    _checks.frame("points", points, ("fit", "x", "middle", "lowest", "highest", "log10_bound"), mend)
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.subplots()
     for i, (number, fit) in enumerate(fits.iterrows()):
@@ -199,6 +222,8 @@ def sweep_curves(bands: pd.DataFrame) -> Figure:
     -------
     Figure
     """
+    columns = ("label", "steps", "mean", "low", "high")
+    _checks.frame("bands", bands, columns, "curve_bands(rows) of rfos.sweeps.tables makes one")
     figure = Figure(figsize=(7.2, 4.0), layout="constrained")
     axes = figure.subplots()
     labels = list(dict.fromkeys(bands["label"]))
@@ -236,6 +261,15 @@ def shaping_trajectory(game: StochasticGame, policies: Sequence[Float], rewards:
     -------
     Figure
     """
+    _checks.kind("game", game, StochasticGame)
+    mend = "give the policies of each player (T, S, A_i), the shaper first"
+    policies = [_arrays.floats("policies", policy) for policy in _checks.several("policies", policies, mend)]
+    rewards = _arrays.floats("rewards", rewards)
+    shapes = [policy.shape[1:] for policy in policies]
+    if shapes != [(game.n_states, n) for n in game.n_actions] or len({len(p) for p in (*policies, rewards)}) != 1:
+        raise ValueError(f"policies have shapes {[policy.shape for policy in policies]}: {mend}")
+    if rewards.shape[1:] != (game.n_players,):
+        raise ValueError(f"rewards have shape {rewards.shape}: give (T, {game.n_players})")
     iterated = is_iterated(game)
     players = ["shaper", *(["opponent"] if game.n_players == 2 else [f"player {i}" for i in range(1, game.n_players)])]
     figure = Figure(figsize=(7.2, 1.6 + 1.9 * (game.n_players + 1)), layout="constrained")

@@ -1,7 +1,8 @@
 """Case I meta-games: the meta-state is the opponents' inner policies on a grid, the meta-action the shaper's.
 
 One meta-step: the shaper picks its inner policy a, the opponents play ψ, the shaper earns its normalised return
-J_0(a, ψ), and the opponents move to the grid's rounding of L(a, ψ). The *lumped* meta-state is ψ,
+J_0(a, ψ), and the opponents move to the grid's rounding of L(a, ψ). Of an opponent that replies within the meta-step
+(`FictitiousPlay(within=True)`), the reply is played instead of ψ. The *lumped* meta-state is ψ,
 the policies about to be played; the *joint* one of the papers is the joint policy last played.
 """
 
@@ -9,8 +10,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -18,13 +20,24 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from rfos import _checks
+from rfos._arrays import floats, hand_over
 from rfos._memory import available_bytes, in_digits, require_memory
 from rfos._threads import processors
 from rfos.games import NormalFormGame, named_game
 from rfos.grids import MAX_LEVELS, BarycentricGrid, LevelGrid, SimplexGrid
-from rfos.learners import Learner
+from rfos.learners import Learner, next_policy
 from rfos.mdp import TabularMDP, check_discount
-from rfos.policy_tables import Dynamics, OnTheFly, PolicyTable, fill, frozen_share, pair_bytes, reward_bounds
+from rfos.policy_tables import (
+    Dynamics,
+    OnTheFly,
+    PolicyTable,
+    fill,
+    frozen_share,
+    pair_bytes,
+    reward_bounds,
+    seconds_per_pair,
+)
 from rfos.stochastic_games import StochasticGame, iterated, one_shot, require_iterated
 
 Float = NDArray[np.float64]
@@ -41,6 +54,12 @@ SECONDS_PER_BISECTION = 3e-9
 
 LONGEST_SWEEP = 600.0
 """Seconds above which a sweep that evaluates all pairs on the fly is refused."""
+
+QUICK_PAIRS, QUICK_SECONDS, MOST_QUICK_LEVELS = 10**7, 3.0, 101
+"""Pairs, and seconds of evaluating them one by one, that a choice of levels by default may take; and its largest."""
+
+TIMED_PAIRS, TIMED_SLOW_PAIRS = 2000, 5
+"""Pairs of which the time is taken before a table is filled, with a kernel and without."""
 
 MANY = 10**300
 """Numbers of pairs are counted as at most so many where a float is made of them."""
@@ -64,6 +83,8 @@ def inner_game(name: str, inner_discount: float) -> StochasticGame:
     >>> inner_game("ipd", 0.96).n_states, inner_game("imp", 0.0).n_states
     (5, 1)
     """
+    if not 0 <= _checks.number(inner_discount) < 1:
+        raise ValueError(f"inner_discount is {_checks.shown(inner_discount)}: give a number in [0, 1)")
     stage = named_game(name)
     return one_shot(stage) if inner_discount == 0 else iterated(stage, inner_discount)
 
@@ -71,11 +92,27 @@ def inner_game(name: str, inner_discount: float) -> StochasticGame:
 def even_grid(game: StochasticGame, player: int, count: int) -> LevelGrid | SimplexGrid:
     """Return a player's grid of `count` evenly spaced levels per probability.
 
+    Parameters
+    ----------
+    game : StochasticGame
+    player : int
+    count : int
+        From 2 to 100000.
+
+    Raises
+    ------
+    ValueError
+        If there is no such player, or no grid of so many levels; nothing is allocated then.
+
     Examples
     --------
     >>> even_grid(inner_game("matching-pennies", 0.5), 1, 3).levels
     (0.02, 0.5, 0.98)
     """
+    _checks.kind("game", game, StochasticGame)
+    player = _checks.whole("player", player, 0, game.n_players - 1)
+    give = f"a whole number of levels from 2 to {MAX_LEVELS}"
+    count = _checks.whole("count", count, 2, MAX_LEVELS, give)
     if game.n_states == 1 or game.n_actions[player] != 2:
         return SimplexGrid(game.n_states, game.n_actions[player], count - 1)
     # Few levels are those of M-FOS, evenly spaced but for the ends; many would collide with the ends.
@@ -110,6 +147,11 @@ class SizeEstimate:
     needed: int
     limit: int
     seconds: float
+
+
+def _within(learner: Learner) -> bool:
+    """Return whether a learner replies within the meta-step."""
+    return bool(getattr(learner, "within", False))
 
 
 @dataclass(frozen=True)
@@ -254,12 +296,79 @@ def require_levels(
         ...
     MemoryError: the meta-game of about 10^86 pairs needs ... choose a game with fewer inner states, ...
     """
+    _checks.kind("game", game, NormalFormGame)
+    count = _checks.whole("count", count, 2, give="a whole number of levels of at least 2")
+    opponents = _checks.several("opponents", opponents, "give one learner for each player from 1 on")
     if memory_one:
         require_iterated(game)
+    sizes = _sizes(game, memory_one, opponents, rounding, joint)
+    sizes.require_fit(sizes.of_levels(count), patience)
+
+
+def _sizes(game: NormalFormGame, memory_one: bool, opponents: Sequence[Learner], rounding: str, joint: bool) -> _Sizes:
     n_states = 1 + math.prod(game.n_actions) if memory_one else 1
     kernel = len(opponents) == 1 and Dynamics.plays(game.n_actions, opponents[0])
-    sizes = _Sizes(n_states, game.n_actions, kernel, rounding == "nearest", joint)
-    sizes.require_fit(sizes.of_levels(count), patience)
+    return _Sizes(n_states, game.n_actions, kernel, rounding == "nearest", joint)
+
+
+def is_quick(
+    game: NormalFormGame,
+    memory_one: bool,
+    opponents: Sequence[Learner],
+    count: int,
+    rounding: Literal["barycentric", "nearest"] = "barycentric",
+    *,
+    joint: bool = False,
+    pairs: int | None = None,
+) -> bool:
+    """Return whether the meta-game with `count` levels per probability is solved in seconds, on any machine.
+
+    It is if it has at most `pairs` pairs (default: `QUICK_PAIRS`), all of which are evaluated in at most
+    `QUICK_SECONDS` where no kernel does it.
+
+    Examples
+    --------
+    Memory-one policies have five probabilities each: 5^10 pairs are quick, 6^10 are not.
+
+    >>> from rfos.games import standard_prisoners_dilemma
+    >>> from rfos.learners import NaiveLearner
+    >>> [is_quick(standard_prisoners_dilemma(), True, [NaiveLearner()], count) for count in (5, 6)]
+    [True, False]
+    """
+    size = _sizes(game, memory_one, opponents, rounding, joint).of_levels(count)
+    most = QUICK_PAIRS if pairs is None else pairs
+    return size.pairs <= most and (size.storage != "sparse" or size.seconds <= QUICK_SECONDS)
+
+
+def quick_levels(
+    game: NormalFormGame,
+    memory_one: bool,
+    opponents: Sequence[Learner],
+    rounding: Literal["barycentric", "nearest"] = "barycentric",
+    *,
+    joint: bool = False,
+    pairs: int | None = None,
+) -> int:
+    """Return the most levels per probability, 2 to `MOST_QUICK_LEVELS`, with which a meta-game `is_quick`; at least 2.
+
+    Raises
+    ------
+    MemoryError
+        If the iterated game's tables do not fit.
+
+    Examples
+    --------
+    One probability each leaves room for many levels, five for few:
+
+    >>> from rfos.games import chicken
+    >>> from rfos.learners import NaiveLearner
+    >>> [quick_levels(chicken(), memory_one, [NaiveLearner()]) for memory_one in (False, True)]
+    [101, 5]
+    """
+    quick = (
+        n for n in range(MOST_QUICK_LEVELS, 2, -1) if is_quick(game, memory_one, opponents, n, rounding, joint=joint)
+    )
+    return next(quick, 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -312,11 +421,15 @@ class PolicyMetaGame:
 
     def __post_init__(self) -> None:
         """Check that everything fits; nothing is allocated."""
+        _checks.kind("game", self.game, StochasticGame)
         check_discount(self.discount)
-        object.__setattr__(self, "opponents", tuple(self.opponents))
-        object.__setattr__(self, "grids", tuple(self.grids))
+        object.__setattr__(self, "discount", float(self.discount))
+        mend = "give one learner for each player from 1 on, such as [NaiveLearner()]"
+        object.__setattr__(self, "opponents", _checks.several("opponents", self.opponents, mend))
+        mend = "give one grid for each player, such as [even_grid(game, i, 5) for i in range(game.n_players)]"
+        object.__setattr__(self, "grids", _checks.several("grids", self.grids, mend))
         if self.rounding not in ("barycentric", "nearest"):
-            raise ValueError(f"rounding is {self.rounding!r}: choose barycentric or nearest")
+            raise ValueError(f"rounding is {_checks.shown(self.rounding)}: choose barycentric or nearest")
         if self.game.n_players < 2:
             raise ValueError("the game has one player: a meta-game needs an opponent, give a game with at least two")
         if len(self.opponents) != self.game.n_players - 1:
@@ -325,13 +438,22 @@ class PolicyMetaGame:
             )
         if len(self.grids) != self.game.n_players:
             raise ValueError(f"{len(self.grids)} grids for {self.game.n_players} players: give one for each")
+        for player, learner in enumerate(self.opponents, start=1):
+            _checks.offers(f"the opponent of player {player}", learner, "a learner", ("update",), _checks.LEARNER)
+        members = ("n_states", "n_actions", "n_points", "radius", "policy", "nearest")
         for player, grid in enumerate(self.grids):
+            _checks.offers(f"the grid of player {player}", grid, "a grid", members, _checks.GRID)
             shape = (grid.n_states, grid.n_actions)
             expected = (self.game.n_states, self.game.n_actions[player])
             if shape != expected:
                 raise ValueError(
                     f"the grid of player {player} is for (states, actions) {shape}, the game has {expected}"
                 )
+        if self.joint and any(map(_within, self.opponents)):
+            raise ValueError(
+                "joint is True and an opponent replies within the meta-step, before its policy is played: take the "
+                "lumped meta-state"
+            )
         if self.rounding == "barycentric":
             for player in range(1, self.game.n_players):
                 self._barycentric(player)
@@ -396,6 +518,9 @@ class PolicyMetaGame:
     @cached_property
     def _lumped(self) -> tuple[Float, Any, float]:
         """Rewards (X, A), transitions as a matrix (X*A, X), and the share of pairs that nearest rounding freezes."""
+        return self._evaluated(None)
+
+    def _evaluated(self, progress: Callable[[int], None] | None) -> tuple[Float, Any, float]:
         self.require_fit()
         n_opponents, n_actions, n_corners = self.n_opponent_policies, self.n_actions, self.branching
         pairs = n_opponents * n_actions
@@ -407,12 +532,13 @@ class PolicyMetaGame:
         own = [self.grids[0].policy(a) for a in range(n_actions)]
         for x, a in itertools.product(range(n_opponents), range(n_actions)):
             played = [own[a], *self.policies(x)]
-            rewards[x, a] = self.game.returns(played)[0]
             following = self.following(played)
+            rewards[x, a] = self.returns(played, following)[0]
             corners[x, a], weights[x, a] = self.rounded(following)
             moved = any(np.abs(p - q).max() > 1e-12 for p, q in zip(following, played[1:], strict=True))
             frozen += moved and self.nearest(following) == x
-        rewards.setflags(write=False)
+            if progress is not None and a == n_actions - 1:
+                progress(n_actions)
         pointers = np.arange(0, pairs * n_corners + 1, n_corners, dtype=kind)
         matrix = sp.csr_array((weights.ravel(), corners.ravel(), pointers), shape=(pairs, n_opponents))
         return rewards, matrix, frozen / pairs
@@ -435,7 +561,23 @@ class PolicyMetaGame:
 
     def following(self, played: Sequence[Float]) -> list[Float]:
         """Return the opponents' next policies, unrounded, given everybody's policies just played, shapes (S, A_i)."""
-        return [learner.update(self.game, i, played) for i, learner in enumerate(self.opponents, start=1)]
+        return [next_policy(learner, self.game, i, played) for i, learner in enumerate(self.opponents, start=1)]
+
+    def lumped(self) -> PolicyMetaGame:
+        """Return the meta-game whose state is the opponents' policies about to be played."""
+        return replace(self, joint=False) if self.joint else self
+
+    def scored(self, played: Sequence[Float], following: Sequence[Float]) -> list[Float]:
+        """Return the policies that rewards of the meta-step are of, shapes (S, A_i).
+
+        Those just played, but of an opponent that replies within the meta-step its reply, which it holds afterwards.
+        """
+        others = zip(self.opponents, played[1:], following, strict=True)
+        return [played[0], *(after if _within(learner) else before for learner, before, after in others)]
+
+    def returns(self, played: Sequence[Float], following: Sequence[Float]) -> Float:
+        """Return everybody's normalised returns of the meta-step, shape (n_players,)."""
+        return self.game.returns(self.scored(played, following))
 
     def corners(self, following: Sequence[Float]) -> tuple[Int, Float]:
         """Return the corners (C,) of the opponents' cells and their weights (C,); opponents are independent.
@@ -492,10 +634,13 @@ class PolicyMetaGame:
         >>> fine.interpolated(coarse, np.array([0.0, 2.0])).tolist()
         [0.0, 1.0, 2.0]
         """
+        given = floats("values", values)
+        if given.shape != (coarser.n_opponent_policies,):
+            raise ValueError(f"values have shape {given.shape}, expected {(coarser.n_opponent_policies,)}")
         found = np.empty(self.n_opponent_policies)
         for x in range(len(found)):
             corners, weights = coarser.corners(self.policies(x))
-            found[x] = weights @ values[corners]
+            found[x] = weights @ given[corners]
         return found
 
     @property
@@ -505,13 +650,36 @@ class PolicyMetaGame:
             return self._lumped[2]
         return frozen_share(self.dynamics)
 
-    def to_mdp(self) -> TabularMDP:
+    def seconds_to_fill(self) -> float:
+        """Return about how many seconds `to_mdp` takes here, measured on a few pairs.
+
+        Where there is no table (`size_estimate().storage` is "on-the-fly") that is one sweep over all pairs.
+        """
+        size = self.size_estimate()
+        if size.storage != "sparse":
+            assert self.dynamics is not None
+            return seconds_per_pair(self.dynamics, self.rounding == "nearest", TIMED_PAIRS) * size.pairs / processors()
+        own, n_opponents = [self.grids[0].policy(a) for a in (0, self.n_actions // 2)], self.n_opponent_policies
+        began = time.perf_counter()
+        for i in range(TIMED_SLOW_PAIRS):
+            played = [own[i % 2], *self.policies(n_opponents * i // TIMED_SLOW_PAIRS)]
+            following = self.following(played)
+            self.returns(played, following)
+            self.rounded(following)
+        return (time.perf_counter() - began) / TIMED_SLOW_PAIRS * n_opponents * self.n_actions
+
+    def to_mdp(self, progress: Callable[[int], None] | None = None) -> TabularMDP:
         """Return the meta-game as a TabularMDP.
 
         Lumped, the state is the opponents' policies about to be played. Joint, it is (opponents' policies, own policy)
         last played, own policy as the low digit; the opponents then play the rounding of L(last played). It is
         `observed` where one visit to a pair reveals its row (N4, T1'): whoever plays it sees L before it is rounded.
         A joint game with barycentric rounding is not, as rewards there depend on the corner that came up.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            Called from time to time with the number of pairs evaluated since the last call, from any thread.
 
         Raises
         ------
@@ -520,16 +688,22 @@ class PolicyMetaGame:
         """
         self.require_fit()
         storage = self.size_estimate().storage
+        # Filled once: what is cached here is what the properties return.
+        if storage == "table" and "_table" not in self.__dict__:
+            assert self.dynamics is not None
+            self.__dict__["_table"] = fill(self.dynamics, self.rounding == "nearest", progress)
+        elif storage == "sparse" and "_lumped" not in self.__dict__:
+            self.__dict__["_lumped"] = self._evaluated(progress)
         if storage == "table":
             rewards32, table = self._table
-            return TabularMDP(table, rewards32, self.discount, observed=True)
+            return TabularMDP(hand_over(table), hand_over(rewards32), self.discount, observed=True)
         if storage == "on-the-fly":
             assert self.dynamics is not None
             rows = OnTheFly(self.dynamics, self.rounding == "nearest")
-            return TabularMDP(rows, reward_bounds(self.game), self.discount, observed=True)
+            return TabularMDP(hand_over(rows), reward_bounds(self.game), self.discount, observed=True)
         rewards, lumped, _ = self._lumped
         if not self.joint:
-            return TabularMDP(lumped, rewards, self.discount, observed=True)
+            return TabularMDP(lumped, hand_over(rewards), self.discount, observed=True)
         # After (x, a) the opponents play y with probability lumped[(x, a), y]; own policy b then leads to (y, b).
         n_actions, n_corners = self.n_actions, self.branching
         pairs, size = lumped.shape[0], lumped.nnz * n_actions
@@ -541,8 +715,7 @@ class PolicyMetaGame:
         pointers = np.arange(0, size + 1, n_corners, dtype=kind)
         joint = sp.csr_array((shares, columns, pointers), shape=(pairs * n_actions, pairs))
         expected = lumped @ rewards
-        expected.setflags(write=False)
-        return TabularMDP(joint, expected, self.discount, observed=self.rounding == "nearest")
+        return TabularMDP(joint, hand_over(expected), self.discount, observed=self.rounding == "nearest")
 
     def known(self, values: Float) -> Float:
         """Return what each shaper's policy is worth where the opponents' policies are known, in the joint meta-game.
@@ -576,6 +749,8 @@ class PolicyMetaGame:
         """
         if not self.joint:
             raise ValueError("the meta-game is lumped: use TabularMDP.backup, the opponents' policies are its states")
-        rewards = self._lumped[0]
-        worth: Float = rewards + self.discount * np.asarray(values, np.float64).reshape(rewards.shape)
+        rewards, given = self._lumped[0], floats("values", values)
+        if given.shape != (self.n_states,):
+            raise ValueError(f"values have shape {given.shape}, expected {(self.n_states,)}")
+        worth: Float = rewards + self.discount * given.reshape(rewards.shape)
         return worth

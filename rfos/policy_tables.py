@@ -9,18 +9,21 @@ exactly. The table *is* the MDP that is solved; its brackets hold for it.
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rfos._arrays import Owned, hand_over, integers
 from rfos._kernels import policies as kernels
-from rfos._kernels.grids import SHIFT, corners
+from rfos._kernels.grids import SHIFT, UNIT, corners
 from rfos._threads import in_ranges
 from rfos.grids import LevelGrid, SimplexGrid
-from rfos.learners import LOLA, FictitiousPlay, Fixed, NaiveLearner, QLearning, SmoothedBestResponse
-from rfos.mdp import Chain
+from rfos.learners import LOLA, FictitiousPlay, Fixed, NaiveLearner, QLearning, SmoothedBestResponse, plays_as
+from rfos.mdp import Chain, CheckedStorage
 from rfos.stochastic_games import StochasticGame
 
 Float = NDArray[np.float64]
@@ -29,6 +32,10 @@ Int = NDArray[np.int64]
 
 SMALLEST, LARGEST = 1e-30, 1e30
 """Largest rewards of games outside of this do not go into float32 tables: 2^-150 must be nothing beside them."""
+
+
+LARGEST_STEP = 1e100
+"""Learners with larger steps are not played by kernels: infinity times 0 is NaN, which lies in no cell of a grid."""
 
 
 def _kinds(n_states: int, n_entries: int) -> tuple[np.dtype[Any], np.dtype[Any]]:
@@ -84,7 +91,7 @@ class Dynamics:
         successor = np.argsort(game.transitions == 0, axis=2, kind="stable")[:, :, :most].astype(np.int64)
         probability = np.take_along_axis(game.transitions, successor, axis=2)
         parts = (successor, np.array(probability), np.array(game.rewards), np.array(game.initial))
-        short = is_iterated(game) and rule.kind < kernels.LOLA
+        short = is_iterated(game) and rule.kind < kernels.LOLA_EXACT
         strides = np.append(len(levels[1]) ** np.arange(game.n_states - 1, -1, -1, dtype=np.int64), 0)
         return cls(kernels.Game(*parts, game.discount), rule, short, levels[0], levels[1], strides)
 
@@ -117,18 +124,28 @@ def _levels(grid: object) -> Float | None:
 
 
 def _rule(opponent: object) -> kernels.Rule | None:
-    if isinstance(opponent, NaiveLearner):
+    if isinstance(opponent, NaiveLearner | LOLA) and opponent.step > LARGEST_STEP:
+        return None
+    if isinstance(opponent, LOLA) and opponent.look_ahead > LARGEST_STEP:
+        return None
+    if plays_as(opponent, NaiveLearner):
         kind = kernels.NAIVE_LOGITS if opponent.parameters == "logits" else kernels.NAIVE_SIMPLEX
         return kernels.Rule(kind, opponent.step, 1.0)
-    if isinstance(opponent, SmoothedBestResponse):
+    if plays_as(opponent, SmoothedBestResponse):
         return kernels.Rule(kernels.SMOOTHED_BEST_RESPONSE, opponent.temperature, opponent.mixing)
-    if isinstance(opponent, QLearning):
+    if plays_as(opponent, QLearning):
         return kernels.Rule(kernels.Q_LEARNING, opponent.temperature, opponent.rate)
-    if isinstance(opponent, LOLA):
-        return kernels.Rule(kernels.LOLA, opponent.step, opponent.look_ahead)
-    if isinstance(opponent, FictitiousPlay):
-        return kernels.Rule(kernels.BEST_RESPONSE, 1.0, opponent.mixing)
-    if isinstance(opponent, Fixed):
+    if plays_as(opponent, LOLA):
+        kinds = {
+            "exact": kernels.LOLA_EXACT,
+            "first-order": kernels.LOLA_FIRST_ORDER,
+            "shaping": kernels.LOLA_SHAPING,
+        }
+        return kernels.Rule(kinds[opponent.expansion], opponent.step, opponent.look_ahead)
+    if plays_as(opponent, FictitiousPlay):
+        kind = kernels.BEST_RESPONSE_WITHIN if opponent.within else kernels.BEST_RESPONSE
+        return kernels.Rule(kind, 1.0, opponent.mixing)
+    if plays_as(opponent, Fixed):
         return kernels.Rule(kernels.FIXED, 1.0, 0.0)
     return None
 
@@ -152,7 +169,7 @@ def is_iterated(game: StochasticGame) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class PolicyTable:
+class PolicyTable(CheckedStorage):
     """Transitions of a policy meta-game as walks around the opponent's next policy; a storage of `TabularMDP`.
 
     Parameters
@@ -168,6 +185,14 @@ class PolicyTable:
     corner: NDArray[Any]
     steps: NDArray[Any]
     strides: Int
+
+    def __post_init__(self) -> None:
+        """Take copies, after a look at every walk; a table that a kernel has filled is taken as it is."""
+        filled = isinstance(self.corner, Owned)
+        for name in ("corner", "steps", "strides"):
+            object.__setattr__(self, name, integers(name, getattr(self, name)))
+        if not filled:
+            _check_walks(self.corner, self.steps, self.strides)
 
     @property
     def n_states(self) -> int:
@@ -232,7 +257,7 @@ class PolicyTable:
 
 
 @dataclass(frozen=True, eq=False)
-class OnTheFly:
+class OnTheFly(CheckedStorage):
     """Transitions of a policy meta-game without a table: each backup evaluates every pair anew, bit for bit alike.
 
     Rewards are evaluated too; what `TabularMDP` keeps instead is their range, shape (2,).
@@ -323,6 +348,29 @@ def reward_bounds(game: StochasticGame) -> Float:
     return np.array([low - slack, high + slack], np.float64)
 
 
+def _check_walks(corner: Int, steps: Int, strides: Int) -> None:
+    """Raise ValueError naming the first pair whose walk leaves the meta-states, or whose weights are no weights."""
+    shape = corner.shape
+    sizes = len(shape) == 2 and corner.size > 0 and steps.shape[:-1] == shape and strides.ndim == 1
+    if not sizes or steps.shape[-1] not in (0, len(strides) - 1):
+        raise ValueError(
+            f"corner, steps and strides have shapes {shape}, {steps.shape} and {strides.shape}: give (X, A), (X, A, S) "
+            "or (X, A, 0), and (S+1,)"
+        )
+    turns, fractions = steps >> SHIFT, steps & (UNIT - 1)
+    bad = (corner < 0) | (corner >= shape[0])
+    bad |= ((turns < 0) | (turns >= len(strides))).any(axis=2) | (np.diff(fractions, axis=2) > 0).any(axis=2)
+    walked = corner[:, :, None] + np.cumsum(strides[np.clip(turns, 0, len(strides) - 1)], axis=2)
+    bad |= ((walked < 0) | (walked >= shape[0])).any(axis=2)
+    if bad.any():
+        state, action = divmod(int(bad.argmax()), shape[1])
+        raise ValueError(
+            f"state {state}, action {action} has corner {int(corner[state, action])} and steps "
+            f"{steps[state, action].tolist()}, which are not a walk: its fractions never rise, and it stays in states "
+            f"0 to {shape[0] - 1}"
+        )
+
+
 def _rows(corner: NDArray[Any], steps: NDArray[Any], strides: Int, kind: type) -> tuple[NDArray[Any], Float]:
     """Return successors and probabilities of walks (n,), (n, S or 0), each (n, B)."""
     shape = (len(corner), steps.shape[1] + 1)
@@ -345,17 +393,37 @@ def _empty(dynamics: Dynamics, shape: tuple[int, ...], nearest: bool) -> tuple[N
     return np.empty(shape, np.float32), np.empty(shape, corner), np.empty((*shape, n_steps), step)
 
 
-def fill(dynamics: Dynamics, nearest: bool) -> tuple[NDArray[Any], PolicyTable]:
-    """Return float32 rewards (X, A) and the table of all pairs, evaluated exactly and on all cores."""
+def fill(
+    dynamics: Dynamics, nearest: bool, progress: Callable[[int], None] | None = None
+) -> tuple[NDArray[Any], PolicyTable]:
+    """Return float32 rewards (X, A) and the table of all pairs, evaluated exactly and on all cores.
+
+    `progress` is called with the number of pairs evaluated since the last call, from any thread.
+    """
     d = dynamics
     rewards, corner, steps = _empty(d, d.shape, nearest)
-    in_ranges(
-        lambda first, last: kernels.fill(*d.parts(), nearest, d.strides, rewards, corner, steps, first, last),
-        d.shape[0],
-    )
-    for array in (rewards, corner, steps):
-        array.setflags(write=False)
-    return rewards, PolicyTable(corner, steps, d.strides)
+
+    def work(first: int, last: int) -> None:
+        kernels.fill(*d.parts(), nearest, d.strides, rewards, corner, steps, first, last)
+        if progress is not None:
+            progress((last - first) * d.shape[1])
+
+    in_ranges(work, d.shape[0])
+    return rewards, PolicyTable(hand_over(corner), hand_over(steps), d.strides)
+
+
+def seconds_per_pair(dynamics: Dynamics, nearest: bool, count: int) -> float:
+    """Return the seconds that evaluating a pair takes on one processor, the mean of `count` pairs spread over all."""
+    d = dynamics
+    # Far apart, so that they do not share levels.
+    states, actions = (np.array([n * i // count for i in range(count)], np.int64) for n in d.shape)
+    found, corner, steps = _empty(d, (count,), nearest)
+    began = math.inf
+    for last in (1, count):  # the first compiles
+        began = time.perf_counter()
+        arrays = (states, actions[::-1].copy(), found, corner, steps)
+        kernels.fill_pairs(*d.parts(), nearest, d.strides, *arrays, 0, last)
+    return (time.perf_counter() - began) / count
 
 
 def frozen_share(dynamics: Dynamics) -> float:

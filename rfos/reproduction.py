@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 import bounds.rmax
+from rfos import _checks
 from rfos._kernels import rmax as kernels
 from rfos._threads import processors
 from rfos.games import named_game
@@ -30,7 +31,7 @@ from rfos.opponents import QLearner, WindowOpponent, WindowQLearner
 from rfos.pac import convergence
 from rfos.planning import Solution, evaluate_policy, solve
 from rfos.randomness import stream
-from rfos.rmax import Agent, PaperRmax, Rmax, Trace, derived_m, run
+from rfos.rmax import Agent, PaperRmax, Progress, Rmax, Trace, check_epsilon, derived_m, run
 from rfos.sweeps.fits import slope
 
 Float = NDArray[np.float64]
@@ -119,6 +120,12 @@ class Experiment:
 
     def __post_init__(self) -> None:
         """Check everything that can be checked before the first run."""
+        windows = _checks.several("windows", self.windows, "give different whole numbers, such as (2, 3, 4)")
+        object.__setattr__(self, "windows", tuple(_checks.whole("window", window) for window in windows))
+        for name in ("game", "agent", "opponent"):
+            _checks.kind(name, getattr(self, name), str, mend="give a name in quotes")
+        check_epsilon(self.epsilon)
+        object.__setattr__(self, "epsilon", float(self.epsilon))
         if self.game not in ("matching-pennies", "prisoners-dilemma"):
             raise ValueError(
                 f"unknown game {self.game!r}: the paper's games are matching-pennies and prisoners-dilemma"
@@ -129,10 +136,9 @@ class Experiment:
             raise ValueError(f"unknown opponent {self.opponent!r}: choose hidden or window")
         if not self.windows or len(set(self.windows)) < len(self.windows):
             raise ValueError(f"windows are {self.windows}: give different whole numbers, such as 2,3,4")
-        if not 1 <= self.seeds <= 10**4:
-            raise ValueError(f"seeds is {self.seeds}: give the number of runs per window, at least 1, at most 10000")
-        if self.seed < 0:
-            raise ValueError(f"seed is {self.seed}: give a non-negative integer")
+        give = "the number of runs per window, at least 1, at most 10000"
+        _checks.whole("seeds", self.seeds, 1, 10**4, give)
+        _checks.whole("seed", self.seed, 0, give="a non-negative integer")
         for window in self.windows:
             steps = episodes_of(meta_game(self, window), agent_of(self, self.epsilon)) * HORIZON
             if steps > LONGEST_RUN:
@@ -202,6 +208,7 @@ class WindowResult:
     optimal_value: tuple[float, float] | None
     final_value: Estimate | None
     largest_gap: float | None
+    progress: str = "all"  # or "some" or "none": how many pairs became known in the run in which they were fewest
 
 
 @dataclass(frozen=True)
@@ -348,6 +355,7 @@ def best_window_policy(
     ValueError
         If there are too many policies to enumerate.
     """
+    _checks.kind("game", game, WindowMetaGame)
     count = game.n_actions**game.n_states
     if count > ENUMERABLE:
         raise ValueError(f"{game.n_actions}^{game.n_states} window policies are too many to enumerate")
@@ -366,9 +374,8 @@ def best_window_policy(
             np.zeros(rows, np.int64), np.zeros((rows, game.branching), np.int64), np.zeros(rows, np.int64), 0, False
         )
         total = np.zeros(1)
-        kernels.advance(
-            world, game.learners(), behaviour, memory, stream(rng, (stage,)), np.zeros(3, np.int64), total, None, steps
-        )
+        played = world, game.learners(), behaviour, memory, stream(rng, (stage,)), np.zeros(3, np.int64), total
+        kernels.advance(*played, None, None, steps)
         return float(total[0]) / steps
 
     candidates = np.arange(count)
@@ -389,6 +396,7 @@ def best_window_policy(
 
 def full_information(game: WindowMetaGame, rng: int = 0) -> Yardstick:
     """Estimate the reward per step of a shaper who sees the hidden learners' values and replies myopically."""
+    _checks.kind("game", game, WindowMetaGame)
     if game.is_markov:
         raise ValueError("the opponents are functions of the window and hide nothing: take solved_optimum instead")
     world = game.world()
@@ -404,6 +412,7 @@ def full_information(game: WindowMetaGame, rng: int = 0) -> Yardstick:
 
 def solved_optimum(game: WindowMetaGame) -> Yardstick:
     """Return the largest mean reward per step of an episode from a uniformly random window, by backward induction."""
+    _checks.kind("game", game, WindowMetaGame)
     mdp = game.to_mdp()
     values = np.zeros(mdp.n_states)
     q = np.empty((mdp.n_states, mdp.n_actions))
@@ -486,6 +495,7 @@ def _result(experiment: Experiment, window: int, epsilon: float, traces: Sequenc
         optimal_value=None if optimum is None else (float(optimum.lower.mean()), float(optimum.upper.mean())),
         final_value=_estimate(float(s.value.mean()) for s in finals) if finals else None,
         largest_gap=max(float((optimum.upper - s.lower).max()) for s in finals) if optimum and finals else None,
+        progress=str(min((t.progress for t in traces), key=list(Progress).index)),
     )
 
 
@@ -699,9 +709,8 @@ def reproduce(
         If `jobs` is below 1.
     """
     chosen = Experiment() if experiment is None else experiment
-    workers = processors() if jobs is None else jobs
-    if workers < 1:
-        raise ValueError(f"jobs is {jobs}: give at least 1 thread")
+    _checks.kind("experiment", chosen, Experiment)
+    workers = processors() if jobs is None else _checks.whole("jobs", jobs, give="at least 1 thread")
     flag = threading.Event() if cancelled is None else cancelled
 
     def steps_of(window: int, epsilon: float) -> int:

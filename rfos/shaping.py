@@ -7,6 +7,7 @@ policy earns against the learner as it really moves is the number that a reader 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -15,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from rfos.continuous import hold, mutual_learning, random_starts
+from rfos import _checks
+from rfos._arrays import floats
+from rfos.continuous import check_starts, hold, mutual_learning, random_starts
 from rfos.games import NormalFormGame
-from rfos.interop import nash_equilibria
+from rfos.interop import DegenerateGameWarning, nash_equilibria
 from rfos.learners import NaiveLearner
 from rfos.policy_metagames import PolicyMetaGame
 from rfos.policy_tables import is_iterated
@@ -46,7 +49,7 @@ STRATEGIES: Mapping[str, tuple[float, ...]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Earned:
-    """Mean reward per inner step over a roll-out and over random starts, with 95 % t intervals.
+    """Mean reward per inner step over a roll-out and over random starts, with t intervals.
 
     Attributes
     ----------
@@ -55,16 +58,74 @@ class Earned:
         Mean, lower and upper end; of several opponents their mean. Without two starts the ends are NaN.
     same_opponent : bool
         Whether the opponent is the one asked about; else the row is no measure of shaping it.
+    n_starts : int
+        How many starts the means are over; 0 if unknown.
     """
 
     name: str
     shaper: tuple[float, float, float]
     opponent: tuple[float, float, float]
     same_opponent: bool = True
+    n_starts: int = 0
 
 
-def earned(name: str, returns: Float, same_opponent: bool = True) -> Earned:
-    """Return means over starts of rewards per step (N, n_players), with 95 % t intervals.
+@dataclass(frozen=True, eq=False)
+class Returns:
+    """What a shaper earns from each start.
+
+    Attributes
+    ----------
+    name : str
+    rewards : ndarray, shape (N, n_players)
+        Means over the meta-steps, per inner step.
+    same_opponent : bool
+    """
+
+    name: str
+    rewards: Float
+    same_opponent: bool = True
+
+    def earned(self, confidence: float = 0.95) -> Earned:
+        """Return the means over starts with their intervals."""
+        return earned(self.name, self.rewards, self.same_opponent, confidence)
+
+
+def interval(sample: Float, confidence: float = 0.95) -> tuple[float, float, float]:
+    """Return the mean of a sample (N,) and the ends of its t interval, NaN without two numbers.
+
+    Examples
+    --------
+    The t quantile of one degree of freedom is 12.706, times a standard error of 1/2:
+
+    >>> [round(x, 3) for x in interval(np.array([0.0, 1.0]))]
+    [0.5, -5.853, 6.853]
+    """
+    mean = float(sample.mean())
+    if len(sample) < 2:
+        return mean, math.nan, math.nan
+    quantile = stats.t.ppf((1 + confidence) / 2, len(sample) - 1)
+    half = float(quantile * sample.std(ddof=1) / math.sqrt(len(sample)))
+    return mean, mean - half, mean + half
+
+
+def paired(first: Returns, second: Returns, confidence: float = 0.95) -> tuple[float, float, float]:
+    """Return how much more the shaper earns in the first, with a t interval, from the starts that they have in common.
+
+    Both begin with the same starts; the differences start by start are the sample, so that what is hard about a start
+    cancels.
+
+    Examples
+    --------
+    >>> one, other = (Returns("", np.array([[x, 0.0], [x + 9, 0.0]])) for x in (1.0, 0.5))
+    >>> paired(one, other)
+    (0.5, 0.5, 0.5)
+    """
+    n = min(len(first.rewards), len(second.rewards))
+    return interval(first.rewards[:n, 0] - second.rewards[:n, 0], confidence)
+
+
+def earned(name: str, returns: Float, same_opponent: bool = True, confidence: float = 0.95) -> Earned:
+    """Return means over starts of rewards per step (N, n_players), with t intervals.
 
     Examples
     --------
@@ -75,14 +136,12 @@ def earned(name: str, returns: Float, same_opponent: bool = True) -> Earned:
     ([0.5, -5.853, 6.853], (1.0, 1.0, 1.0))
     """
 
-    def interval(sample: Float) -> tuple[float, float, float]:
-        mean = float(sample.mean())
-        if len(sample) < 2:
-            return mean, math.nan, math.nan
-        half = float(stats.t.ppf(0.975, len(sample) - 1) * sample.std(ddof=1) / math.sqrt(len(sample)))
-        return mean, mean - half, mean + half
+    returns = floats("returns", returns)
+    if returns.ndim != 2 or len(returns) < 1 or returns.shape[1] < 2:
+        raise ValueError(f"returns have shape {returns.shape}: give (N, n_players), N of at least 1")
 
-    return Earned(name, interval(returns[:, 0]), interval(returns[:, 1:].mean(axis=1)), same_opponent)
+    own, others = returns[:, 0], returns[:, 1:].mean(axis=1)
+    return Earned(name, interval(own, confidence), interval(others, confidence), same_opponent, len(returns))
 
 
 def strategy(game: StochasticGame, player: int, name: str) -> Float:
@@ -104,8 +163,10 @@ def strategy(game: StochasticGame, player: int, name: str) -> Float:
     >>> strategy(iterated(standard_prisoners_dilemma(), 0.9), 1, "tit-for-tat")[:, 0].tolist()
     [1.0, 1.0, 1.0, 0.0, 0.0]
     """
-    if name not in STRATEGIES:
-        raise ValueError(f"unknown strategy {name!r}: choose one of {', '.join(STRATEGIES)}")
+    _checks.kind("game", game, StochasticGame)
+    player = _checks.whole("player", player, 0, game.n_players - 1)
+    if not isinstance(name, str) or name not in STRATEGIES:
+        raise ValueError(f"unknown strategy {_checks.shown(name)}: choose one of {', '.join(STRATEGIES)}")
     first = STRATEGIES[name]
     n_states, n_actions = game.n_states, game.n_actions[player]
     policy = np.zeros((n_states, n_actions))
@@ -159,8 +220,11 @@ def extortion(game: StochasticGame, factor: float = 3.0) -> Float | None:
     >>> (extortion(pd) * 13 * 0.9).round(9).tolist()
     [0.0, 9.0, 0.0, 7.0, 0.0]
     """
-    if not factor > 1:
-        raise ValueError(f"factor is {factor!r}: give a number above 1, how many times the other's gain is taken")
+    _checks.kind("game", game, StochasticGame)
+    if not 1 < _checks.number(factor) < math.inf:
+        raise ValueError(
+            f"factor is {_checks.shown(factor)}: give a number above 1, how many times the other's gain is taken"
+        )
     if not is_iterated(game):
         return None
     own, other = game.rewards[:, 0]
@@ -181,16 +245,65 @@ def extortion(game: StochasticGame, factor: float = 3.0) -> Float | None:
 
 
 def equilibria(game: StochasticGame) -> list[tuple[Float, ...]] | None:
-    """Return the Nash equilibria of the stage game, one strategy for each player, or None without a solver of them.
+    """Return Nash equilibria of the stage game, one strategy for each player, or None without a solver of them.
+
+    All of them, but for a degenerate game or more than two players: then some, or none.
 
     Found by nashpy or quantecon (see `rfos.interop.nash_equilibria`). Played in every inner state, each is an
     equilibrium of the iterated game.
     """
+    _checks.kind("game", game, StochasticGame)
     payoffs = game.rewards[:, 0].reshape(game.n_players, *game.n_actions)
     try:
-        return nash_equilibria(NormalFormGame(payoffs))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DegenerateGameWarning)  # some are enough here, and the docstring says so
+            return nash_equilibria(NormalFormGame(payoffs))
     except ImportError:
         return None
+    except RuntimeError:  # none is good enough
+        return []
+
+
+def constant_shapers(
+    meta_game: PolicyMetaGame, starts: Sequence[Float], *, steps: int = 100
+) -> list[tuple[str, Float]]:
+    """Return shapers that hold one policy (S, A_0), by name, as `yardsticks` says."""
+    _checks.kind("meta_game", meta_game, PolicyMetaGame)
+    starts = check_starts(meta_game, starts, steps)
+    game = meta_game.game
+    grid = np.array([meta_game.grids[0].policy(a) for a in range(meta_game.n_actions)])
+    plays = FEW_PLAYS if meta_game.dynamics is None else MANY_PLAYS
+    few = [start[: max(1, plays // (len(grid) * max(1, steps)))] for start in starts]
+    best = int(hold(meta_game, grid, few, steps)[:, :, 0].mean(axis=1).argmax())
+    rows: list[tuple[str, Float]] = [(f"best constant policy of the grid {in_numbers(grid[best])}", grid[best])]
+    for own, *_ in equilibria(game) or []:
+        rows.append((f"stage-game Nash equilibrium ({_strategy(own)})", np.tile(own, (game.n_states, 1))))
+    if is_iterated(game):
+        rows.append(("tit for tat", strategy(game, 0, "tit-for-tat")))
+    extort = extortion(game)
+    if extort is not None:
+        extort = _of_two(extort)
+        rows.append((f"extortion, factor 3 {in_numbers(extort)}", extort))
+    return rows
+
+
+def learning_shapers(
+    meta_game: PolicyMetaGame, starts: Sequence[Float], *, steps: int = 100, rng: Seed = None
+) -> list[Returns]:
+    """Return what naive learning earns from at most 16 of the starts, as `yardsticks` says."""
+    game = meta_game.game
+    first = meta_game.opponents[0]
+    naive = first if isinstance(first, NaiveLearner) else NaiveLearner()
+    some = [start[:16] for start in starts]
+    alone = mutual_learning(meta_game, naive, some, steps, rng)
+    if all(learner == naive for learner in meta_game.opponents):
+        return [Returns("mutual naive learning", alone)]
+    all_naive = replace(meta_game, opponents=[naive] * len(meta_game.opponents))
+    together = mutual_learning(all_naive, naive, random_starts(game, 16, seed_sequence(rng, (1,))), steps, rng)
+    return [
+        Returns("naive learning against this opponent", alone),
+        Returns("mutual naive learning", together, same_opponent=False),
+    ]
 
 
 def yardsticks(
@@ -231,34 +344,9 @@ def yardsticks(
     >>> rows[0].name, rows[0].shaper[0], rows[-1].name
     ('best constant policy of the grid (1)', 0.25, 'mutual naive learning')
     """
-    game = meta_game.game
-    grid = np.array([meta_game.grids[0].policy(a) for a in range(meta_game.n_actions)])
-    plays = FEW_PLAYS if meta_game.dynamics is None else MANY_PLAYS
-    few = [start[: max(1, plays // (len(grid) * max(1, steps)))] for start in starts]
-    best = int(hold(meta_game, grid, few, steps)[:, :, 0].mean(axis=1).argmax())
-    rows: list[tuple[str, Float]] = [(f"best constant policy of the grid {in_numbers(grid[best])}", grid[best])]
-    for own, *_ in equilibria(game) or []:
-        rows.append((f"stage-game Nash equilibrium ({_strategy(own)})", np.tile(own, (game.n_states, 1))))
-    if is_iterated(game):
-        rows.append(("tit for tat", strategy(game, 0, "tit-for-tat")))
-    extort = extortion(game)
-    if extort is not None:
-        extort = _of_two(extort)
-        rows.append((f"extortion, factor 3 {in_numbers(extort)}", extort))
-    found = [earned(name, hold(meta_game, policy[None], starts, steps)[0]) for name, policy in rows]
-    first = meta_game.opponents[0]
-    naive = first if isinstance(first, NaiveLearner) else NaiveLearner()
-    some = [start[:16] for start in starts]
-    alone = mutual_learning(meta_game, naive, some, steps, rng)
-    if all(learner == naive for learner in meta_game.opponents):
-        return [*found, earned("mutual naive learning", alone)]
-    all_naive = replace(meta_game, opponents=[naive] * len(meta_game.opponents))
-    together = mutual_learning(all_naive, naive, random_starts(game, 16, seed_sequence(rng, (1,))), steps, rng)
-    return [
-        *found,
-        earned("naive learning against this opponent", alone),
-        earned("mutual naive learning", together, same_opponent=False),
-    ]
+    constant = constant_shapers(meta_game, starts, steps=steps)
+    found = [Returns(name, hold(meta_game, policy[None], starts, steps)[0]) for name, policy in constant]
+    return [row.earned() for row in (*found, *learning_shapers(meta_game, starts, steps=steps, rng=rng))]
 
 
 def discounted_value(meta_game: PolicyMetaGame, rewards: Float) -> tuple[Float, Float]:
@@ -291,6 +379,10 @@ def discounted_value(meta_game: PolicyMetaGame, rewards: Float) -> tuple[Float, 
     >>> lower.tolist(), upper.tolist()
     ([0.5], [1.0])
     """
+    _checks.kind("meta_game", meta_game, PolicyMetaGame)
+    rewards = floats("rewards", rewards)
+    if rewards.ndim != 3 or rewards.shape[2] != meta_game.game.n_players:
+        raise ValueError(f"rewards have shape {rewards.shape}: give (N, T, {meta_game.game.n_players}), of a roll-out")
     steps = rewards.shape[1]
     weights = (1 - meta_game.discount) * meta_game.discount ** np.arange(steps)
     earned_so_far = rewards[:, :, 0] @ weights

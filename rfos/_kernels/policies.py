@@ -21,11 +21,14 @@ NAIVE_SIMPLEX = 1
 SMOOTHED_BEST_RESPONSE = 2
 Q_LEARNING = 3
 FIXED = 4
-LOLA = 5
-BEST_RESPONSE = 6
-ADVANTAGES = 7  # no learner: `learn` returns the advantage itself
+LOLA_EXACT = 5
+LOLA_FIRST_ORDER = 6
+LOLA_SHAPING = 7
+BEST_RESPONSE = 8
+BEST_RESPONSE_WITHIN = 9  # the meta-step is scored with the reply
+ADVANTAGES = 10  # no learner: `learn` returns the advantage itself
 
-SCRATCH = 8  # rows of the scratch `vectors`
+SCRATCH = 10  # rows of the scratch `vectors`
 
 
 class Game(NamedTuple):
@@ -41,7 +44,7 @@ class Game(NamedTuple):
 class Rule(NamedTuple):
     """How the opponent (player 1) learns."""
 
-    kind: Any  # one of the constants above; those below LOLA are local, `learn` is all they need
+    kind: Any  # one of the constants above; those below LOLA_EXACT are local, `learn` is all they need
     step: Any  # step size, or temperature of a softmax
     mixing: Any  # weight of the new in the next policy or values; LOLA: the step size imagined for the shaper
 
@@ -56,10 +59,18 @@ def logistic(log_odds):
 
 
 @kernel
+def move_logit(p, by):
+    """Return the probability whose logit is that of p plus `by`; 0 and 1 stay, and no exponential overflows."""
+    if by < -709.78:
+        return 0.0 if p < 1.0 else 1.0
+    return p / (p + (1.0 - p) * math.exp(-by))
+
+
+@kernel
 def learn(rule, p, occupancy, advantage):
     """Return the next probability of action 0, given its value advantage and the state's discounted occupancy."""
     if rule.kind == NAIVE_LOGITS:
-        return p / (p + (1.0 - p) * math.exp(-rule.step * occupancy * p * (1.0 - p) * advantage))
+        return move_logit(p, rule.step * occupancy * p * (1.0 - p) * advantage)
     if rule.kind == NAIVE_SIMPLEX:
         return min(1.0, max(0.0, p + rule.step * occupancy * advantage / 2))
     if rule.kind == SMOOTHED_BEST_RESPONSE:
@@ -279,36 +290,15 @@ def reply(game, own, other, rule, system, vectors, following):
 
 
 @kernel
-def look_through(game, own, other, rule, system, vectors, following):
-    """Fill `following` (S,) with LOLA's next policy: the gradient step through one naive step of the shaper.
+def mixed_derivative(game, own, other, player, value, occupancy, turn, system, dvalue, doccupancy, mixed):
+    """Add to `mixed` (S,) what moving the shaper along `turn` (S,) does to a player's gain of the opponent's action 0.
 
-    With p, q the probabilities of action 0 and logits as parameters, the shaper's imagined step is that of
-    `learn(NAIVE_LOGITS)` with step `rule.mixing`; the derivative of that step is a mixed second derivative, exact by
-    differentiating the linear systems.
+    `value` (S,) holds the player's un-normalised values, `occupancy` (S,) the discounted one, `system` the factors of
+    this pair of policies. Exact: the linear systems are differentiated. `dvalue`, `doccupancy` (S,) are scratch.
     """
     n_states = own.shape[0]
-    value, occupancy, imagined, ascent = vectors[0], vectors[2], vectors[3], vectors[4]
-    turn, dvalue, doccupancy = vectors[5], vectors[6], vectors[7]
-    factor(game, own, other, system)
-    value_of(game, own, other, 0, system, value)
-    occupancy[:] = game.initial
-    solve_occupancy(system, occupancy)
-    naive = Rule(NAIVE_LOGITS, rule.mixing, 0.0)
     for s in range(n_states):
-        imagined[s] = learn(naive, own[s], occupancy[s], gain(game, 0, 0, s, other[s], 1.0, value))
-    # The opponent's own gradients where the shaper has moved.
-    factor(game, imagined, other, system)
-    value_of(game, imagined, other, 1, system, vectors[1])
-    doccupancy[:] = game.initial
-    solve_occupancy(system, doccupancy)
-    for s in range(n_states):
-        ascent[s] = doccupancy[s] * gain(game, 1, 1, s, imagined[s], 1.0, vectors[1])
-        through = doccupancy[s] * gain(game, 1, 0, s, other[s], 1.0, vectors[1])
-        turn[s] = own[s] * (1.0 - own[s]) * imagined[s] * (1.0 - imagined[s]) * through
-    # What moving the shaper along `turn` does to its values and to the occupancy, at the policies played.
-    factor(game, own, other, system)
-    for s in range(n_states):
-        dvalue[s] = turn[s] * gain(game, 0, 0, s, other[s], 1.0, value)
+        dvalue[s] = turn[s] * gain(game, player, 0, s, other[s], 1.0, value)
         doccupancy[s] = 0.0
     for s in range(n_states):
         for j in range(4):
@@ -319,25 +309,70 @@ def look_through(game, own, other, rule, system, vectors, following):
     solve_values(system, dvalue)
     solve_occupancy(system, doccupancy)
     for s in range(n_states):
-        played = gain(game, 0, 1, s, own[s], 1.0, value)
+        played = gain(game, player, 1, s, own[s], 1.0, value)
         # The same along the direction (turn, -turn): the difference between its two pure ends.
-        along = turn[s] * (gain(game, 0, 1, s, 1.0, 1.0, value) - gain(game, 0, 1, s, 0.0, 1.0, value))
-        moved = gain(game, 0, 1, s, own[s], 0.0, dvalue)
-        mixed = (along + moved) * occupancy[s] + played * doccupancy[s]
-        slope = other[s] * (1.0 - other[s]) * (ascent[s] + rule.mixing * mixed)
-        following[s] = other[s] / (other[s] + (1.0 - other[s]) * math.exp(-rule.step * slope))
+        along = turn[s] * (gain(game, player, 1, s, 1.0, 1.0, value) - gain(game, player, 1, s, 0.0, 1.0, value))
+        moved = gain(game, player, 1, s, own[s], 0.0, dvalue)
+        mixed[s] += (along + moved) * occupancy[s] + played * doccupancy[s]
+
+
+@kernel
+def look_through(game, own, other, rule, system, vectors, following):
+    """Fill `following` (S,) with LOLA's next policy: the gradient step through one naive step of the shaper.
+
+    With p, q the probabilities of action 0 and logits as parameters, the shaper's imagined step is that of
+    `learn(NAIVE_LOGITS)` with step `rule.mixing`. LOLA_EXACT takes the opponent's gradients where the shaper would be
+    after that step; the others where it is, LOLA_FIRST_ORDER with the derivative of both factors of the Taylor term,
+    LOLA_SHAPING with that of the shaper's step alone.
+    """
+    n_states = own.shape[0]
+    value, other_value, occupancy, imagined, ascent = vectors[0], vectors[1], vectors[2], vectors[3], vectors[4]
+    turn, dvalue, doccupancy, mixed = vectors[5], vectors[6], vectors[7], vectors[8]
+    factor(game, own, other, system)
+    value_of(game, own, other, 0, system, value)
+    occupancy[:] = game.initial
+    solve_occupancy(system, occupancy)
+    naive = Rule(NAIVE_LOGITS, rule.mixing, 0.0)
+    for s in range(n_states):
+        mixed[s] = 0.0
+        if rule.kind == LOLA_EXACT:
+            imagined[s] = learn(naive, own[s], occupancy[s], gain(game, 0, 0, s, other[s], 1.0, value))
+        else:
+            imagined[s] = own[s]
+    # The opponent's own gradients where the shaper is imagined.
+    factor(game, imagined, other, system)
+    value_of(game, imagined, other, 1, system, other_value)
+    doccupancy[:] = game.initial
+    solve_occupancy(system, doccupancy)
+    for s in range(n_states):
+        ascent[s] = doccupancy[s] * gain(game, 1, 1, s, imagined[s], 1.0, other_value)
+        through = doccupancy[s] * gain(game, 1, 0, s, other[s], 1.0, other_value)
+        turn[s] = own[s] * (1.0 - own[s]) * imagined[s] * (1.0 - imagined[s]) * through
+    # What moving the shaper along `turn` does to its own step.
+    factor(game, own, other, system)
+    mixed_derivative(game, own, other, 0, value, occupancy, turn, system, dvalue, doccupancy, mixed)
+    if rule.kind == LOLA_FIRST_ORDER:
+        # What moving the shaper along its own step does to the opponent's gradient.
+        for s in range(n_states):
+            spread = own[s] * (1.0 - own[s])
+            turn[s] = spread * spread * occupancy[s] * gain(game, 0, 0, s, other[s], 1.0, value)
+        mixed_derivative(game, own, other, 1, other_value, occupancy, turn, system, dvalue, doccupancy, mixed)
+    for s in range(n_states):
+        slope = other[s] * (1.0 - other[s]) * (ascent[s] + rule.mixing * mixed[s])
+        following[s] = move_logit(other[s], rule.step * slope)
 
 
 @kernel
 def meet(game, rule, own, other, system, vectors, following):
     """Return what `play` returns, for every rule: also those that need more than the opponent's own values."""
-    if rule.kind < LOLA:
+    if rule.kind < LOLA_EXACT:
         return play(game, own, other, rule, system, vectors, following)
-    if rule.kind == LOLA:
+    if rule.kind < BEST_RESPONSE:
         look_through(game, own, other, rule, system, vectors, following)
     else:
         reply(game, own, other, rule, system, vectors, following)
-    return play(game, own, other, Rule(FIXED, 0.0, 0.0), system, vectors, vectors[3])
+    met = following if rule.kind == BEST_RESPONSE_WITHIN else other
+    return play(game, own, met, Rule(FIXED, 0.0, 0.0), system, vectors, vectors[3])
 
 
 @kernel
@@ -448,7 +483,7 @@ def roll_out(
                 both = meet(game, rule, own, other, system, vectors, following)
             rewards[n, step, 0], rewards[n, step, 1] = both
             moves[n, step] = chosen
-            path[n, step] = other
+            path[n, step] = following if rule.kind == BEST_RESPONSE_WITHIN else other
             other[:] = following
 
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import sympy as sp
-from commands import here
+from commands import here, run
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sympy.parsing import sympy_parser
@@ -97,9 +97,7 @@ def test_hostile_text_in_a_shell_of_its_own_writes_nothing(tmp_path):
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     command = [sys.executable, "-m", "rfos", "bound", "--states", "16", "--actions", "2", "--branching", "2"]
     command += ["--epsilon", HOSTILE[0]]
-    done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, timeout=60, env={**os.environ, "PYTHONPATH": root}
-    )
+    done = run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": root})
     assert (done.returncode, done.stdout) == (2, "")
     assert len(done.stderr.splitlines()) == 1
     assert not list(tmp_path.iterdir())

@@ -5,13 +5,12 @@ import math
 import os
 import re
 import shutil
-import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from commands import apart, here
+from commands import apart, here, run
 
 from bounds.rmax import default_weights, t1, t1_restarts
 from bounds.sharp import t1_observed, t1_plus
@@ -249,7 +248,7 @@ def test_latex_is_definitions_that_fit_a_page_and_a_legend(case, call, tmp_path)
     document = "\n".join([r"\documentclass{article}\usepackage{amsmath}\begin{document}", out, r"\end{document}"])
     (tmp_path / "bound.tex").write_text(document)
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "bound.tex"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = run(command, cwd=tmp_path)
     assert done.returncode == 0, done.stdout[-2000:]
     assert all(float(width) < 100 for width in re.findall(r"Overfull \\hbox \(([0-9.]+)pt", done.stdout))
 
@@ -341,12 +340,6 @@ def test_verify_ends_with_1_on_a_violation(tmp_path):
         "v.STATEMENTS = MappingProxyType({'N1': replace(s, sides=lambda i, planted: s.sides(i, True))})\n"
         "main(['verify', '--instances', '50', '--jobs', '1'])\n"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
+    result = run([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert result.returncode == 1, result.stderr
     assert "VIOLATED" in result.stdout

@@ -1,10 +1,10 @@
 """What may still be allocated: the least of what machine, control groups and limits leave."""
 
 import resource
-import subprocess
 import sys
 
 import pytest
+from commands import run
 
 from rfos import _memory
 
@@ -96,11 +96,6 @@ def test_a_process_under_a_limit_refuses_what_does_not_fit_there():
     """In a process of its own with 4 GB of address space: 3.999 GB are refused in one sentence."""
     program = "from rfos._memory import require_memory; require_memory(3_999_000_000, 'it', 'take less')"
     limit = 4 * 10**9
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
-    )
+    done = run([sys.executable, "-c", program], before=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)))
     assert "MemoryError: it needs 3,999,000,000 bytes, above the limit of " in done.stderr
     assert "here: take less" in done.stderr

@@ -141,7 +141,7 @@ def test_lola_ascends_its_own_return_through_the_imagined_step() -> None:
         for d in steps
     ]
     expected = 1 / (1 + np.exp(-(logits[1] + 0.3 * np.array(slope))))
-    found = LOLA(0.3, 0.7).update(IPD, 1, policies(*logits))[:, 0]
+    found = LOLA(0.3, 0.7, "exact").update(IPD, 1, policies(*logits))[:, 0]
     assert np.allclose(found, expected, atol=1e-4)
 
 
@@ -164,6 +164,9 @@ def test_best_responses_earn_at_least_as_much_as_any_pure_policy() -> None:
         (lambda: QLearning(rate=2), "mixing is 2"),
         (lambda: FictitiousPlay(0), "mixing is 0"),
         (lambda: LOLA(1, -1), "look_ahead is -1"),
+        (lambda: LOLA(expansion="taylor"), "expansion is 'taylor': choose first-order, exact or shaping"),
+        (lambda: named_learner("q-learner", 0.5), "q-learner takes no gradient steps: leave the step out"),
+        (lambda: named_learner("naive", -1.0), "step is -1.0: give a positive step size"),
         (lambda: named_learner("x"), "unknown opponent 'x': choose one of naive"),
     ],
 )
@@ -288,6 +291,7 @@ def test_a_table_that_does_not_fit_is_refused_with_what_fits() -> None:
         meta_game(0.0, most + 1).require_fit()
 
 
+@pytest.mark.jit
 def test_the_joint_state_has_the_lumped_values() -> None:
     """What `rfos solve --joint` prints of the meta-game is what it prints without, to the certified accuracy (G2)."""
     found = [
@@ -307,13 +311,13 @@ def test_the_joint_state_has_the_lumped_values() -> None:
 
 def test_look_ahead_is_left_out_where_it_would_take_too_long() -> None:
     """The answer says so, and that equilibria need a solver."""
-    request = cli_solve.Request("rock-paper-scissors", levels="3", inner_discount=0.0, starts=64, steps=10**6)
     game = inner_game("rock-paper-scissors", 0.0)
     meta_game = PolicyMetaGame(game, [NaiveLearner()], [even_grid(game, i, 3) for i in range(2)], 0.9)
-    assert cli_solve.affordable_starts(meta_game, request) == 0
-    assert cli_solve.affordable_starts(meta_game, replace(request, steps=10)) == 64
+    assert cli_solve.affordable_starts(meta_game, 10**6, 64) == 0
+    assert cli_solve.affordable_starts(meta_game, 10, 64) == 64
 
 
+@pytest.mark.jit
 @pytest.mark.parametrize(
     ("game", "inner"), [("rock-paper-scissors", 0.0), ("three-player-matching-pennies", 0.0), ("chicken", 0.5)]
 )
@@ -341,6 +345,7 @@ def test_an_answer_is_printed_drawn_and_written_as_json(tmp_path: Path, monkeypa
         ("best-response", 0.0, ["does not apply, because best responses jump"]),
     ],
 )
+@pytest.mark.jit
 def test_the_discretisation_error_is_printed_with_its_constants(opponent: str, inner: float, parts: list[str]) -> None:
     """A vacuous error is one line without numbers that nobody can use; what applies has its constants."""
     levels = "0.1,0.9" if inner else "60"

@@ -30,8 +30,10 @@ from rfos.planning import Solution, solve
 from rfos.policy_metagames import PolicyMetaGame, even_grid, inner_game, require_levels
 from rfos.policy_tables import Dynamics, fill, is_iterated, reward_bounds
 from rfos.randomness import seed_sequence
-from rfos.shaping import STRATEGIES, Earned, discounted_value, earned, extortion, strategy, yardsticks
+from rfos.shaping import STRATEGIES, Returns, discounted_value, earned, extortion, strategy, yardsticks
 from rfos.stochastic_games import StochasticGame, iterated, one_shot
+
+pytestmark = pytest.mark.jit  # an answer solves other levels too, which takes minutes interpreted
 
 GIB = 2**30
 PENNIES = one_shot(matching_pennies())
@@ -331,7 +333,7 @@ def test_ends_of_the_joint_state_are_certified(monkeypatch: pytest.MonkeyPatch, 
     if lumped == "on-the-fly":
         monkeypatch.setattr(policy_metagames, "pair_bytes", lambda *sizes: 10**12)
     played = Wrapped(learner) if lumped == "sparse" else learner
-    monkeypatch.setattr(cli_solve, "learner_of", lambda name: played)
+    monkeypatch.setattr(cli_solve, "learner_of", lambda name, step: played)
     monkeypatch.setattr(cli_solve, "solve", narrowly)
     found = asked(rounding=rounding, joint=True, discount=0.9)
     grid = SimplexGrid(1, 2, 2)
@@ -503,19 +505,20 @@ def test_mutual_naive_learning_is_between_naive_learners() -> None:
 
 def test_worth_is_over_the_best_row_with_the_same_opponent(monkeypatch: pytest.MonkeyPatch) -> None:
     """A better row with another opponent does not count, nor a worse one with the same."""
-    rows = [
-        Earned("worst", (-5.0, -5.0, -5.0), (0.0, 0.0, 0.0)),
-        Earned("best", (0.25, 0.2, 0.3), (0.0, 0.0, 0.0)),
-        Earned("elsewhere", (9.0, 9.0, 9.0), (0.0, 0.0, 0.0), same_opponent=False),
-    ]
-    monkeypatch.setattr(cli_solve, "yardsticks", lambda *arguments, **options: rows)
+    constant = [("worst", -5.0), ("best", 0.25)]
+    elsewhere = [Returns("elsewhere", np.full((5, 2), 9.0), same_opponent=False)]
+    monkeypatch.setattr(cli_solve, "constant_shapers", lambda *arguments, **options: constant)
+    monkeypatch.setattr(cli_solve, "learning_shapers", lambda *arguments, **options: elsewhere)
+    monkeypatch.setattr(cli_solve, "hold", lambda game, own, starts, steps: np.full((1, len(starts[0]), 2), own[0]))
+    constant[:] = [(name, np.float64(number)) for name, number in constant]
     found = asked()
     top = max(found.continuous, key=lambda row: row.shaper[0])
     assert top.shaper[0] > min(row.shaper[0] for row in found.continuous)
-    assert (found.worth, found.shaper) == (top.shaper[0] - 0.25, top.name)
+    assert found.worth == pytest.approx(top.shaper[0] - 0.25, abs=1e-12)
+    assert found.shaper == top.name
     assert found.best == "best"
     text = printed(found)
-    assert f"is worth {found.worth:+.3f} a step over the best yardstick" in text
+    assert f"is worth {found.worth:+.3f} (" in text
     assert "elsewhere (other opponents)" in text
 
 
