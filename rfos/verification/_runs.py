@@ -255,7 +255,8 @@ def _sample_certain(rng: np.random.Generator) -> World:
     n, n_actions = int(rng.integers(2, 7)), int(rng.integers(1, 4))
     P = np.eye(n)[rng.integers(0, n, (n, n_actions))]
     R = rng.integers(0, 6, (n, n_actions)) / 5
-    R.flat[rng.integers(R.size)] = 1.0
+    best = int(rng.integers(R.size))
+    R.flat[best], R.flat[best - 1] = 1.0, 0.0  # a span of 1, so that epsilon is below the largest return
     g = float(rng.choice([0.5, 0.8, 0.9]))
     epsilon = float(rng.choice([0.05, 0.2])) / (1 - g)
     return World(P, R, g, epsilon, _seed(rng) % 2**32, f"{n} states, {n_actions} actions, discount {g:g}")
