@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -122,10 +121,7 @@ def covering(
     exploration = None
     if horizon is None:
         x1 = bounds.exploration.x1()
-        try:
-            exploration = float(x1.evaluate(explorations=k0, discount=process.discount, delta=delta))
-        except OverflowError:  # more visits than floats can count
-            exploration = math.inf
+        exploration = float(x1.evaluate(explorations=k0, discount=process.discount, delta=delta))
     accuracy = DEFAULT_ACCURACY if agent.epsilon is None else agent.epsilon
     if asked.planning == "stationary" and accuracy > epsilon:
         reason = f"it plans for an accuracy of {accuracy:g}, and epsilon is {epsilon:g}"

@@ -318,11 +318,12 @@ def test_an_m_that_is_never_reached_may_be_large():
             Rmax(m=m)
 
 
-def test_a_promise_beyond_floats_is_infinite_and_not_an_error():
-    """epsilon 1e-160 asks for some 10^330 visits of each of 8 pairs."""
-    found = ledger(WINDOW, Rmax(epsilon=1e-160), steps=20, rng=0)
-    assert found.trace.m > 10**320
-    assert found.exploration_bound == math.inf
+def test_an_epsilon_below_the_rounding_of_values_is_refused_and_promises_stay_in_range():
+    """epsilon 1e-160 asks for some 10^330 visits, beyond floats; values of 5 are rounded by 1e-15 anyway."""
+    with pytest.raises(ValueError, match="epsilon is 1e-160, and values of up to 5 are rounded by more"):
+        ledger(WINDOW, Rmax(epsilon=1e-160), steps=20, rng=0)
+    found = ledger(WINDOW, Rmax(m=10**30), epsilon=0.5, steps=20, rng=0)
+    assert math.isfinite(found.exploration_bound)
     assert found.bound is not None
     assert found.bound > found.trace.m
 
