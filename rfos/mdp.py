@@ -278,27 +278,25 @@ class Sparse(CheckedStorage):
 
     def __post_init__(self) -> None:
         """Take copies, after a look at all that kernels index with."""
-        n_actions: object = self.n_actions
-        if isinstance(n_actions, bool) or not isinstance(n_actions, int | np.integer) or n_actions < 1:
-            raise ValueError(f"n_actions is {n_actions!r}: give a whole number of at least 1")
+        n_actions = _checks.whole("n_actions", self.n_actions)
         indptr, columns = integers("indptr of P", self.indptr), integers("indices of P", self.indices)
         data = floats("data of P", self.data)
-        n_states, over = divmod(len(indptr) - 1 if indptr.ndim == 1 else 0, int(n_actions))
+        n_states, over = divmod(len(indptr) - 1 if indptr.ndim == 1 else 0, n_actions)
         if over:
             raise ValueError(
                 f"indptr of P has shape {indptr.shape}: with {n_actions} actions give S * {n_actions} + 1 numbers"
             )
-        _check_sizes(n_states, int(n_actions))
+        _check_sizes(n_states, n_actions)
         if columns.shape != data.shape or columns.shape != (int(indptr[-1]),):
             raise ValueError(
                 f"indices and data of P have shapes {columns.shape} and {data.shape}, indptr ends at "
                 f"{int(indptr[-1])}: give as many of each"
             )
-        _check_pointers(indptr, len(indptr) - 1, len(columns), _pair_name(int(n_actions)))
-        _check_successors(columns, n_states, int(n_actions), lambda entry: _row_of(indptr, entry))
+        _check_pointers(indptr, len(indptr) - 1, len(columns), _pair_name(n_actions))
+        _check_successors(columns, n_states, n_actions, lambda entry: _row_of(indptr, entry))
         indices = columns.astype(np.int32, copy=False)
         freeze(indices)
-        for name, part in (("indptr", indptr), ("indices", indices), ("data", data), ("n_actions", int(n_actions))):
+        for name, part in (("indptr", indptr), ("indices", indices), ("data", data), ("n_actions", n_actions)):
             object.__setattr__(self, name, part)
 
     @classmethod
@@ -694,9 +692,7 @@ class _Foreign:
     def __post_init__(self) -> None:
         """Check the sizes."""
         for name in ("n_states", "n_actions", "branching"):
-            size = getattr(self.given, name, None)
-            if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
-                raise ValueError(f"{name} of the storage is {size!r}: give a whole number of at least 1")
+            _checks.whole(f"{name} of the storage", getattr(self.given, name, None))
         _check_sizes(self.n_states, self.n_actions)
 
     @property

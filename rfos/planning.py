@@ -53,7 +53,6 @@ UNIT_ROUNDOFF = 2.0**-53
 SMALLEST = 2.0**-1074
 LARGEST = float(np.finfo(np.float64).max)
 HUGE = 1e300
-POLICY_SUM_TOL = 1e-9
 
 SCALED = 100
 """Rewards whose largest is not between 2^-100 and 2^100 are multiplied by a power of two while values are computed."""
@@ -867,8 +866,7 @@ def evaluate_policy(
     require_memory(needed, "the evaluation of a stochastic policy", "give one action a state")
     given = floats("the policy", given)
     weights = np.array(given)
-    sums = weights.sum(axis=1)
-    bad = ~((weights >= 0).all(axis=1) & (np.abs(sums - 1) <= POLICY_SUM_TOL))
+    bad = ~_checks.are_distributions(weights)
     if bad.any():
         state = int(bad.argmax())
         raise ValueError(
@@ -876,7 +874,7 @@ def evaluate_policy(
             "they must be at least 0 and sum to 1"
         )
     _check_allowed(mdp, *np.nonzero(weights))
-    weights /= sums[:, None]
+    weights /= weights.sum(axis=1)[:, None]
 
     def run_mixed(mdp: TabularMDP, values: Float, tol: float) -> Solution:
         result = np.empty(3)

@@ -564,11 +564,6 @@ def _check_plan(process: Played, sweeps: float) -> None:
         )
 
 
-def _whole(name: str, value: object) -> int:
-    """Return a count as a Python integer, or raise ValueError."""
-    return _checks.whole(name, value)
-
-
 def _sweeps(process: Played, agent: PaperRmax) -> int:
     return int(bounds.rmax.paper_sweeps().evaluate(epsilon=agent.epsilon, discount=process.discount))
 
@@ -935,11 +930,11 @@ def run(
     if episodes is not None and horizon is None:
         raise ValueError("the run has no horizon: give its length in steps")
     unit = horizon if episodes is not None and horizon is not None else 1
-    units = _whole("episodes", episodes) if steps is None else _whole("steps", steps)
+    units = _checks.whole("episodes", episodes) if steps is None else _checks.whole("steps", steps)
     if units * unit >= CONTINUING:
         length = _checks.shown(units * unit)
         raise ValueError(f"the run is {length} steps long, above the limit of {CONTINUING - 1}: shorten it")
-    bins = min(100, units) if bins is None else _whole("bins", bins)
+    bins = min(100, units) if bins is None else _checks.whole("bins", bins)
     if progress is not None:
         _checks.function("progress", progress, "give a function of the number of steps just played, or None")
     if watcher is not None:

@@ -15,6 +15,7 @@ import numpy as np
 import scipy.stats
 from numpy.typing import ArrayLike
 
+from rfos import _checks
 from rfos._processes import Pool
 from rfos._threads import processors
 
@@ -318,10 +319,8 @@ def verify(
     from rfos.verification import STATEMENTS
 
     for name, value in (("instances", instances), ("jobs", 1 if jobs is None else jobs)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-            raise ValueError(f"{name} is {value!r}: give a whole number of at least 1")
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise ValueError(f"seed is {seed!r}: give a whole number, at least 0")
+        _checks.whole(name, value)
+    _checks.whole("seed", seed, 0, give="a whole number, at least 0")
     chosen = list(STATEMENTS) if ids is None else [name for name in STATEMENTS if name in set(ids)]
     unknown = sorted(set(ids or ()) - set(STATEMENTS))
     if unknown:
