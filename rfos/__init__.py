@@ -9,86 +9,71 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rfos.games import NormalFormGame, named_game
-    from rfos.grids import CubeGrid, LevelGrid, SimplexGrid
-    from rfos.learners import LOLA, NaiveLearner
-    from rfos.mdp import ShiftRegister, TabularMDP
-    from rfos.metagames import WindowMetaGame
-    from rfos.opponents import MemoryOne, QLearner, WindowBestResponse, WindowQLearner
-    from rfos.planning import Accuracy, Ended, Solution, evaluate_policy, solve
-    from rfos.policy_metagames import PolicyMetaGame
-    from rfos.rmax import PaperRmax, Rmax, Trace, run
-    from rfos.shaper import Shaper, load_shaper
-    from rfos.stochastic_games import StochasticGame, iterated, one_shot
-    from rfos.windows import WindowIndex
+    from rfos.games.named import named_game as named_game
+    from rfos.games.normal_form import NormalFormGame as NormalFormGame
+    from rfos.games.stochastic import StochasticGame as StochasticGame
+    from rfos.games.stochastic import iterated as iterated
+    from rfos.games.stochastic import one_shot as one_shot
+    from rfos.learning.agents import PaperRmax as PaperRmax
+    from rfos.learning.agents import Rmax as Rmax
+    from rfos.learning.aliasing import aliasing as aliasing
+    from rfos.learning.least_m import least_sufficient_m as least_sufficient_m
+    from rfos.learning.ledger import ledger as ledger
+    from rfos.learning.run import run as run
+    from rfos.learning.trace import Trace as Trace
+    from rfos.metagames.grids import CubeGrid as CubeGrid
+    from rfos.metagames.grids import LevelGrid as LevelGrid
+    from rfos.metagames.grids import SimplexGrid as SimplexGrid
+    from rfos.metagames.learners import LOLA as LOLA
+    from rfos.metagames.learners import NaiveLearner as NaiveLearner
+    from rfos.metagames.opponents import MemoryOne as MemoryOne
+    from rfos.metagames.opponents import QLearner as QLearner
+    from rfos.metagames.opponents import WindowBestResponse as WindowBestResponse
+    from rfos.metagames.opponents import WindowOpponent as WindowOpponent
+    from rfos.metagames.opponents import WindowQLearner as WindowQLearner
+    from rfos.metagames.policy import PolicyMetaGame as PolicyMetaGame
+    from rfos.metagames.shaper import Shaper as Shaper
+    from rfos.metagames.shaper import load_shaper as load_shaper
+    from rfos.metagames.window import WindowMetaGame as WindowMetaGame
+    from rfos.metagames.windows import WindowIndex as WindowIndex
+    from rfos.planning.evaluate import evaluate_policy as evaluate_policy
+    from rfos.planning.mdp import TabularMDP as TabularMDP
+    from rfos.planning.solution import Accuracy as Accuracy
+    from rfos.planning.solution import Ended as Ended
+    from rfos.planning.solution import Solution as Solution
+    from rfos.planning.solve import solve as solve
+    from rfos.planning.storages import ShiftRegister as ShiftRegister
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "NormalFormGame": "games",
-    "named_game": "games",
-    "CubeGrid": "grids",
-    "LevelGrid": "grids",
-    "SimplexGrid": "grids",
-    "LOLA": "learners",
-    "NaiveLearner": "learners",
-    "ShiftRegister": "mdp",
-    "TabularMDP": "mdp",
-    "WindowMetaGame": "metagames",
-    "MemoryOne": "opponents",
-    "QLearner": "opponents",
-    "WindowBestResponse": "opponents",
-    "WindowQLearner": "opponents",
-    "Accuracy": "planning",
-    "Ended": "planning",
-    "Solution": "planning",
-    "evaluate_policy": "planning",
-    "solve": "planning",
-    "PolicyMetaGame": "policy_metagames",
-    "PaperRmax": "rmax",
-    "Rmax": "rmax",
-    "Trace": "rmax",
-    "run": "rmax",
-    "Shaper": "shaper",
-    "load_shaper": "shaper",
-    "StochasticGame": "stochastic_games",
-    "iterated": "stochastic_games",
-    "one_shot": "stochastic_games",
-    "WindowIndex": "windows",
+_EXPORTS = {
+    "games.named": "named_game",
+    "games.normal_form": "NormalFormGame",
+    "games.stochastic": "StochasticGame iterated one_shot",
+    "learning.agents": "PaperRmax Rmax",
+    "learning.aliasing": "aliasing",
+    "learning.least_m": "least_sufficient_m",
+    "learning.ledger": "ledger",
+    "learning.run": "run",
+    "learning.trace": "Trace",
+    "metagames.grids": "CubeGrid LevelGrid SimplexGrid",
+    "metagames.learners": "LOLA NaiveLearner",
+    "metagames.opponents": "MemoryOne QLearner WindowBestResponse WindowOpponent WindowQLearner",
+    "metagames.policy": "PolicyMetaGame",
+    "metagames.shaper": "Shaper load_shaper",
+    "metagames.window": "WindowMetaGame",
+    "metagames.windows": "WindowIndex",
+    "planning.evaluate": "evaluate_policy",
+    "planning.mdp": "TabularMDP",
+    "planning.solution": "Accuracy Ended Solution",
+    "planning.solve": "solve",
+    "planning.storages": "ShiftRegister",
 }
+"""The public names by the module that defines them."""
 
-__all__ = [
-    "LOLA",
-    "Accuracy",
-    "CubeGrid",
-    "Ended",
-    "LevelGrid",
-    "MemoryOne",
-    "NaiveLearner",
-    "NormalFormGame",
-    "PaperRmax",
-    "PolicyMetaGame",
-    "QLearner",
-    "Rmax",
-    "Shaper",
-    "ShiftRegister",
-    "SimplexGrid",
-    "Solution",
-    "StochasticGame",
-    "TabularMDP",
-    "Trace",
-    "WindowBestResponse",
-    "WindowIndex",
-    "WindowMetaGame",
-    "WindowQLearner",
-    "evaluate_policy",
-    "iterated",
-    "load_shaper",
-    "named_game",
-    "one_shot",
-    "run",
-    "solve",
-]
+_HOMES = {name: module for module, names in _EXPORTS.items() for name in names.split()}
+
+__all__ = [*_HOMES]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,5 +1,5 @@
 """Run the commands as ``python -m rfos``."""
 
-from rfos.cli import main
+from rfos.commands.main import main
 
 main()

@@ -16,10 +16,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
-from rfos import _arrays, _checks
-from rfos.policy_tables import is_iterated
-from rfos.reproduction import WindowResult, Yardstick
-from rfos.stochastic_games import StochasticGame
+from rfos._system import arrays, checks
+from rfos.games.stochastic import StochasticGame
+from rfos.laboratory.reproduction.results import WindowResult, Yardstick
+from rfos.metagames.tables import is_iterated
 
 Float = NDArray[np.float64]
 
@@ -58,13 +58,13 @@ def learning_curves(
     Figure
     """
     columns = ("window", "episode", "mean", "low", "high")
-    _checks.frame("bands", bands, columns, "curve_bands(report.curves, epsilon) of rfos.reproduction makes one")
-    lines = _checks.several("yardsticks", yardsticks, "give the yardsticks of a Report, or none")
+    checks.frame("bands", bands, columns, "curve_bands(report.curves, epsilon) of rfos.reproduction makes one")
+    lines = checks.several("yardsticks", yardsticks, "give the yardsticks of a Report, or none")
     for yardstick in lines:
         members = ("name", "window", "reward", "low", "high")
-        _checks.offers("a yardstick", yardstick, "a Yardstick", members, "give those of a Report")
+        checks.offers("a yardstick", yardstick, "a Yardstick", members, "give those of a Report")
     if official is not None:
-        _checks.frame("official", official, (), "official_curve() of rfos.reproduction makes one")
+        checks.frame("official", official, (), "official_curve() of rfos.reproduction makes one")
     figure = Figure(figsize=(7.2, 4.4), layout="constrained")
     axes = figure.subplots()
     for i, (window, band) in enumerate(bands.groupby("window")):
@@ -117,10 +117,10 @@ def episodes_against_states(results: Sequence[WindowResult]) -> Figure:
     -------
     Figure
     """
-    results = _checks.several("results", results, "give the results of a Report of rfos.reproduction")
+    results = checks.several("results", results, "give the results of a Report of rfos.reproduction")
     for result in results:
         members = ("n_states", "x4", "all_known", "converged")
-        _checks.offers("a result", result, "a WindowResult", members, "give those of a Report of rfos.reproduction")
+        checks.offers("a result", result, "a WindowResult", members, "give those of a Report of rfos.reproduction")
     figure = Figure(figsize=(6.4, 4.6), layout="constrained")
     axes = figure.subplots()
     sizes = [r.n_states for r in results]
@@ -176,8 +176,8 @@ def scaling(fits: pd.DataFrame, points: pd.DataFrame, variable: str, quantity: s
     Figure
     """
     mend = "all_fits(rows) of rfos.sweeps.fits makes both tables"
-    _checks.frame("fits", fits, ("held", "slope"), mend)
-    _checks.frame("points", points, ("fit", "x", "middle", "lowest", "highest", "log10_bound"), mend)
+    checks.frame("fits", fits, ("held", "slope"), mend)
+    checks.frame("points", points, ("fit", "x", "middle", "lowest", "highest", "log10_bound"), mend)
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.subplots()
     for i, (number, fit) in enumerate(fits.iterrows()):
@@ -223,7 +223,7 @@ def sweep_curves(bands: pd.DataFrame) -> Figure:
     Figure
     """
     columns = ("label", "steps", "mean", "low", "high")
-    _checks.frame("bands", bands, columns, "curve_bands(rows) of rfos.sweeps.tables makes one")
+    checks.frame("bands", bands, columns, "curve_bands(rows) of rfos.sweeps.tables makes one")
     figure = Figure(figsize=(7.2, 4.0), layout="constrained")
     axes = figure.subplots()
     labels = list(dict.fromkeys(bands["label"]))
@@ -261,10 +261,10 @@ def shaping_trajectory(game: StochasticGame, policies: Sequence[Float], rewards:
     -------
     Figure
     """
-    _checks.kind("game", game, StochasticGame)
+    checks.kind("game", game, StochasticGame)
     mend = "give the policies of each player (T, S, A_i), the shaper first"
-    policies = [_arrays.floats("policies", policy) for policy in _checks.several("policies", policies, mend)]
-    rewards = _arrays.floats("rewards", rewards)
+    policies = [arrays.floats("policies", policy) for policy in checks.several("policies", policies, mend)]
+    rewards = arrays.floats("rewards", rewards)
     shapes = [policy.shape[1:] for policy in policies]
     if shapes != [(game.n_states, n) for n in game.n_actions] or len({len(p) for p in (*policies, rewards)}) != 1:
         raise ValueError(f"policies have shapes {[policy.shape for policy in policies]}: {mend}")

@@ -14,13 +14,14 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from rfos import _checks
-from rfos._rmax_check import Finding, RmaxAgent, RmaxCheck, RmaxFactory, check_rmax
-from rfos.games import NormalFormGame
-from rfos.mdp import ShiftRegister, TabularMDP
-from rfos.metagames import WindowMetaGame
-from rfos.opponents import Always, MemoryOne, QLearner, WindowBestResponse, WindowOpponent, WindowQLearner
-from rfos.windows import WindowIndex
+from rfos._system import checks
+from rfos.games.normal_form import NormalFormGame
+from rfos.learning.check import Finding, RmaxAgent, RmaxCheck, RmaxFactory, check_rmax
+from rfos.metagames.opponents import Always, MemoryOne, QLearner, WindowBestResponse, WindowOpponent, WindowQLearner
+from rfos.metagames.window import WindowMetaGame
+from rfos.metagames.windows import WindowIndex
+from rfos.planning.mdp import TabularMDP
+from rfos.planning.storages import ShiftRegister
 
 try:
     from hypothesis import strategies as st
@@ -154,7 +155,7 @@ def memory_one_opponents(draw: st.DrawFn, game: NormalFormGame, player: int = 1,
     Examples
     --------
     >>> from hypothesis import find
-    >>> from rfos.games import matching_pennies
+    >>> from rfos.games.named import matching_pennies
     >>> find(memory_one_opponents(matching_pennies()), lambda o: True).table.shape
     (2, 2, 2)
     """
@@ -165,8 +166,8 @@ def memory_one_opponents(draw: st.DrawFn, game: NormalFormGame, player: int = 1,
 
 
 def _check_player(game: NormalFormGame, player: int) -> None:
-    _checks.kind("game", game, NormalFormGame)
-    _checks.whole("player", player, 1, game.n_players - 1)
+    checks.kind("game", game, NormalFormGame)
+    checks.whole("player", player, 1, game.n_players - 1)
 
 
 def window_opponents(game: NormalFormGame, player: int = 1, *, exact: bool = True) -> st.SearchStrategy[WindowOpponent]:
@@ -188,7 +189,7 @@ def window_opponents(game: NormalFormGame, player: int = 1, *, exact: bool = Tru
     Examples
     --------
     >>> from hypothesis import find
-    >>> from rfos.games import matching_pennies
+    >>> from rfos.games.named import matching_pennies
     >>> find(window_opponents(matching_pennies()), lambda opponent: isinstance(opponent, Always))
     Always(action=0)
     """

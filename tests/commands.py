@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rfos.cli import main
+from rfos.commands.main import main
 
 PATIENCE = 600.0
 """Seconds after which a child is taken to hang, however busy the machine is."""

@@ -8,10 +8,11 @@ from fractions import Fraction
 import numpy as np
 from exact import ExactMDP
 
-from rfos.games import NormalFormGame
-from rfos.mdp import ShiftRegister, TabularMDP
-from rfos.opponents import MemoryOne
-from rfos.windows import WindowIndex
+from rfos.games.normal_form import NormalFormGame
+from rfos.metagames.opponents import MemoryOne
+from rfos.metagames.windows import WindowIndex
+from rfos.planning.mdp import TabularMDP
+from rfos.planning.storages import ShiftRegister
 
 ONE = Fraction(1)
 ZERO = Fraction(0)

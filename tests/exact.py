@@ -13,10 +13,10 @@ from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
+import rfos.rmax
 import scipy.sparse as sp
 
-import rfos.rmax
-from rfos.mdp import TabularMDP
+from rfos.planning.mdp import TabularMDP
 
 Branch = tuple[int, Fraction, Fraction]
 """Successor, probability, reward."""

@@ -1,4 +1,4 @@
-"""What a change of structure must leave as it is: `python tests/frozen.py FOLDER` writes the answers of commands and calls.
+"""What a change of structure must leave as it is: `python tests/frozen.py FOLDER` writes answers.
 
 Run it before and after a move and compare the folders, `diff -r before after`. Times and code fingerprints are left
 out, for they may differ; everything else is equal to the last bit. It takes about three minutes on two cores.
@@ -16,7 +16,9 @@ import numpy as np
 from commands import run
 
 import rfos
-from rfos.pac import aliasing, least_sufficient_m, ledger
+from rfos.learning.aliasing import aliasing
+from rfos.learning.least_m import least_sufficient_m
+from rfos.learning.ledger import ledger
 
 SPEC = """
 title = "forty cells"
@@ -72,9 +74,32 @@ COMMANDS = {
     "reproduce": ("reproduce", "--windows", "2,3", "--seeds", "2", "--jobs", "2", "--json"),
     "reproduce_text": ("reproduce", "--windows", "2", "--seeds", "2", "--jobs", "1"),
     "solve_mp": ("solve", "matching-pennies", "--inner-discount", "0", "--levels", "11", "--steps", "40", "--json"),
-    "solve_stag": ("solve", "stag-hunt", "--inner-discount", "0", "--levels", "11", "--opponent", "lola", "--steps", "40", "--json"),
+    "solve_stag": (
+        "solve",
+        "stag-hunt",
+        "--inner-discount",
+        "0",
+        "--levels",
+        "11",
+        "--opponent",
+        "lola",
+        "--steps",
+        "40",
+        "--json",
+    ),
     "solve_ipd": ("solve", "ipd", "--levels", "3", "--starts", "8", "--steps", "40", "--json"),
-    "solve_text": ("solve", "chicken", "--inner-discount", "0", "--levels", "9", "--opponent", "best-response", "--steps", "40"),
+    "solve_text": (
+        "solve",
+        "chicken",
+        "--inner-discount",
+        "0",
+        "--levels",
+        "9",
+        "--opponent",
+        "best-response",
+        "--steps",
+        "40",
+    ),
     "verify": ("verify", "--instances", "50", "--jobs", "2", "--json"),
     "planted": ("verify", "--instances", "50", "--jobs", "2", "--planted", "--json"),
     **{f"bound_{i}": ("bound", *point, "--json") for i, point in enumerate(POINTS)},
@@ -110,7 +135,12 @@ def calls() -> dict[str, Any]:
         ("policy", policy, rfos.Rmax(m=2, epsilon=0.8)),
     ):
         trace = rfos.run(process, agent, steps=20_000, rng=3, bins=50)
-        found[f"run_{name}"] = {"mean": trace.mean_reward, "visits": trace.visits, "pi": trace.policy, "known": trace.known}
+        found[f"run_{name}"] = {
+            "mean": trace.mean_reward,
+            "visits": trace.visits,
+            "pi": trace.policy,
+            "known": trace.known,
+        }
     for name, process in (("window", window), ("policy", policy)):
         found[f"ledger_{name}"] = ledger(process, rfos.Rmax(m=3, epsilon=0.8), steps=5000, epsilon=0.8, rng=3).row()
     found["least_m"] = least_sufficient_m(window, 1.2, 0.2, rng=4).row()

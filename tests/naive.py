@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rfos import opponents
-from rfos.mdp import Dense, Deterministic, Sparse
-from rfos.policy_tables import OnTheFly, PolicyTable, fill
+from rfos.metagames import opponents
+from rfos.metagames.tables import OnTheFly, PolicyTable, fill
+from rfos.planning.storages import Dense, Deterministic, Sparse
 
 # Randomness ------------------------------------------------------------------------------------------------------
 

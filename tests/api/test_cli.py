@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from commands import PATIENCE, apart, here, run, started
 
-from rfos._files import atomic
+from rfos._system.files import atomic
 
 SHORT = ("reproduce", "--windows", "1", "--epsilon", "4", "--seeds", "2", "--game", "prisoners-dilemma")
 
@@ -146,7 +146,7 @@ class Bar(tqdm.tqdm):
         print("playing", flush=True)
 
 tqdm.tqdm = Bar
-from rfos.cli import main
+from rfos.commands.main import main
 main(["reproduce", "--windows", "5", "--out", "out"])
 """
 

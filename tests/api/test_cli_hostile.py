@@ -14,7 +14,7 @@ from sympy.parsing import sympy_parser
 from bounds import bounds_of
 from bounds.rmax import t1
 from bounds.shaping import case_two
-from rfos.cli import main
+from rfos.commands.main import main
 
 HOSTILE = [
     "__import__('os').system('touch pwned')",

@@ -14,7 +14,7 @@ import pytest
 from commands import apart, here, run
 
 from rfos import plots
-from rfos.sweeps.store import digest
+from rfos.laboratory.sweeps.rows import digest
 
 SPEC = """
 title = "two agents"

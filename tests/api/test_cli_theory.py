@@ -14,8 +14,8 @@ from commands import apart, here, run
 
 from bounds.rmax import default_weights, t1, t1_restarts
 from bounds.sharp import t1_observed, t1_plus
-from rfos._options import whole
-from rfos.cli_bound import evaluate
+from rfos.commands.bound import evaluate
+from rfos.commands.options import whole
 
 ROOT = Path(__file__).parents[2]
 ABSTRACT = ("bound", "--states", "16", "--actions", "2", "--branching", "2")

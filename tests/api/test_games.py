@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from rfos import games
-from rfos.games import AffineScaling, NormalFormGame
+from rfos.games import named, normal_form
+from rfos.games.normal_form import AffineScaling, NormalFormGame
 
 EPS = 2.0**-52
 
-every_named_game = pytest.mark.parametrize("name", games.NAMED_GAMES)
+every_named_game = pytest.mark.parametrize("name", named.NAMED_GAMES)
 
 
 # A separate, slow way to the equilibrium facts: by enumeration, from the definitions.
@@ -82,7 +83,7 @@ TWO_PLAYER_TABLES = {
 
 @pytest.mark.parametrize("name", TWO_PLAYER_TABLES)
 def test_two_player_game_has_the_payoffs_of_its_source(name):
-    assert pairs(games.named_game(name)) == TWO_PLAYER_TABLES[name]
+    assert pairs(named.named_game(name)) == TWO_PLAYER_TABLES[name]
 
 
 RANGES = {
@@ -101,31 +102,31 @@ RANGES = {
 
 @every_named_game
 def test_reward_range_of_a_named_game_is_the_documented_one_for_every_player(name):
-    game = games.named_game(name)
+    game = named.named_game(name)
     assert game.reward_range() == RANGES[name]
     assert all(game.reward_range(player) == RANGES[name] for player in range(game.n_players))
 
 
 @every_named_game
 def test_named_game_states_name_source_year_and_sign_convention(name):
-    game = games.named_game(name)
+    game = named.named_game(name)
     assert game.name == name
     assert any(f"({year})" in game.source for year in range(1700, 2030))
     assert "larger is better" in game.convention
-    assert games.NAMED_GAMES[name].__name__ == name.replace("-", "_")
-    assert games.NAMED_GAMES[name].__name__ in games.__all__
+    assert named.NAMED_GAMES[name].__name__ == name.replace("-", "_")
+    assert named.NAMED_GAMES[name].__name__ in games.__all__
     assert not any(label.isdigit() for labels in game.action_names for label in labels)
 
 
 def test_matching_pennies_is_zero_sum_after_a_shift_and_has_no_pure_equilibrium():
-    game = games.matching_pennies()
+    game = named.matching_pennies()
     assert np.array_equal((game.payoffs - 0.5).sum(axis=0), np.zeros((2, 2)))
     assert pure_equilibria(game) == set()
 
 
 @pytest.mark.parametrize("name", ["prisoners-dilemma", "standard-prisoners-dilemma"])
 def test_defection_is_dominant_and_yet_worse_for_both(name):
-    game = games.named_game(name)
+    game = named.named_game(name)
     assert all(strictly_dominates(game, player, better=1, worse=0) for player in (0, 1))
     assert pure_equilibria(game) == {(1, 1)}
     assert np.all(game.payoffs[:, 0, 0] > game.payoffs[:, 1, 1])
@@ -137,33 +138,33 @@ def test_defection_is_dominant_and_yet_worse_for_both(name):
     "name", ["prisoners-dilemma", "standard-prisoners-dilemma", "chicken", "stag-hunt", "rock-paper-scissors"]
 )
 def test_game_is_the_same_from_either_seat(name):
-    game = games.named_game(name)
+    game = named.named_game(name)
     assert np.array_equal(game.payoffs[1], game.payoffs[0].T)
 
 
 def test_chicken_is_ordered_temptation_reward_sucker_crash_and_only_one_swerves():
-    game = games.chicken()
+    game = named.chicken()
     reward, sucker, temptation, crash = game.payoffs[0].ravel()
     assert temptation > reward > sucker > crash
     assert pure_equilibria(game) == {(0, 1), (1, 0)}
 
 
 def test_stag_hunt_has_a_better_and_a_safer_equilibrium():
-    game = games.stag_hunt()
+    game = named.stag_hunt()
     assert pure_equilibria(game) == {(0, 0), (1, 1)}
     assert np.all(game.payoffs[:, 0, 0] > game.payoffs[:, 1, 1])
     assert game.payoffs[0, 1].min() > game.payoffs[0, 0].min()
 
 
 def test_bach_or_stravinsky_players_prefer_different_equilibria():
-    game = games.bach_or_stravinsky()
+    game = named.bach_or_stravinsky()
     assert pure_equilibria(game) == {(0, 0), (1, 1)}
     assert game.payoffs[0, 0, 0] > game.payoffs[0, 1, 1]
     assert game.payoffs[1, 0, 0] < game.payoffs[1, 1, 1]
 
 
 def test_rock_paper_scissors_is_zero_sum_and_cyclic():
-    game = games.rock_paper_scissors()
+    game = named.rock_paper_scissors()
     assert np.array_equal(game.payoffs.sum(axis=0), np.zeros((3, 3)))
     assert pure_equilibria(game) == set()
     names = game.action_names[0]
@@ -172,19 +173,19 @@ def test_rock_paper_scissors_is_zero_sum_and_cyclic():
 
 
 def test_three_player_matching_pennies_is_jordans_game():
-    game = games.three_player_matching_pennies()
+    game = named.three_player_matching_pennies()
     for a, b, c in itertools.product(range(2), repeat=3):
         expected = [1 if a == b else -1, 1 if b == c else -1, 1 if c != a else -1]
         assert game.payoffs[:, a, b, c].tolist() == expected
 
 
 def test_three_player_matching_pennies_has_no_pure_equilibrium():
-    assert pure_equilibria(games.three_player_matching_pennies()) == set()
+    assert pure_equilibria(named.three_player_matching_pennies()) == set()
 
 
 @pytest.mark.parametrize("name", ["matching-pennies", "rock-paper-scissors", "three-player-matching-pennies"])
 def test_uniform_play_is_an_equilibrium(name):
-    game = games.named_game(name)
+    game = named.named_game(name)
     uniform = [np.full(n, 1 / n) for n in game.n_actions]
     for player in range(game.n_players):
         rewards = rewards_by_own_action(game, player, uniform)
@@ -193,7 +194,7 @@ def test_uniform_play_is_an_equilibrium(name):
 
 @pytest.mark.parametrize(("n_players", "multiplier"), [(2, 1.5), (3, 2.0), (3, 1.1), (5, 4.5)])
 def test_public_goods_is_a_social_dilemma(n_players, multiplier):
-    game = games.public_goods(n_players, multiplier=multiplier, contribution=0.5)
+    game = named.public_goods(n_players, multiplier=multiplier, contribution=0.5)
     assert game.n_actions == (2,) * n_players
     assert all(strictly_dominates(game, player, better=1, worse=0) for player in range(n_players))
     assert pure_equilibria(game) == {(1,) * n_players}
@@ -202,7 +203,7 @@ def test_public_goods_is_a_social_dilemma(n_players, multiplier):
 
 
 def test_public_goods_pays_the_share_less_the_own_contribution():
-    game = games.public_goods(3, multiplier=1.5, contribution=4.0)
+    game = named.public_goods(3, multiplier=1.5, contribution=4.0)
     for joint in itertools.product(range(2), repeat=3):
         contributors = joint.count(0)
         for player in range(3):
@@ -224,12 +225,12 @@ def test_public_goods_pays_the_share_less_the_own_contribution():
 )
 def test_public_goods_refuses_parameters_that_are_no_dilemma(arguments, message):
     with pytest.raises(ValueError, match=message):
-        games.public_goods(**arguments)
+        named.public_goods(**arguments)
 
 
 def test_public_goods_of_forty_players_is_refused_before_anything_is_allocated():
     with pytest.raises(MemoryError, match=r"40 players need 351843720888320 bytes .* at most 20 players"):
-        games.public_goods(40)
+        named.public_goods(40)
 
 
 @pytest.mark.parametrize("players", ["40", "999999999"])
@@ -237,33 +238,33 @@ def test_so_many_players_by_name_are_refused_as_soon(players):
     """No power of two with a billion digits is written down either."""
     began = time.process_time()
     with pytest.raises(MemoryError, match=f"payoffs of {players} players need .* bytes .* at most 20 players"):
-        games.named_game(f"public-goods-{players}")
+        named.named_game(f"public-goods-{players}")
     assert time.process_time() - began < AT_ONCE
 
 
 def test_what_m_fos_iterates_has_short_names():
-    assert games.named_game("ipd").name == "standard-prisoners-dilemma"
-    assert games.named_game("imp").name == "zero-sum-matching-pennies"
+    assert named.named_game("ipd").name == "standard-prisoners-dilemma"
+    assert named.named_game("imp").name == "zero-sum-matching-pennies"
 
 
 def test_the_player_limit_of_public_goods_is_the_byte_limit():
-    assert 8 * 20 * 2**20 <= games._MAX_BYTES < 8 * 21 * 2**21
+    assert 8 * 20 * 2**20 <= normal_form._MAX_BYTES < 8 * 21 * 2**21
 
 
 def test_unknown_game_is_answered_with_the_closest_and_all_known_names():
     with pytest.raises(ValueError, match=r"unknown game 'Maching_Pennies' \(closest: matching-pennies") as error:
-        games.named_game("Maching_Pennies")
-    assert all(name in str(error.value) for name in games.NAMED_GAMES)
+        named.named_game("Maching_Pennies")
+    assert all(name in str(error.value) for name in named.NAMED_GAMES)
     assert "\n" not in str(error.value)
     with pytest.raises(ValueError, match="closest: rock-paper-scissors"):
-        games.named_game("ROCK_PAPER_SCISSORS")
+        named.named_game("ROCK_PAPER_SCISSORS")
     with pytest.raises(ValueError, match="unknown game 'zzz': give one of matching-pennies"):
-        games.named_game("zzz")
+        named.named_game("zzz")
 
 
 def test_the_registry_cannot_be_changed():
     with pytest.raises(TypeError):
-        games.NAMED_GAMES["mine"] = games.chicken
+        named.NAMED_GAMES["mine"] = named.chicken
 
 
 # NormalFormGame
@@ -299,7 +300,7 @@ def test_reward_range_is_attained_and_covers_every_payoff(payoffs):
 
 def test_a_game_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
-        games.chicken().name = "hawk-dove"
+        named.chicken().name = "hawk-dove"
 
 
 def test_actions_are_numbered_where_they_have_no_names():
@@ -311,7 +312,7 @@ def test_actions_are_numbered_where_they_have_no_names():
 @pytest.mark.parametrize("player", [-1, 2])
 def test_reward_range_refuses_a_player_that_does_not_exist(player):
     with pytest.raises(ValueError, match=f"player {player} does not exist: chicken has players 0 to 1"):
-        games.chicken().reward_range(player)
+        named.chicken().reward_range(player)
 
 
 NAN = float("nan")
@@ -398,7 +399,7 @@ def test_undoing_the_scaling_gives_the_payoffs_back_within_four_ulps(payoffs):
 
 @every_named_game
 def test_undoing_the_scaling_of_a_named_game_gives_its_payoffs_back_to_an_ulp(name):
-    game = games.named_game(name)
+    game = named.named_game(name)
     back = game.scaled().unscaled()
     assert np.abs(back.payoffs - game.payoffs).max() <= EPS * np.abs(game.payoffs).max()
 
@@ -431,7 +432,7 @@ def test_scaling_a_scaled_game_changes_nothing(payoffs):
 
 
 def test_scaling_a_changed_scaled_game_still_leads_back_to_the_source_units():
-    once = games.standard_prisoners_dilemma().scaled()
+    once = named.standard_prisoners_dilemma().scaled()
     half = dataclasses.replace(once, payoffs=once.payoffs / 2)  # source units: -3 to -1.5
     twice = half.scaled()
     assert twice.scaling[0] == AffineScaling(scale=1.5, shift=-3.0)
@@ -446,10 +447,10 @@ def test_constant_rewards_are_scaled_to_zero_and_undone_exactly():
 
 
 def test_scaled_prisoners_dilemma_by_hand():
-    scaled = games.standard_prisoners_dilemma().scaled()
+    scaled = named.standard_prisoners_dilemma().scaled()
     assert scaled.scaling == (AffineScaling(scale=3.0, shift=-3.0),) * 2
     assert pairs(scaled) == [[(2 / 3, 2 / 3), (0, 1)], [(1, 0), (1 / 3, 1 / 3)]]
-    assert scaled.source == games.standard_prisoners_dilemma().source
+    assert scaled.source == named.standard_prisoners_dilemma().source
 
 
 @pytest.mark.parametrize(

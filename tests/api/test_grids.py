@@ -14,7 +14,16 @@ from commands import AT_ONCE
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rfos.grids import MAX_POINTS, CubeGrid, LevelGrid, SimplexGrid, largest_levels, levels_for, logit_levels, project
+from rfos.metagames.grids import (
+    MAX_POINTS,
+    CubeGrid,
+    LevelGrid,
+    SimplexGrid,
+    largest_levels,
+    levels_for,
+    logit_levels,
+    project,
+)
 from rfos.testing import distributions
 
 MFOS = (0.02, 0.25, 0.5, 0.75, 0.98)

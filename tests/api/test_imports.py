@@ -17,45 +17,23 @@ import rfos
 ROOT = Path(rfos.__file__).parent
 BOUNDS = Path(bounds.__file__).parent
 
-# Imports point down this list only; modules on one line may use each other.
-LAYERS = (
-    {
-        "_kernels",
-        "_legs",
-        "_memory",
-        "_files",
-        "_processes",
-        "_streams",
-        "_threads",
-        "_options",
-        "_names",
-        "_arrays",
-        "_checks",
-    },
-    {"games", "stochastic_games", "windows", "randomness", "opponents", "learners", "grids", "mdp"},
-    {"metagames", "policy_tables", "policy_metagames", "iteration", "equations", "interop"},
-    {"planning", "rmax"},
-    {"pac", "continuous", "shaping", "shaper", "discretisation", "_rmax_check"},
-    {"sweeps"},
-    {"verification", "reproduction", "plots"},
-    {"cli", "cli_bound", "cli_solve", "cli_sweep", "cli_verify"},
-    {"__main__"},
-)
-LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-# For users of the package, not for the package itself: it may use what they can, and nothing uses it.
-LEVEL["testing"] = LEVEL["pac"]
-MEET_BOUNDS = {
-    "rmax",
-    "pac",
-    "_rmax_check",
-    "sweeps",
-    "verification",
-    "reproduction",
+# Imports point down this list only. A new module needs no entry: its folder has one.
+ORDER = (
+    "_kernels",
+    "_system",
+    "bounds",
+    "games",
+    "planning",
+    "metagames",
+    "learning",
+    "teams",
+    "laboratory",
     "plots",
-    "discretisation",
-    "cli",
-    "cli_bound",
-}
+    "commands",
+    "__main__",
+)
+LEVEL = {name: level for level, name in enumerate(ORDER)}
+LEVEL["testing"] = LEVEL["laboratory"]  # for users of the package: it may use what they can, and nothing uses it
 
 
 def modules(folder):
@@ -86,28 +64,57 @@ def imported(path):
 RFOS_MODULES = [(path, name) for path, name in modules(ROOT) if name != "rfos"]
 
 
-def layer_of(name):
-    part = name.split(".")[1]
-    assert part in LEVEL, f"rfos.{part} has no place in LAYERS: add it to the lowest line that may import what it needs"
-    return part
+def level_of(name):
+    """The place of a module in the order, by its folder or, at the top, by its own name."""
+    package, _, rest = name.partition(".")
+    return LEVEL[package if package == "bounds" else rest.partition(".")[0]]
 
 
 @pytest.mark.parametrize(("path", "name"), RFOS_MODULES, ids=[name for _, name in RFOS_MODULES])
 def test_imports_point_down_the_list_only(path, name):
-    """Data flows one way; nothing imports the strategies; bounds are met where the design says."""
-    own = layer_of(name)
+    """Data flows one way: a wing imports itself and what stands before it, and nothing imports the strategies."""
     for target in imported(path):
-        root = target.split(".")[0]
-        if root == "rfos" and target.split(".")[1:2] != ["__version__"]:
-            other = layer_of(target)
-            assert other != "testing", f"{name} imports {target}"
-            assert LEVEL[other] <= LEVEL[own], f"{name} imports {target}"
-        if root == "bounds":
-            assert own in MEET_BOUNDS, f"{name} imports {target}"
+        root, _, rest = target.partition(".")
+        if root == "bounds" or (root == "rfos" and rest.partition(".")[0] in LEVEL):
+            assert level_of(target) <= level_of(name), f"{name} imports {target}"
+            assert not target.startswith("rfos.testing"), f"{name} imports {target}"
         if root == "numba":
             assert name in ("rfos._kernels._jit", "rfos._kernels._cache"), (
                 f"{name} imports {target}: kernels are made by one decorator"
             )
+
+
+def test_modules_import_each_other_in_no_circle():
+    """Also within a wing: a module can be read after those it imports."""
+    names = {name for _, name in RFOS_MODULES}
+    arrows = {
+        name: {t for target in imported(path) for t in (target, target.rpartition(".")[0]) if t in names - {name}}
+        for path, name in RFOS_MODULES
+        if path.name != "__init__.py"
+    }
+    while free := {name for name, targets in arrows.items() if not targets & set(arrows)}:
+        arrows = {name: targets for name, targets in arrows.items() if name not in free}
+    assert not arrows, f"these go in a circle: {sorted(arrows)}"
+
+
+def test_no_wing_imports_a_private_name_of_another():
+    """What another wing needs is public in its module."""
+    for path, name in RFOS_MODULES:
+        for target in imported(path):
+            module, _, last = target.rpartition(".")
+            if (
+                target.startswith("rfos.")
+                and last.startswith("_")
+                and last not in ("_kernels", "_system", "_jit", "_cache")
+            ):
+                assert module.split(".")[:2] == name.split(".")[:2], f"{name} imports {target}"
+
+
+def test_the_folders_of_the_wings_hold_no_code_of_their_own():
+    """An import of one module of a wing costs nothing of the others."""
+    for path, name in RFOS_MODULES:
+        if path.name == "__init__.py":
+            assert len(ast.parse(path.read_text()).body) == 1, name
 
 
 @pytest.mark.parametrize("path", [path for path, _ in modules(BOUNDS)], ids=lambda path: path.stem)

@@ -11,18 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tabular import dense_of
 
-from rfos.games import (
+from rfos.games.equilibria import nash_equilibria
+from rfos.games.named import (
     NAMED_GAMES,
-    NormalFormGame,
     bach_or_stravinsky,
     chicken,
     named_game,
     public_goods,
     three_player_matching_pennies,
 )
-from rfos.interop import from_arrays_ass, from_gymnasium, nash_equilibria, to_quantecon
-from rfos.mdp import TabularMDP
-from rfos.planning import solve
+from rfos.games.normal_form import NormalFormGame
+from rfos.planning.interop import from_arrays_ass, from_gymnasium, to_quantecon
+from rfos.planning.mdp import TabularMDP
+from rfos.planning.solve import solve
 from rfos.testing import mdps
 
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tabular import dense_of
 
-from rfos.mdp import Deterministic, ShiftRegister, TabularMDP, thresholds
+from rfos.planning.mdp import TabularMDP
+from rfos.planning.storages import Deterministic, ShiftRegister, thresholds
 from rfos.testing import STORAGES, distributions, mdps
 
 HALVES = np.full((2, 1, 2), 0.5)

@@ -6,7 +6,7 @@ import sys
 import pytest
 from commands import run
 
-from rfos import _memory
+from rfos._system import memory as memory_module
 
 KB, MB = 2**10, 2**20
 
@@ -14,8 +14,8 @@ KB, MB = 2**10, 2**20
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
     """Files as Linux shows them; where nothing is written nothing is known."""
-    monkeypatch.setattr(_memory, "PROC", tmp_path / "proc")
-    monkeypatch.setattr(_memory, "GROUPS", tmp_path / "groups")
+    monkeypatch.setattr(memory_module, "PROC", tmp_path / "proc")
+    monkeypatch.setattr(memory_module, "GROUPS", tmp_path / "groups")
 
     def write(**files):
         for name, text in files.items():
@@ -28,7 +28,7 @@ def machine(tmp_path, monkeypatch):
 
 def available() -> int:
     """What is available now, whatever was so a moment ago."""
-    return _memory._available.__wrapped__(0)
+    return memory_module._available.__wrapped__(0)
 
 
 def test_what_others_have_taken_is_not_available(machine):
@@ -86,9 +86,11 @@ def test_version_1_of_control_groups_counts_too(machine):
 def test_the_limit_on_address_space_counts_less_what_is_mapped(monkeypatch, machine):
     """As set by ulimit -v; an unlimited one does not count."""
     machine(proc__self__status=f"Name:\tpython\nVmSize:\t {60 * KB} kB\nVmRSS:\t {9 * KB} kB\n")
-    monkeypatch.setattr(_memory.resource, "getrlimit", lambda kind: (100 * MB, resource.RLIM_INFINITY))
+    monkeypatch.setattr(memory_module.resource, "getrlimit", lambda kind: (100 * MB, resource.RLIM_INFINITY))
     assert available() == 40 * MB
-    monkeypatch.setattr(_memory.resource, "getrlimit", lambda kind: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    monkeypatch.setattr(
+        memory_module.resource, "getrlimit", lambda kind: (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    )
     assert available() > 100 * MB
 
 

@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from rfos import _memory
-from rfos.games import NormalFormGame, matching_pennies, prisoners_dilemma, three_player_matching_pennies
-from rfos.metagames import WindowMetaGame
-from rfos.opponents import Always, MemoryOne, QLearner, WindowQLearner, tit_for_tat
-from rfos.planning import evaluate_policy, solve
-from rfos.rmax import Rmax, run
+from rfos._system import memory as memory_module
+from rfos.games.named import matching_pennies, prisoners_dilemma, three_player_matching_pennies
+from rfos.games.normal_form import NormalFormGame
+from rfos.learning.agents import Rmax
+from rfos.learning.run import run
+from rfos.metagames.opponents import Always, MemoryOne, QLearner, WindowQLearner, tit_for_tat
+from rfos.metagames.window import WindowMetaGame
+from rfos.planning.evaluate import evaluate_policy
+from rfos.planning.solve import solve
 from rfos.testing import window_meta_games
 
 
@@ -91,7 +94,7 @@ def test_a_window_of_40_is_refused_before_anything_is_computed():
 @pytest.mark.parametrize("opponent", [QLearner(), WindowQLearner()])
 def test_what_does_not_fit_into_memory_is_refused_at_once(opponent, monkeypatch):
     """The message names bytes and limit, under 50 ms: nothing was allocated before."""
-    monkeypatch.setattr(_memory, "available_bytes", lambda: 50_000_000)
+    monkeypatch.setattr(memory_module, "available_bytes", lambda: 50_000_000)
     meta_game = WindowMetaGame(matching_pennies(), opponent, window=11, discount=0.8)
     uses = [lambda: run(meta_game, Rmax(m=1), steps=1, bins=1), meta_game.world]
     for use in [*uses, meta_game.to_mdp] if meta_game.is_markov else uses:

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rfos import opponents
-from rfos.games import matching_pennies, prisoners_dilemma, public_goods, rock_paper_scissors
-from rfos.opponents import Always, MemoryOne, QLearner, WindowBestResponse, WindowOpponent, WindowQLearner
+from rfos.games.named import matching_pennies, prisoners_dilemma, public_goods, rock_paper_scissors
+from rfos.metagames import opponents
+from rfos.metagames.opponents import Always, MemoryOne, QLearner, WindowBestResponse, WindowOpponent, WindowQLearner
+from rfos.metagames.windows import WindowIndex
 from rfos.testing import RATES, memory_one_opponents, normal_form_games, window_opponents
-from rfos.windows import WindowIndex
 
 
 @st.composite

@@ -13,11 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tabular import dense_of
 
-from rfos.games import matching_pennies
-from rfos.mdp import TabularMDP
-from rfos.metagames import WindowMetaGame
-from rfos.opponents import WindowQLearner
-from rfos.planning import Accuracy, bracket, evaluate_policy, solve
+from rfos.games.named import matching_pennies
+from rfos.metagames.opponents import WindowQLearner
+from rfos.metagames.window import WindowMetaGame
+from rfos.planning.certificates import bracket
+from rfos.planning.evaluate import evaluate_policy
+from rfos.planning.mdp import TabularMDP
+from rfos.planning.solution import Accuracy
+from rfos.planning.solve import solve
 from rfos.testing import mdps, policies
 
 TWO_STATES = TabularMDP([[0, 1], [1, 0]], [[0.0, 0.0], [1.0, 0.0]], 0.5)

@@ -9,14 +9,22 @@ import numpy as np
 import pytest
 from commands import apart, here
 
-from rfos import cli_solve, shaping
-from rfos.continuous import hold, mutual_learning, random_starts, roll_out, trajectory
-from rfos.games import matching_pennies, rock_paper_scissors, standard_prisoners_dilemma, three_player_matching_pennies
-from rfos.grids import LevelGrid, SimplexGrid
-from rfos.learners import LOLA, FictitiousPlay, NaiveLearner, QLearning, SmoothedBestResponse, named_learner
-from rfos.planning import solve
-from rfos.policy_metagames import PolicyMetaGame, even_grid, inner_game
-from rfos.stochastic_games import StochasticGame, iterated, one_shot
+from rfos.commands import solve as solve_module
+from rfos.games import equilibria as equilibria_module
+from rfos.games.named import (
+    matching_pennies,
+    rock_paper_scissors,
+    standard_prisoners_dilemma,
+    three_player_matching_pennies,
+)
+from rfos.games.stochastic import StochasticGame, iterated, one_shot
+from rfos.laboratory import shaping_study
+from rfos.metagames.continuous import hold, mutual_learning, random_starts, roll_out, trajectory
+from rfos.metagames.grids import LevelGrid, SimplexGrid
+from rfos.metagames.learners import LOLA, FictitiousPlay, NaiveLearner, QLearning, SmoothedBestResponse, named_learner
+from rfos.metagames.policy import PolicyMetaGame
+from rfos.metagames.sizes import even_grid, inner_game
+from rfos.planning.solve import solve
 
 IPD = iterated(standard_prisoners_dilemma(), 0.96)
 PENNIES = one_shot(matching_pennies())
@@ -295,8 +303,8 @@ def test_a_table_that_does_not_fit_is_refused_with_what_fits() -> None:
 def test_the_joint_state_has_the_lumped_values() -> None:
     """What `rfos solve --joint` prints of the meta-game is what it prints without, to the certified accuracy (G2)."""
     found = [
-        cli_solve.answer(
-            cli_solve.Request(
+        shaping_study.answer(
+            shaping_study.Request(
                 "matching-pennies", "naive", "3", "nearest", inner_discount=0.0, joint=joint, starts=4, steps=5
             ),
             lambda text: None,
@@ -313,8 +321,8 @@ def test_look_ahead_is_left_out_where_it_would_take_too_long() -> None:
     """The answer says so, and that equilibria need a solver."""
     game = inner_game("rock-paper-scissors", 0.0)
     meta_game = PolicyMetaGame(game, [NaiveLearner()], [even_grid(game, i, 3) for i in range(2)], 0.9)
-    assert cli_solve.affordable_starts(meta_game, 10**6, 64) == 0
-    assert cli_solve.affordable_starts(meta_game, 10, 64) == 64
+    assert shaping_study.affordable_starts(meta_game, 10**6, 64) == 0
+    assert shaping_study.affordable_starts(meta_game, 10, 64) == 64
 
 
 @pytest.mark.jit
@@ -323,17 +331,17 @@ def test_look_ahead_is_left_out_where_it_would_take_too_long() -> None:
 )
 def test_an_answer_is_printed_drawn_and_written_as_json(tmp_path: Path, monkeypatch, game: str, inner: float) -> None:
     """Every kind of game: yardsticks, moves, a figure; a note where no solver of equilibria is installed."""
-    monkeypatch.setattr(shaping, "nash_equilibria", no_solver)
-    request = cli_solve.Request(game, levels="2", inner_discount=inner, starts=3, steps=4)
-    found = cli_solve.answer(request, lambda text: None)
+    monkeypatch.setattr(equilibria_module, "nash_equilibria", no_solver)
+    request = shaping_study.Request(game, levels="2", inner_discount=inner, starts=3, steps=4)
+    found = shaping_study.answer(request, lambda text: None)
     lines: list[str] = []
-    cli_solve.show(found, lines.append)
+    solve_module.show(found, lines.append)
     text = "\n".join(lines)
     for part in ("best constant policy of the grid (", "mutual naive learning", "first moves of the ", "rfos[interop]"):
         assert part in text
-    cli_solve.draw(found, tmp_path)
+    solve_module.draw(found, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"trajectory.png", "trajectory.svg"}
-    plain = json.loads(cli_solve.as_json(found))
+    plain = json.loads(solve_module.as_json(found))
     assert np.array(plain["rewards"]).shape == (4, len(found.policies))
 
 
@@ -349,11 +357,11 @@ def test_an_answer_is_printed_drawn_and_written_as_json(tmp_path: Path, monkeypa
 def test_the_discretisation_error_is_printed_with_its_constants(opponent: str, inner: float, parts: list[str]) -> None:
     """A vacuous error is one line without numbers that nobody can use; what applies has its constants."""
     levels = "0.1,0.9" if inner else "60"
-    request = cli_solve.Request(
+    request = shaping_study.Request(
         "matching-pennies", opponent, levels, discount=0.5, inner_discount=inner, starts=3, steps=4
     )
     lines: list[str] = []
-    cli_solve.show(cli_solve.answer(request, lambda text: None), lines.append)
+    solve_module.show(shaping_study.answer(request, lambda text: None), lines.append)
     [first] = [n for n, line in enumerate(lines) if line.startswith("discretisation error")]
     text = "\n".join(lines[first : first + 3])
     assert all(part in text for part in parts)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rfos.randomness import seed_sequence, stream
+from rfos._system.randomness import seed_sequence, stream
 
 KEYS = st.lists(st.integers(0, 2**40), max_size=3).map(tuple)
 

@@ -6,10 +6,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from rfos import reproduction
-from rfos.pac import convergence
-from rfos.reproduction import Cell, Estimate, Experiment, WindowResult, rank_among
-from rfos.rmax import DEPARTURES, PaperRmax, Trace
+from rfos.laboratory.reproduction import claims as claims_module
+from rfos.laboratory.reproduction import estimates, published, reproduce, results
+from rfos.laboratory.reproduction import experiment as experiment_module
+from rfos.laboratory.reproduction.estimates import Estimate
+from rfos.laboratory.reproduction.experiment import Cell, Experiment
+from rfos.laboratory.reproduction.published import rank_among
+from rfos.laboratory.reproduction.results import WindowResult
+from rfos.learning.agents import DEPARTURES, PaperRmax
+from rfos.learning.convergence import convergence
+from rfos.learning.trace import Trace
 
 
 def result(window: int, over_square: float, half: float = 0.1, **changes: object) -> WindowResult:
@@ -39,7 +45,7 @@ def result(window: int, over_square: float, half: float = 0.1, **changes: object
 
 def test_the_official_curve_ships_with_the_package() -> None:
     """100 bins of window 2 at epsilon 0.8, ending with all 32 pairs known after 128,640 meta-episodes."""
-    curve = reproduction.official_curve()
+    curve = published.official_curve()
     assert len(curve) == 100
     assert curve["mean_known_pairs"].iloc[-1] == 32
     assert curve["episode_end"].iloc[-1] == 128_640
@@ -85,8 +91,8 @@ def test_convergence_refuses_parameters_out_of_range(arguments: dict[str, float]
         convergence(np.arange(10), np.ones(10), **arguments)  # type: ignore[arg-type]
 
 
-def schedule(second: list[WindowResult], first: list[WindowResult] | None = None) -> reproduction.Claim:
-    return reproduction._claim_schedule(first or [result(2, 12), result(3, 12, m=400)], second)
+def schedule(second: list[WindowResult], first: list[WindowResult] | None = None) -> results.Claim:
+    return claims_module._claim_schedule(first or [result(2, 12), result(3, 12, m=400)], second)
 
 
 def test_the_schedule_claim_is_tautological_only_when_times_follow_m_inside_the_bracket() -> None:
@@ -128,16 +134,16 @@ def test_every_cell_has_its_own_stream() -> None:
 
 def test_a_single_seed_has_no_interval() -> None:
     """One run gives a mean without an interval, and null in JSON."""
-    estimate = reproduction._estimate([3.0])
+    estimate = estimates._estimate([3.0])
     assert estimate.mean == 3
     assert math.isnan(estimate.low)
-    assert reproduction._without_nan({"a": [estimate.low]}) == {"a": [None]}
+    assert results._without_nan({"a": [estimate.low]}) == {"a": [None]}
 
 
 @pytest.mark.jit
 def test_a_solved_optimum_is_at_least_what_any_policy_earns() -> None:
     """Backward induction's reward per step bounds the measured final reward of the experiment from above."""
-    report = reproduction.reproduce(Experiment(windows=(1, 2), epsilon=2.0, seeds=2, agent="rmax", opponent="window"))
+    report = reproduce.reproduce(Experiment(windows=(1, 2), epsilon=2.0, seeds=2, agent="rmax", opponent="window"))
     best = {y.window: y.reward for y in report.yardsticks}
     for window in report.results:
         assert window.final_reward.mean <= best[window.window] + 0.01
@@ -152,10 +158,13 @@ def traces_converging_at(episodes: dict[int, tuple[int, int]]) -> dict[int, list
             ends = np.arange(1000, 400_001, 1000)
             rewards = np.where(ends > first + shift, 0.92, 0.0)
             rewards[ends > second + shift] = 1.0
-            steps = 400_000 * reproduction.HORIZON
+            steps = 400_000 * experiment_module.HORIZON
             runs.append(
                 SimpleNamespace(
-                    bin_end=ends * reproduction.HORIZON, mean_reward=rewards, n_steps=steps, all_known_at=steps // 2
+                    bin_end=ends * experiment_module.HORIZON,
+                    mean_reward=rewards,
+                    n_steps=steps,
+                    all_known_at=steps // 2,
                 )
             )
         found[window] = runs  # type: ignore[assignment]
@@ -175,10 +184,10 @@ PUBLISHED = Experiment()
 )
 def test_the_constant_is_judged_under_both_criteria(times: tuple[int, int], verdict: str) -> None:
     """Both 90 % and 95 % inside 8 to 18: reproduced; both outside: not; one of them: undecided."""
-    claim = reproduction._claim_constant(PUBLISHED, traces_converging_at({1: times}), {1: 100})
+    claim = claims_module._claim_constant(PUBLISHED, traces_converging_at({1: times}), {1: 100})
     assert claim.verdict == verdict
     other = Experiment(agent="rmax")
-    assert reproduction._claim_constant(other, traces_converging_at({1: times}), {1: 100}).verdict == "undecided"
+    assert claims_module._claim_constant(other, traces_converging_at({1: times}), {1: 100}).verdict == "undecided"
 
 
 @pytest.mark.parametrize(
@@ -194,8 +203,8 @@ def test_the_exponent_is_judged_by_all_slopes_under_both_criteria(
 ) -> None:
     """A slope between neighbours outside 1.75 to 2.25, or only one criterion inside, keeps the verdict open."""
     traces = traces_converging_at({1: (16_000, 16_000), 2: second, 3: third})
-    assert reproduction._claim_exponent(PUBLISHED, traces, {1: 100, 2: 200, 3: 400}).verdict == verdict
-    assert reproduction._claim_exponent(PUBLISHED, {1: traces[1]}, {1: 100}).verdict == "undecided"
+    assert claims_module._claim_exponent(PUBLISHED, traces, {1: 100, 2: 200, 3: 400}).verdict == verdict
+    assert claims_module._claim_exponent(PUBLISHED, {1: traces[1]}, {1: 100}).verdict == "undecided"
 
 
 @pytest.mark.parametrize(("seeds", "verdict"), [(1, "undecided"), (2, "undecided"), (5, "reproduced")])
@@ -203,15 +212,15 @@ def test_seeds_in_the_same_bins_decide_only_if_they_are_many(seeds: int, verdict
     """A bin hides their spread: its width, not 0, is what the interval is made from."""
     traces = traces_converging_at({1: (16_000, 16_000), 2: (64_000, 64_000), 3: (256_000, 256_000)})
     alike = {window: [runs[1]] * seeds for window, runs in traces.items()}
-    assert reproduction._claim_exponent(PUBLISHED, alike, {1: 100, 2: 200, 3: 400}).verdict == verdict
+    assert claims_module._claim_exponent(PUBLISHED, alike, {1: 100, 2: 200, 3: 400}).verdict == verdict
 
 
 def test_a_run_too_short_for_its_average_has_no_convergence_time() -> None:
     """10,000 steps are averaged; where that is more than a twentieth of a run, the time would be the run's own."""
     traces = traces_converging_at({1: (1000, 1000)})[1]
     short = [SimpleNamespace(**{**vars(t), "n_steps": 150_000}) for t in traces]
-    assert reproduction._times(traces, "converged") is not None
-    assert reproduction._times(short, "converged") is None  # type: ignore[arg-type]
+    assert claims_module._times(traces, "converged") is not None
+    assert claims_module._times(short, "converged") is None  # type: ignore[arg-type]
 
 
 def test_departures_are_those_of_the_docstring() -> None:

@@ -10,23 +10,27 @@ from concurrent.futures import ThreadPoolExecutor
 import numba
 import numpy as np
 import pytest
+import rfos._memory
 import scipy.sparse as sp
 from commands import PATIENCE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import rfos._memory
 from rfos._kernels import rmax as kernels
-from rfos.games import NormalFormGame, matching_pennies, standard_prisoners_dilemma
-from rfos.grids import LevelGrid, SimplexGrid
-from rfos.learners import NaiveLearner
-from rfos.mdp import TabularMDP
-from rfos.metagames import WindowMetaGame
-from rfos.opponents import Always, MemoryOne, QLearner, WindowQLearner
-from rfos.planning import evaluate_policy, solve
-from rfos.policy_metagames import PolicyMetaGame
-from rfos.rmax import PaperRmax, Rmax, _process_arrays, coverage, derived_m, run
-from rfos.stochastic_games import iterated, one_shot
+from rfos.games.named import matching_pennies, standard_prisoners_dilemma
+from rfos.games.normal_form import NormalFormGame
+from rfos.games.stochastic import iterated, one_shot
+from rfos.learning.agents import PaperRmax, Rmax
+from rfos.learning.run import run, world_of
+from rfos.learning.theorems import coverage, derived_m
+from rfos.metagames.grids import LevelGrid, SimplexGrid
+from rfos.metagames.learners import NaiveLearner
+from rfos.metagames.opponents import Always, MemoryOne, QLearner, WindowQLearner
+from rfos.metagames.policy import PolicyMetaGame
+from rfos.metagames.window import WindowMetaGame
+from rfos.planning.evaluate import evaluate_policy
+from rfos.planning.mdp import TabularMDP
+from rfos.planning.solve import solve
 from rfos.testing import mdps
 
 HIDDEN = WindowMetaGame(matching_pennies(), QLearner(), window=2, discount=0.8, horizon=10)
@@ -90,8 +94,7 @@ def test_kernels_are_compiled_with_and_without_learners_only():
     tables = (ROUNDED.to_mdp(), SPREAD.to_mdp())
     processes = (HIDDEN, EXACT, CERTAIN, one_window, TWO_STATES, COINS, sparse, EXACT.to_mdp(), *tables)
     worlds, learners = (
-        {numba.typeof(part) for part in parts}
-        for parts in zip(*(_process_arrays(p, 5, None) for p in processes), strict=True)
+        {numba.typeof(part) for part in parts} for parts in zip(*(world_of(p, 5, None) for p in processes), strict=True)
     )
     assert len(worlds) == 1, worlds
     assert len(learners) == 2, learners

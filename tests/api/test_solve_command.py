@@ -11,11 +11,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from rfos import cli_solve, policy_metagames, shaping
-from rfos.cli_solve import Answer, Request, answer
-from rfos.continuous import hold, mutual_learning, random_starts, roll_out, trajectory
-from rfos.games import (
-    NormalFormGame,
+from rfos._system.randomness import seed_sequence
+from rfos.commands import solve as solve_command
+from rfos.games import wording
+from rfos.games.named import (
     chicken,
     matching_pennies,
     named_game,
@@ -23,15 +22,25 @@ from rfos.games import (
     standard_prisoners_dilemma,
     zero_sum_matching_pennies,
 )
-from rfos.grids import CubeGrid, LevelGrid, SimplexGrid
-from rfos.learners import LOLA, NAMED_LEARNERS, Fixed, NaiveLearner, SmoothedBestResponse
-from rfos.mdp import TabularMDP
-from rfos.planning import Solution, solve
-from rfos.policy_metagames import PolicyMetaGame, even_grid, inner_game, require_levels
-from rfos.policy_tables import Dynamics, fill, is_iterated, reward_bounds
-from rfos.randomness import seed_sequence
-from rfos.shaping import STRATEGIES, Returns, discounted_value, earned, extortion, strategy, yardsticks
-from rfos.stochastic_games import StochasticGame, iterated, one_shot
+from rfos.games.normal_form import NormalFormGame
+from rfos.games.stochastic import StochasticGame, iterated, one_shot
+from rfos.games.strategies import STRATEGIES, extortion, strategy
+from rfos.laboratory import shaping_study
+from rfos.laboratory.shaping_study import Answer, Request, answer
+from rfos.metagames import continuous as continuous_module
+from rfos.metagames import tables
+from rfos.metagames import yardsticks as yardsticks_module
+from rfos.metagames.continuous import hold, mutual_learning, random_starts, roll_out, trajectory
+from rfos.metagames.estimates import Returns, earned
+from rfos.metagames.grids import CubeGrid, LevelGrid, SimplexGrid
+from rfos.metagames.learners import LOLA, NAMED_LEARNERS, Fixed, NaiveLearner, SmoothedBestResponse
+from rfos.metagames.policy import PolicyMetaGame
+from rfos.metagames.sizes import even_grid, inner_game, require_levels
+from rfos.metagames.tables import Dynamics, fill, is_iterated, reward_bounds
+from rfos.metagames.yardsticks import discounted_value, yardsticks
+from rfos.planning.mdp import TabularMDP
+from rfos.planning.solution import Solution
+from rfos.planning.solve import solve
 
 pytestmark = pytest.mark.jit  # an answer solves other levels too, which takes minutes interpreted
 
@@ -62,7 +71,7 @@ def asked(game: str = "matching-pennies", **options) -> Answer:
 
 def printed(found: Answer) -> str:
     lines: list[str] = []
-    cli_solve.show(found, lines.append)
+    solve_command.show(found, lines.append)
     return "\n".join(lines)
 
 
@@ -100,7 +109,7 @@ def test_what_does_not_fit_is_refused_within_50_ms(
         raise AssertionError("something was built")
 
     for name in ("inner_game", "even_grid", "PolicyMetaGame", "discretisation_error"):
-        monkeypatch.setattr(cli_solve, name, reached)
+        monkeypatch.setattr(shaping_study, name, reached)
     began = time.process_time()
     with pytest.raises(MemoryError, match=f"need.* bytes.* limit .*{mend}") as caught:
         answer(Request(game, **options), quiet)
@@ -254,7 +263,7 @@ STARTS = [np.full((2, 1, 2), 0.5)]
         (lambda: extortion(IPD, 1.0), "factor is 1.0: give a number above 1"),
         (lambda: strategy(PENNIES, 1, "tit-for-tat"), "tit-for-tat is for an iterated game of two players"),
         (lambda: strategy(IPD, 1, "grim"), "unknown strategy 'grim': choose one of always-cooperate"),
-        (lambda: cli_solve.learner_of("x"), "unknown opponent 'x': choose one of naive, .* never learns: always"),
+        (lambda: shaping_study.learner_of("x"), "unknown opponent 'x': choose one of naive, .* never learns: always"),
     ],
 )
 def test_what_cannot_be_played_is_named(play, message: str) -> None:
@@ -331,10 +340,10 @@ def test_ends_of_the_joint_state_are_certified(monkeypatch: pytest.MonkeyPatch, 
     """The exact value, in rationals, is between the ends printed, whatever the lumped game is stored as."""
     learner = NaiveLearner(0.7)
     if lumped == "on-the-fly":
-        monkeypatch.setattr(policy_metagames, "pair_bytes", lambda *sizes: 10**12)
+        monkeypatch.setattr(tables, "pair_bytes", lambda *sizes: 10**12)
     played = Wrapped(learner) if lumped == "sparse" else learner
-    monkeypatch.setattr(cli_solve, "learner_of", lambda name, step: played)
-    monkeypatch.setattr(cli_solve, "solve", narrowly)
+    monkeypatch.setattr(shaping_study, "learner_of", lambda name, step: played)
+    monkeypatch.setattr(shaping_study, "solve", narrowly)
     found = asked(rounding=rounding, joint=True, discount=0.9)
     grid = SimplexGrid(1, 2, 2)
     joint = PolicyMetaGame(PENNIES, [played], [grid, grid], 0.9, rounding, joint=True)
@@ -352,7 +361,7 @@ def test_values_printed_are_those_of_the_states_named(
 ) -> None:
     """Start, mean and promise are (1-discount) V at the nearest point to fair, over points, and at rounded starts."""
     if on_the_fly:
-        monkeypatch.setattr(policy_metagames, "pair_bytes", lambda *sizes: 10**12)
+        monkeypatch.setattr(tables, "pair_bytes", lambda *sizes: 10**12)
     found = asked("chicken", rounding=rounding, levels="6", discount=0.8, starts=4)
     game = inner_game("chicken", 0.0)
     grids = [even_grid(game, i, 6) for i in range(2)]
@@ -361,7 +370,7 @@ def test_values_printed_are_those_of_the_states_named(
     fair = int(grids[1].nearest([[0.5, 0.5]]))
     assert fair not in (0, len(value) - 1)
     assert np.ptp(value) > 0.01
-    assert found.start == shaping.in_numbers(grids[1].policy(fair))
+    assert found.start == wording.in_numbers(grids[1].policy(fair))
     assert found.start in printed(found)
     assert found.start_value == pytest.approx([value[fair]] * 2, abs=1e-3)
     assert found.mean_value == pytest.approx([value.mean()] * 2, abs=1e-3)
@@ -430,7 +439,7 @@ def test_an_artefact_of_nearest_rounding_is_recognised() -> None:
     text = printed(found)
     assert FROZEN in text
     assert ARTEFACT in text
-    assert len(json.loads(cli_solve.as_json(found))["warnings"]) == 2
+    assert len(json.loads(solve_command.written(found))["warnings"]) == 2
     assert found.promised[0] > found.discounted[1]
 
 
@@ -438,7 +447,7 @@ def test_a_grid_that_promises_what_is_earned_gets_no_warning() -> None:
     """Long steps on a fine grid: nothing is frozen and nothing invented, with either rounding."""
     for rounding in ("nearest", "barycentric"):
         found = asked("chicken", opponent="smoothed-best-response", levels="33", rounding=rounding, discount=0.9)
-        assert found.frozen_share <= cli_solve.FROZEN
+        assert found.frozen_share <= shaping_study.FROZEN
         assert found.warnings == ()
         assert "WARNING" not in printed(found)
 
@@ -446,7 +455,7 @@ def test_a_grid_that_promises_what_is_earned_gets_no_warning() -> None:
 def test_random_corners_freeze_nobody() -> None:
     """Barycentric rounding moves short steps on the mean: no warning of frozen learners, though nearest would."""
     found = asked("matching-pennies", levels="9")
-    assert found.frozen_share > cli_solve.FROZEN
+    assert found.frozen_share > shaping_study.FROZEN
     assert FROZEN not in printed(found)
 
 
@@ -507,9 +516,11 @@ def test_worth_is_over_the_best_row_with_the_same_opponent(monkeypatch: pytest.M
     """A better row with another opponent does not count, nor a worse one with the same."""
     constant = [("worst", -5.0), ("best", 0.25)]
     elsewhere = [Returns("elsewhere", np.full((5, 2), 9.0), same_opponent=False)]
-    monkeypatch.setattr(cli_solve, "constant_shapers", lambda *arguments, **options: constant)
-    monkeypatch.setattr(cli_solve, "learning_shapers", lambda *arguments, **options: elsewhere)
-    monkeypatch.setattr(cli_solve, "hold", lambda game, own, starts, steps: np.full((1, len(starts[0]), 2), own[0]))
+    monkeypatch.setattr(yardsticks_module, "constant_shapers", lambda *arguments, **options: constant)
+    monkeypatch.setattr(yardsticks_module, "learning_shapers", lambda *arguments, **options: elsewhere)
+    monkeypatch.setattr(
+        continuous_module, "hold", lambda game, own, starts, steps: np.full((1, len(starts[0]), 2), own[0])
+    )
     constant[:] = [(name, np.float64(number)) for name, number in constant]
     found = asked()
     top = max(found.continuous, key=lambda row: row.shaper[0])
@@ -594,7 +605,7 @@ def test_an_opponent_with_a_strategy_keeps_it() -> None:
 
 def test_the_help_names_every_opponent(capsys: pytest.CaptureFixture[str]) -> None:
     """Learners and strategies, as the option takes them."""
-    from rfos.cli import main
+    from rfos.commands.main import main
 
     with pytest.raises(SystemExit):
         main(["solve", "--help"])
@@ -613,7 +624,7 @@ def test_json_has_warnings_and_worth_and_no_numbers_that_are_none() -> None:
         raise AssertionError(text)
 
     found = asked("ipd", levels="2", inner_discount=0.9, starts=1)
-    plain = json.loads(cli_solve.as_json(found), parse_constant=refuse)
+    plain = json.loads(solve_command.written(found), parse_constant=refuse)
     assert plain["continuous"][0]["shaper"][1:] == [None, None]
     assert plain["worth"] == found.worth
     assert plain["warnings"] == list(found.warnings)
@@ -626,7 +637,7 @@ def test_first_moves_are_told_in_words() -> None:
     found = asked("ipd", levels="2", inner_discount=0.96, starts=2)
     whose, *moves = found.moves[0]
     start = random_starts(IPD, 2, 0)[0][0]
-    assert whose == shaping.in_numbers(start[[0, 1, 3, 2, 4]])
+    assert whose == wording.in_numbers(start[[0, 1, 3, 2, 4]])
     assert all(" x C with 0." in words and ", DD 0." in words for words in moves)
     assert sum(int(words.split(" x ")[0]) for words in moves) <= 6
     assert "action 0 with probability" in printed(asked())

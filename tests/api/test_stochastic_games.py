@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from rfos.games import matching_pennies, standard_prisoners_dilemma, three_player_matching_pennies
-from rfos.stochastic_games import StochasticGame, iterated, one_shot
+from rfos.games.named import matching_pennies, standard_prisoners_dilemma, three_player_matching_pennies
+from rfos.games.stochastic import StochasticGame, iterated, one_shot
 
 IPD = iterated(standard_prisoners_dilemma(), 0.96)
 

@@ -1,6 +1,5 @@
 """Sweeps: what a spec may say, what a cell is, what the store keeps, and what the executors agree on."""
 
-import ast
 import io
 import itertools
 import json
@@ -18,15 +17,20 @@ import psutil
 import pytest
 
 import rfos
-from rfos._legs import Leg, MisfitError
-from rfos.pac import least_sufficient_m, ledger
-from rfos.rmax import Rmax, run
-from rfos.sweeps import cells, driver, executors, fingerprint, store
-from rfos.sweeps.cells import DIED, Cell, Outcome, Task, measure
-from rfos.sweeps.driver import chunked, require_room, sweep
-from rfos.sweeps.executors import InProcess, Processes
-from rfos.sweeps.spec import parse_spec, read_spec
-from rfos.sweeps.store import NondeterminismError, Store
+from rfos._system.checkpoints import Leg, MisfitError
+from rfos.laboratory.sweeps import cells, driver, executors, fingerprint, store
+from rfos.laboratory.sweeps import measures as measures_module
+from rfos.laboratory.sweeps.cells import DIED, Cell, Outcome, Task
+from rfos.laboratory.sweeps.driver import chunked, require_room, sweep
+from rfos.laboratory.sweeps.executors import InProcess, Processes
+from rfos.laboratory.sweeps.measures import measure
+from rfos.laboratory.sweeps.spec import parse_spec, read_spec
+from rfos.laboratory.sweeps.store import NondeterminismError, Store
+from rfos.learning.agents import Rmax
+from rfos.learning.least_m import least_sufficient_m
+from rfos.learning.ledger import ledger
+from rfos.learning.run import run
+from rfos.metagames import policy
 
 SMALL = """
 title = "small cells"
@@ -204,9 +208,9 @@ def test_names_keys_and_results_have_one_spelling():
 def test_the_length_of_a_run_is_the_budget_times_m_times_the_rows():
     """2 * 3 visits * 8 pairs = 48 steps, 5 whole episodes of 10; half the rows where counts are pooled."""
     cell = replace(CELL, steps=None, budget=2)
-    assert cells.run_length(cell) == 48
-    assert cells.run_length(replace(cell, horizon=10)) == 50
-    assert cells.run_length(replace(cell, agent="rmax-pooled")) == 24
+    assert measures_module.run_length(cell) == 48
+    assert measures_module.run_length(replace(cell, horizon=10)) == 50
+    assert measures_module.run_length(replace(cell, agent="rmax-pooled")) == 24
 
 
 def test_an_error_in_a_cell_is_part_of_its_outcome():
@@ -218,28 +222,22 @@ def test_an_error_in_a_cell_is_part_of_its_outcome():
 
 
 def test_the_fingerprint_covers_all_that_a_cell_imports():
-    """Follow the imports of rfos.sweeps.cells: every source is in it, and so are the bounds."""
-    root = Path(rfos.__file__).parents[1]
-    seen, waiting = set(), ["rfos.sweeps.cells"]
-    while waiting:
-        name = waiting.pop()
-        path = root.joinpath(*name.split("."))
-        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-        # Installed, the package has other libraries beside it: those count by their versions.
-        if path in seen or not path.exists() or name.partition(".")[0] not in ("rfos", "bounds"):
-            continue
-        seen.add(path)
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Import):
-                waiting += [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                waiting += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    """What a worker has loaded when it has measured a cell is in it; what shows, orders and keeps results is not."""
+    program = "import sys; from rfos.laboratory.sweeps import measures"
+    loaded = commands.run([sys.executable, "-c", f"{program}; print('\\n'.join(sys.modules))"]).stdout.split()
     covered = set(fingerprint.sources())
-    needed = {path for path in seen if path.parent.name not in ("sweeps",) or path.name == "cells.py"}
-    assert needed <= covered
-    assert len(needed) > 20
-    names = {path.name for path in covered}
-    assert not names & {"cli.py", "cli_sweep.py", "plots.py", "store.py", "driver.py", "fits.py"}
+    root = Path(rfos.__file__).parents[1]
+    for name in loaded:
+        if name.partition(".")[0] in ("rfos", "bounds") and "sweeps" not in name:
+            path = root.joinpath(*name.split("."))
+            assert (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")) in covered | {
+                root / "rfos/laboratory/__init__.py",
+                root / "rfos/__init__.py",
+            }, name
+    assert len(covered) > 40
+    names = {str(path.relative_to(root)) for path in covered}
+    assert not any(name.startswith(("rfos/commands", "rfos/plots", "rfos/testing")) for name in names)
+    assert not names & {f"rfos/laboratory/sweeps/{name}.py" for name in ("store", "driver", "fits", "page")}
 
 
 def test_the_fingerprint_changes_with_a_source_and_with_a_library(tmp_path, monkeypatch):
@@ -301,9 +299,9 @@ def test_chunks_hold_every_cell_once_and_the_longest_first(monkeypatch):
     monkeypatch.setattr(driver, "CHUNK_STEPS", 700)
     chunks = list(chunked(small))
     assert sorted(c.name for chunk in chunks for c in chunk) == sorted(c.name for c in small)
-    lengths = [cells.run_length(cell) for chunk in chunks for cell in chunk]
+    lengths = [measures_module.run_length(cell) for chunk in chunks for cell in chunk]
     assert lengths == sorted(lengths, reverse=True)
-    assert all(len(chunk) == 1 or sum(map(cells.run_length, chunk)) <= 700 for chunk in chunks)
+    assert all(len(chunk) == 1 or sum(map(measures_module.run_length, chunk)) <= 700 for chunk in chunks)
     monkeypatch.setattr(driver, "CHUNK_CELLS", 1)
     assert all(len(chunk) == 1 for chunk in chunked(small))
 
@@ -313,9 +311,9 @@ def fault(monkeypatch):
     """Let the measurement of cells with seed 1 do something else."""
 
     def plant(what):
-        honest = cells.MEASURES["run"]
+        honest = measures_module.MEASURES["run"]
         planted = {"run": lambda cell, leg: what(cell) if cell.seed == 1 else honest(cell, leg)}
-        monkeypatch.setattr(cells, "MEASURES", planted)
+        monkeypatch.setattr(measures_module, "MEASURES", planted)
 
     return plant
 
@@ -350,7 +348,7 @@ def test_other_bytes_for_the_same_cell_stop_the_run(tmp_path, fault):
     only = replace(small, cells=tuple(cell for cell in small.cells if cell.seed == 1))
     path = tmp_path / "store.db"
     counter = itertools.count()
-    honest = cells.MEASURES["run"]
+    honest = measures_module.MEASURES["run"]
     fault(lambda cell: {**honest(cell, Leg()), "plans": next(counter)})
     sweep(only, path, InProcess())
     before = rows(path)
@@ -431,7 +429,7 @@ def test_workers_that_do_not_fit_together_are_refused_before_anything_is_written
     """Peak of the largest cell times the workers, against their memory."""
     small = parse_spec(SMALL)
     pool = Processes(3)
-    each = max(map(cells.peak_bytes, small.cells)) + executors.WORKER_BYTES
+    each = max(map(measures_module.peak_bytes, small.cells)) + executors.WORKER_BYTES
     pool.memory = 3 * each
     require_room(small.cells, pool)
     pool.memory -= 1
@@ -443,8 +441,8 @@ def test_workers_that_do_not_fit_together_are_refused_before_anything_is_written
 def test_only_cells_that_are_still_to_be_measured_need_room(tmp_path):
     """With the largest in the store already the rest goes where it would not have fitted; an audit needs it again."""
     small = parse_spec(SMALL)
-    largest = max(map(cells.peak_bytes, small.cells))
-    done = replace(small, cells=tuple(cell for cell in small.cells if cells.peak_bytes(cell) == largest))
+    largest = max(map(measures_module.peak_bytes, small.cells))
+    done = replace(small, cells=tuple(cell for cell in small.cells if measures_module.peak_bytes(cell) == largest))
     here = InProcess()
     here.memory = largest
     sweep(done, tmp_path / "store.db", here)
@@ -469,9 +467,15 @@ def test_a_worker_process_takes_its_base_before_it_measures(tmp_path):
 def test_a_table_is_built_once_for_all_that_is_measured_in_it(monkeypatch):
     """Two tables, six epsilons, two agents and two measures: two, and in the order of the chunks as well."""
     built = []
-    fill = cells.PolicyMetaGame.to_mdp
-    monkeypatch.setattr(cells.PolicyMetaGame, "to_mdp", lambda game: built.append(game.discount) or fill(game))
-    for kept in (cells._as_mdp, cells._meta_game, cells._effort, cells._run_length, cells._peak_bytes):
+    fill = policy.PolicyMetaGame.to_mdp
+    monkeypatch.setattr(policy.PolicyMetaGame, "to_mdp", lambda game: built.append(game.discount) or fill(game))
+    for kept in (
+        cells._as_mdp,
+        cells._meta_game,
+        measures_module._effort,
+        measures_module._run_length,
+        measures_module._peak_bytes,
+    ):
         kept.cache_clear()
     lists = SMALL[SMALL.rindex("[[grid]]") :].replace("steps = [100]", "budget = [2]")
     lists = lists.replace("discount = [0.8]", "discount = [0.8, 0.9]").replace(
@@ -485,7 +489,7 @@ def test_a_table_is_built_once_for_all_that_is_measured_in_it(monkeypatch):
 
 def test_what_is_too_large_is_refused_before_its_table_is_built(monkeypatch):
     """By the bytes, and by the time that the table takes; an agent whose m needs the table does not build it either."""
-    monkeypatch.setattr(cells.PolicyMetaGame, "to_mdp", lambda game: pytest.fail("built"))
+    monkeypatch.setattr(policy.PolicyMetaGame, "to_mdp", lambda game: pytest.fail("built"))
     cells._as_mdp.cache_clear()
     lists = SMALL[SMALL.rindex("[[grid]]") :].replace("m = [2]\n", "").replace('"rmax"', '"rmax-paper-m"')
     text = 'title = "x"\nseed = 1\n' + lists.replace("levels = [3]", "levels = [7]")
@@ -519,7 +523,7 @@ def test_the_estimate_of_memory_is_above_what_a_cell_takes():
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert outcome.error is None
-        assert peak <= cells.peak_bytes(cell) <= 2 * peak
+        assert peak <= measures_module.peak_bytes(cell) <= 2 * peak
 
 
 # Executors ---------------------------------------------------------------------------------------------------------
@@ -721,7 +725,7 @@ def test_a_ledger_cell_is_the_ledger_of_the_same_run():
     """Count, bound, sum of e_t and theorem are those of rfos.pac.ledger with the cell's stream."""
     result = json.loads(measure(LEDGER).result)
     seeds = np.random.SeedSequence(7, spawn_key=LEDGER.words)
-    episodes = cells.run_length(LEDGER) // 10
+    episodes = measures_module.run_length(LEDGER) // 10
     agent = Rmax(epsilon=0.8, delta=0.2)
     found = ledger(cells.process(LEDGER), agent, episodes=episodes, horizon=10, bins=1, rng=seeds)
     assert result["theorem"] == found.theorem == "X4"
@@ -738,10 +742,10 @@ def test_a_least_m_cell_has_its_interval_beside_the_theorys_m():
     """The same search with the cell's stream; the paper's, T1's and T1+'s m stand beside it."""
     result = json.loads(measure(LEAST).result)
     seeds = np.random.SeedSequence(7, spawn_key=LEAST.words)
-    options = {"error": cells.LEAST_ERROR, "max_runs": cells.LEAST_RUNS, "rng": seeds}
+    options = {"error": measures_module.LEAST_ERROR, "max_runs": measures_module.LEAST_RUNS, "rng": seeds}
     found = least_sufficient_m(cells.process(LEAST), 0.8, 0.2, horizon=10, jobs=2, **options)
     assert (result["m_low"], result["m_high"]) == found.interval
-    assert result["error"] == found.error == cells.LEAST_ERROR <= 0.05
+    assert result["error"] == found.error == measures_module.LEAST_ERROR <= 0.05
     assert result["runs"] == found.runs
     assert (result["m_paper"], result["m_T1"], result["m_T1+"]) == (1005, 14258, 30506)
 
@@ -772,7 +776,7 @@ def test_the_estimate_of_memory_covers_the_ledger_and_the_search(cell):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert outcome.error is None
-    assert peak <= cells.peak_bytes(cell) <= 2 * peak
+    assert peak <= measures_module.peak_bytes(cell) <= 2 * peak
 
 
 def grid_of(**changed):
@@ -917,7 +921,7 @@ def test_an_interrupted_cell_goes_on_where_it_was_left(tmp_path, monkeypatch):
         states.append(chunk[0].state)
         if len(states) == stop[0]:
             raise KeyboardInterrupt
-        return cells.measure_all(chunk, seconds)
+        return measures_module.measure_all(chunk, seconds)
 
     monkeypatch.setattr(executors, "measure_all", legs)
     with pytest.raises(KeyboardInterrupt):

@@ -13,25 +13,15 @@ import scipy.stats
 
 import bounds.exploration
 import bounds.rmax
-from rfos.rmax import derived_m
-from rfos.sweeps import cells
-from rfos.sweeps.cells import Cell, canonical
-from rfos.sweeps.fits import (
-    AS_BOUND,
-    FASTER,
-    SLOWER,
-    UNDECIDED,
-    WRONG,
-    Slope,
-    all_fits,
-    bound_of,
-    slope,
-    slope_of_intervals,
-    verdict,
-)
-from rfos.sweeps.spec import read_spec
-from rfos.sweeps.store import Row
-from rfos.sweeps.tables import cell_table, curve_bands, curve_table, labels
+from rfos.laboratory.statistics import WRONG, Slope, slope, slope_of_intervals
+from rfos.laboratory.sweeps import cells, measures
+from rfos.laboratory.sweeps.cells import Cell, canonical
+from rfos.laboratory.sweeps.fits import AS_BOUND, FASTER, SLOWER, UNDECIDED, all_fits, verdict
+from rfos.laboratory.sweeps.rows import Row
+from rfos.laboratory.sweeps.spec import read_spec
+from rfos.laboratory.sweeps.tables import cell_table, curve_bands, curve_table, labels
+from rfos.laboratory.sweeps.variables import bound_of
+from rfos.learning.theorems import derived_m
 
 CELL = Cell(
     measure="run",
@@ -401,7 +391,7 @@ def test_what_is_wrong_in_the_searches_is_wrong_in_the_slope():
 def test_the_shipped_searches_are_enough_for_a_verdict(name):
     """At each point of the least m: all seeds err together so seldom that a line of all errs with 5 % at most."""
     points = Counter(cell.point for cell in read_spec(Path(name)).cells if cell.measure == "least-m")
-    assert sum(cells.LEAST_ERROR**seeds for seeds in points.values()) <= WRONG
+    assert sum(measures.LEAST_ERROR**seeds for seeds in points.values()) <= WRONG
 
 
 def test_a_bound_that_is_stated_at_some_points_alone_decides_nothing():

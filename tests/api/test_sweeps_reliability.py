@@ -20,12 +20,13 @@ import psutil
 import pytest
 from commands import PATIENCE, here, run, started, wait_until
 
-from rfos import _processes, rmax
-from rfos.sweeps import executors
-from rfos.sweeps.driver import sweep
-from rfos.sweeps.executors import Dask, InProcess, Processes
-from rfos.sweeps.spec import parse_spec
-from rfos.sweeps.store import Store
+from rfos import _kernels
+from rfos._system import processes as processes_module
+from rfos.laboratory.sweeps import executors
+from rfos.laboratory.sweeps.driver import sweep
+from rfos.laboratory.sweeps.executors import Dask, InProcess, Processes
+from rfos.laboratory.sweeps.spec import parse_spec
+from rfos.laboratory.sweeps.store import Store
 
 pytestmark = pytest.mark.jit
 
@@ -71,10 +72,10 @@ def integrity(path: Path) -> str:
 KILLER = """
 import fcntl, os, random, signal, sqlite3, sys, time
 from pathlib import Path
-from rfos.sweeps import driver
-from rfos.sweeps.cells import measure
-from rfos.sweeps.executors import InProcess
-from rfos.sweeps.spec import parse_spec
+from rfos.laboratory.sweeps import driver
+from rfos.laboratory.sweeps.measures import measure
+from rfos.laboratory.sweeps.executors import InProcess
+from rfos.laboratory.sweeps.spec import parse_spec
 
 spec, path, kills = parse_spec(Path(sys.argv[1]).read_text()), Path(sys.argv[2]), int(sys.argv[3])
 driver.CHUNK_CELLS = 2  # many commits, so that kills fall on them
@@ -210,7 +211,7 @@ def test_an_interrupt_is_held_back_whichever_thread_receives_it():
     steps = []
 
     def start() -> None:
-        with _processes.interrupts_held():
+        with processes_module.interrupts_held():
             os.kill(os.getpid(), signal.SIGINT)
             os.read(reader, 1)  # the other thread has received it
             steps.append("finished")
@@ -333,8 +334,9 @@ def test_a_read_only_folder_is_refused_to_a_sweep_and_read_by_a_report(tmp_path)
 LONG = """
 import sys
 from pathlib import Path
-from rfos.sweeps import driver, executors
-from rfos.sweeps.spec import parse_spec
+from rfos.laboratory.sweeps import driver
+from rfos.laboratory.sweeps import executors
+from rfos.laboratory.sweeps.spec import parse_spec
 
 executors.CHECKPOINT = 0.1
 driver.sweep(parse_spec(Path(sys.argv[1]).read_text()), Path(sys.argv[2]), executors.InProcess())
@@ -363,7 +365,7 @@ def test_kill_9_in_the_middle_of_a_long_cell_costs_one_leg(tmp_path, monkeypatch
         left_at = int(arrays["position"][0])
     assert 0 < left_at <= steps
     played = []
-    advance = rmax.kernels.advance
+    advance = _kernels.kernels.advance
 
     def counted(world, learners, behaviour, memory, stream, position, *more):
         before = int(position[0])
@@ -371,7 +373,7 @@ def test_kill_9_in_the_middle_of_a_long_cell_costs_one_leg(tmp_path, monkeypatch
         played.append(int(position[0]) - before)
         return found
 
-    monkeypatch.setattr(rmax.kernels, "advance", counted)
+    monkeypatch.setattr(_kernels.kernels, "advance", counted)
     sweep(parse_spec(text), path, InProcess())
     assert sum(played) == steps - left_at
     sweep(parse_spec(text), tmp_path / "undisturbed.db", InProcess())

@@ -8,17 +8,9 @@ from hypothesis import find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
-from rfos.games import matching_pennies
-from rfos.opponents import Always, MemoryOne, QLearner, WindowBestResponse, WindowQLearner
-from rfos.testing import (
-    STORAGES,
-    distributions,
-    mdps,
-    normal_form_games,
-    policies,
-    window_meta_games,
-    window_opponents,
-)
+from rfos.games.named import matching_pennies
+from rfos.metagames.opponents import Always, MemoryOne, QLearner, WindowBestResponse, WindowQLearner
+from rfos.testing import STORAGES, distributions, mdps, normal_form_games, policies, window_meta_games, window_opponents
 
 
 def reachable(strategy, condition):

@@ -13,7 +13,7 @@ from commands import AT_ONCE
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rfos.windows import MAX_STATES, WindowIndex
+from rfos.metagames.windows import MAX_STATES, WindowIndex
 
 
 @st.composite

@@ -12,9 +12,10 @@ import sys
 import time
 from typing import Any
 
-from rfos.pac import ledger
-from rfos.rmax import Rmax, run
-from rfos.sweeps.cells import Cell, process
+from rfos.laboratory.sweeps.cells import Cell, process
+from rfos.learning.agents import Rmax
+from rfos.learning.ledger import ledger
+from rfos.learning.run import run
 
 WINDOW, DELTA = 4, 0.2
 RUNS = {0.8: 10_000_000, 0.4: 40_000_000}

@@ -16,14 +16,14 @@ from pathlib import Path
 
 import numpy as np
 
-from rfos._threads import processors
-from rfos.games import standard_prisoners_dilemma
-from rfos.grids import LevelGrid
-from rfos.learners import LOLA, FictitiousPlay, Learner, NaiveLearner
-from rfos.planning import solve
-from rfos.policy_metagames import PolicyMetaGame
-from rfos.policy_tables import fill
-from rfos.stochastic_games import iterated
+from rfos._system.threads import processors
+from rfos.games.named import standard_prisoners_dilemma
+from rfos.games.stochastic import iterated
+from rfos.metagames.grids import LevelGrid
+from rfos.metagames.learners import LOLA, FictitiousPlay, Learner, NaiveLearner
+from rfos.metagames.policy import PolicyMetaGame
+from rfos.metagames.tables import fill
+from rfos.planning.solve import solve
 
 RECORD = Path(__file__).parent / "records" / "policy_metagames.md"
 IPD = iterated(standard_prisoners_dilemma(), 0.96)

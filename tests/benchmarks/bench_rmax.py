@@ -15,8 +15,8 @@ from pathlib import Path
 
 from rfos import PaperRmax, QLearner, Rmax, WindowMetaGame, WindowQLearner, named_game, run, solve
 from rfos._kernels.random import sum_uniform
-from rfos.planning import evaluate_policy
-from rfos.randomness import stream
+from rfos._system.randomness import stream
+from rfos.planning.evaluate import evaluate_policy
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import naive

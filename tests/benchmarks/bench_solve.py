@@ -24,13 +24,13 @@ import numpy as np
 import scipy.sparse as sp
 
 from rfos import Solution, TabularMDP, WindowMetaGame, WindowQLearner, evaluate_policy, named_game, solve
-from rfos._threads import Threads
-from rfos.games import standard_prisoners_dilemma
-from rfos.grids import LevelGrid
-from rfos.iteration import Iteration
-from rfos.learners import NaiveLearner
-from rfos.policy_metagames import PolicyMetaGame
-from rfos.stochastic_games import iterated
+from rfos._system.threads import Threads
+from rfos.games.named import standard_prisoners_dilemma
+from rfos.games.stochastic import iterated
+from rfos.metagames.grids import LevelGrid
+from rfos.metagames.learners import NaiveLearner
+from rfos.metagames.policy import PolicyMetaGame
+from rfos.planning.iteration import Iteration
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -16,14 +16,14 @@ from pathlib import Path
 
 import numpy as np
 
-from rfos import rmax
-from rfos.sweeps.cells import measure
-from rfos.sweeps.driver import sweep
-from rfos.sweeps.executors import InProcess
-from rfos.sweeps.fingerprint import fingerprint
-from rfos.sweeps.spec import Spec, parse_spec
-from rfos.sweeps.store import Store
-from rfos.sweeps.tables import cell_table
+from rfos import _kernels
+from rfos.laboratory.sweeps.driver import sweep
+from rfos.laboratory.sweeps.executors import InProcess
+from rfos.laboratory.sweeps.fingerprint import fingerprint
+from rfos.laboratory.sweeps.measures import measure
+from rfos.laboratory.sweeps.spec import Spec, parse_spec
+from rfos.laboratory.sweeps.store import Store
+from rfos.laboratory.sweeps.tables import cell_table
 
 KERNELS = ("advance", "plan_stationary", "plan_horizon", "plan_paper", "softmax")
 SPEC = """
@@ -85,10 +85,10 @@ def main() -> None:
     spec = parse_spec(SPEC.format(seeds=-(-count // 80)))
     print(f"{len(spec.cells):,} cells; the spec was read and checked in {time.perf_counter() - began:.2f} s")
     measure(spec.cells[0])
-    clock = Clock(rmax.kernels)
-    rmax.kernels = clock  # type: ignore[assignment]
+    clock = Clock(_kernels.kernels)
+    _kernels.kernels = clock  # type: ignore[assignment]
     seconds, rows, reward = run(spec)
-    rmax.kernels = clock.module  # type: ignore[assignment]
+    _kernels.kernels = clock.module  # type: ignore[assignment]
     outside = seconds - clock.seconds
     print(f"{seconds:.1f} s, {clock.seconds:.1f} s in kernels: {outside / seconds:.1%} outside, ", end="")
     print(f"{outside / rows * 1e3:.2f} ms a cell; {rows:,} rows, mean final reward {reward:.4f}\n")

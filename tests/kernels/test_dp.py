@@ -9,8 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rfos._kernels import dp
+from rfos.metagames.windows import WindowIndex
 from rfos.testing import STORAGES, mdps, policies
-from rfos.windows import WindowIndex
 
 few = settings(max_examples=40)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rfos._kernels import grids
-from rfos.grids import LevelGrid
+from rfos.metagames.grids import LevelGrid
 
 PROBABILITIES = st.floats(0, 1) | st.integers(0, 16).map(lambda k: k / 16)
 LEVELS = st.lists(PROBABILITIES, min_size=2, max_size=12, unique=True).map(sorted)

@@ -5,15 +5,16 @@ import numpy as np
 import pytest
 
 from rfos._kernels import grids
-from rfos._kernels import policies as kernels
-from rfos.games import NormalFormGame, matching_pennies, standard_prisoners_dilemma
-from rfos.grids import LevelGrid
-from rfos.learners import LOLA, FictitiousPlay, Fixed, NaiveLearner, QLearning, SmoothedBestResponse
-from rfos.mdp import TabularMDP
-from rfos.planning import solve
-from rfos.policy_metagames import PolicyMetaGame
-from rfos.policy_tables import Dynamics, OnTheFly, fill, frozen_share, reward_bounds
-from rfos.stochastic_games import StochasticGame, iterated, one_shot
+from rfos._kernels import learners as learners_kernels
+from rfos.games.named import matching_pennies, standard_prisoners_dilemma
+from rfos.games.normal_form import NormalFormGame
+from rfos.games.stochastic import StochasticGame, iterated, one_shot
+from rfos.metagames.grids import LevelGrid
+from rfos.metagames.learners import LOLA, FictitiousPlay, Fixed, NaiveLearner, QLearning, SmoothedBestResponse
+from rfos.metagames.policy import PolicyMetaGame
+from rfos.metagames.tables import Dynamics, OnTheFly, fill, frozen_share, reward_bounds
+from rfos.planning.mdp import TabularMDP
+from rfos.planning.solve import solve
 
 LEARNERS = [
     NaiveLearner(1.0),
@@ -55,8 +56,8 @@ def dynamics_of(game: StochasticGame, learner: object, levels: tuple[float, ...]
 def play_both(d: Dynamics, own: np.ndarray, other: np.ndarray) -> tuple[tuple[float, float], np.ndarray]:
     n = len(own)
     following = np.empty(n)
-    scratch = np.empty((n, n)), np.empty((kernels.SCRATCH, n))
-    return kernels.meet(d.game, d.rule, own, other, *scratch, following), following
+    scratch = np.empty((n, n)), np.empty((learners_kernels.SCRATCH, n))
+    return learners_kernels.meet(d.game, d.rule, own, other, *scratch, following), following
 
 
 def as_policies(own: np.ndarray, other: np.ndarray) -> list[np.ndarray]:
@@ -88,7 +89,7 @@ def test_the_short_form_for_iterated_games_is_the_general_one(learner) -> None:
         d = dynamics_of(game, learner)
         own, other = rng.uniform(0.02, 0.98, (2, 5))
         following = np.empty(5)
-        returns = kernels.play_iterated(d.game, own, other, d.rule, following)
+        returns = learners_kernels.play_iterated(d.game, own, other, d.rule, following)
         general, expected = play_both(d, own, other)
         assert np.allclose(returns, general, rtol=0, atol=1e-10)
         assert np.allclose(following, expected, rtol=0, atol=1e-10)
@@ -113,13 +114,13 @@ def test_policies_near_the_ends_and_low_temperatures_stay_probabilities(learner)
 def test_compiled_and_interpreted_kernels_agree_bit_for_bit() -> None:
     """The same bytes with the JIT on and off."""
     rng = np.random.default_rng(2)
-    scratch = np.empty((5, 5)), np.empty((kernels.SCRATCH, 5))
+    scratch = np.empty((5, 5)), np.empty((learners_kernels.SCRATCH, 5))
     for learner in LEARNERS:
         d = dynamics_of(IPD, learner)
         own, other = rng.uniform(0.02, 0.98, (2, 5))
-        ways = [(kernels.meet, (d.game, d.rule, own, other, *scratch))]
+        ways = [(learners_kernels.meet, (d.game, d.rule, own, other, *scratch))]
         if d.iterated:
-            ways.append((kernels.play_iterated, (d.game, own, other, d.rule)))
+            ways.append((learners_kernels.play_iterated, (d.game, own, other, d.rule)))
         for way, arguments in ways:
             compiled, interpreted = np.empty(5), np.empty(5)
             assert way(*arguments, compiled) == way.py_func(*arguments, interpreted)

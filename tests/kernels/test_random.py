@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rfos._kernels import random
-from rfos.randomness import stream
+from rfos._system.randomness import stream
 
 SEEDS = st.integers(0, 2**128 - 1)
 KEYS = st.lists(st.integers(0, 2**32 - 1), max_size=3).map(tuple)

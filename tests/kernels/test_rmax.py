@@ -8,23 +8,25 @@ from hypothesis import strategies as st
 
 from rfos._kernels import dp, random
 from rfos._kernels import rmax as kernels
-from rfos.games import (
-    NormalFormGame,
+from rfos._system.randomness import stream
+from rfos.games.named import (
     matching_pennies,
     rock_paper_scissors,
     standard_prisoners_dilemma,
     three_player_matching_pennies,
 )
-from rfos.grids import LevelGrid, SimplexGrid
-from rfos.learners import NaiveLearner
-from rfos.mdp import TabularMDP, thresholds
-from rfos.metagames import WindowMetaGame
-from rfos.opponents import MemoryOne, QLearner, WindowBestResponse, WindowQLearner
-from rfos.policy_metagames import PolicyMetaGame
-from rfos.policy_tables import OnTheFly, reward_bounds
-from rfos.randomness import stream
-from rfos.rmax import PaperRmax, Rmax, run
-from rfos.stochastic_games import iterated, one_shot
+from rfos.games.normal_form import NormalFormGame
+from rfos.games.stochastic import iterated, one_shot
+from rfos.learning.agents import PaperRmax, Rmax
+from rfos.learning.run import run
+from rfos.metagames.grids import LevelGrid, SimplexGrid
+from rfos.metagames.learners import NaiveLearner
+from rfos.metagames.opponents import MemoryOne, QLearner, WindowBestResponse, WindowQLearner
+from rfos.metagames.policy import PolicyMetaGame
+from rfos.metagames.tables import OnTheFly, reward_bounds
+from rfos.metagames.window import WindowMetaGame
+from rfos.planning.mdp import TabularMDP
+from rfos.planning.storages import thresholds
 from rfos.testing import distributions, mdps, normal_form_games, window_meta_games
 
 SEEDS = st.integers(0, 2**32 - 1)

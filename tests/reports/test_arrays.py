@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from rfos._arrays import Owned, booleans, floats, integers
+from rfos._system.arrays import Owned, booleans, floats, integers
 
 
 def test_an_array_that_enters_does_not_change_with_what_it_came_from() -> None:

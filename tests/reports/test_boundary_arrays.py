@@ -17,24 +17,36 @@ import scipy.sparse as sp
 from hypothesis import find
 
 import rfos._kernels.rmax as kernels
-from rfos._legs import LARGEST_STATE, Leg, MisfitError, Unfinished, take_up
-from rfos.continuous import hold, roll_out
-from rfos.games import NormalFormGame, matching_pennies, standard_prisoners_dilemma
-from rfos.grids import LevelGrid, SimplexGrid
-from rfos.learners import LOLA, Fixed, Learner, NaiveLearner
-from rfos.mdp import Chain, Dense, Deterministic, ShiftRegister, Sparse, TabularMDP
-from rfos.metagames import WindowMetaGame
-from rfos.opponents import MemoryOne, WindowQLearner
-from rfos.pac import least_sufficient_m, ledger
-from rfos.planning import Accuracy, Ended, Solution, _result, bracket, evaluate_policy, solve
-from rfos.policy_metagames import PolicyMetaGame, even_grid, inner_game
-from rfos.policy_tables import LARGEST_STEP, Dynamics, PolicyTable, _check_walks, fill
-from rfos.rmax import Coverage, Rmax, Trace, Watcher, run
-from rfos.stochastic_games import StochasticGame, iterated, one_shot
-from rfos.sweeps.cells import measure
-from rfos.sweeps.spec import parse_spec
+from rfos._system.checkpoints import LARGEST_STATE, Leg, MisfitError, Unfinished, take_up
+from rfos.games.named import matching_pennies, standard_prisoners_dilemma
+from rfos.games.normal_form import NormalFormGame
+from rfos.games.stochastic import StochasticGame, iterated, one_shot
+from rfos.laboratory.sweeps.measures import measure
+from rfos.laboratory.sweeps.spec import parse_spec
+from rfos.learning.agents import Rmax
+from rfos.learning.least_m import least_sufficient_m
+from rfos.learning.ledger import ledger
+from rfos.learning.observer import Watcher
+from rfos.learning.run import run
+from rfos.learning.theorems import Coverage
+from rfos.learning.trace import Trace
+from rfos.metagames.continuous import hold, roll_out
+from rfos.metagames.grids import LevelGrid, SimplexGrid
+from rfos.metagames.learners import LOLA, Fixed, Learner, NaiveLearner
+from rfos.metagames.opponents import MemoryOne, WindowQLearner
+from rfos.metagames.policy import PolicyMetaGame
+from rfos.metagames.sizes import even_grid, inner_game
+from rfos.metagames.tables import LARGEST_STEP, Dynamics, PolicyTable, check_walks, fill
+from rfos.metagames.window import WindowMetaGame
+from rfos.metagames.windows import WindowIndex
+from rfos.planning.bracketing import solution_of
+from rfos.planning.certificates import bracket
+from rfos.planning.evaluate import evaluate_policy
+from rfos.planning.mdp import TabularMDP
+from rfos.planning.solution import Accuracy, Ended, Solution
+from rfos.planning.solve import solve
+from rfos.planning.storages import Chain, Dense, Deterministic, ShiftRegister, Sparse
 from rfos.testing import STORAGES, mdps
-from rfos.windows import WindowIndex
 
 DATA = [0.5, 0.5, 1.0, 1.0, 0.25, 0.75]
 COLUMNS = [0, 1, 0, 1, 0, 1]
@@ -270,7 +282,7 @@ def test_the_largest_steps_do_not_leave_the_grid(learner: Callable[[float], Lear
     assert dynamics is not None
     for nearest in (True, False):
         _, table = fill(dynamics, nearest)
-        _check_walks(table.corner.astype(np.int64), table.steps.astype(np.int64), table.strides)
+        check_walks(table.corner.astype(np.int64), table.steps.astype(np.int64), table.strides)
     pure = [i for i in range(3**5) if "1" not in np.base_repr(i, 3)]
     if "simplex" not in repr(learner(1.0)):
         assert (fill(dynamics, True)[1].corner[pure] == np.array(pure)[:, None]).all()
@@ -456,7 +468,7 @@ def test_no_large_table_of_a_meta_game_is_copied() -> None:
 def test_solutions_take_over_what_solvers_made() -> None:
     """No array of a Solution is copied on the way out of a solver."""
     low, high, policy = np.zeros(2), np.ones(2), np.array([0, 1])
-    found = _result(policy, "", low, high, 1, Ended.CONVERGED)
+    found = solution_of(policy, "", low, high, 1, Ended.CONVERGED)
     assert found.lower is low
     assert found.upper is high
     assert found.policy is policy

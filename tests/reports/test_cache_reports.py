@@ -246,7 +246,7 @@ def test_links_are_followed_to_what_is_safe_and_not_where_another_user_points(ca
 
 
 POOL = """
-from rfos._processes import Pool
+from rfos._system.processes import Pool
 
 def kept():
     from rfos._kernels import _jit
@@ -475,11 +475,11 @@ def test_a_command_on_a_damaged_cache_ends_as_on_a_sound_one(tmp_path):
 
 def test_the_end_of_a_file_is_not_an_interrupt(tmp_path, monkeypatch):
     """130 means Ctrl-C and nothing else: an EOFError, which the command line's library renames, is shown as it is."""
-    from rfos import cli
+    from rfos.commands import main
 
     monkeypatch.setattr("rfos.verification.verify", lambda *_, **__: pickle.loads(b""))
     with pytest.raises(EOFError, match="Ran out of input"):
-        cli.main(["verify", "--instances", "1", "--jobs", "1"])
+        main.main(["verify", "--instances", "1", "--jobs", "1"])
 
     def interrupt(*_, **__):
         raise KeyboardInterrupt

@@ -9,12 +9,18 @@ import pytest
 import scipy.sparse as sp
 from scipy.stats import binom
 
-from rfos import interop
-from rfos.games import NormalFormGame, chicken, matching_pennies, three_player_matching_pennies
-from rfos.interop import DegenerateGameWarning, from_arrays_ass, from_gymnasium, nash_equilibria, to_quantecon
-from rfos.pac import least_sufficient_m, ledger
-from rfos.planning import solve
-from rfos.rmax import Rmax, coverage, run
+from rfos.games import equilibria as equilibria_module
+from rfos.games.equilibria import DegenerateGameWarning, nash_equilibria
+from rfos.games.named import chicken, matching_pennies, three_player_matching_pennies
+from rfos.games.normal_form import NormalFormGame
+from rfos.learning.agents import Rmax
+from rfos.learning.least_m import least_sufficient_m
+from rfos.learning.ledger import ledger
+from rfos.learning.run import run
+from rfos.learning.theorems import coverage
+from rfos.planning import mdp as mdp_module
+from rfos.planning.interop import from_arrays_ass, from_gymnasium, to_quantecon
+from rfos.planning.solve import solve
 
 STAY = [(1.0, 0, 1.0, False)]
 
@@ -174,7 +180,7 @@ def test_quantecon_finds_the_same_values_of_the_toys(name):
 def coins(**more):
     """Two states, each with two coins for where to go; state 1 pays."""
     rows = np.array([[[0.5, 0.5], [0.25, 0.75]], [[0.5, 0.5], [0.75, 0.25]]])
-    return interop.TabularMDP(rows, [[0.0, 0.0], [1.0, 1.0]], 0.5, **more)
+    return mdp_module.TabularMDP(rows, [[0.0, 0.0], [1.0, 1.0]], 0.5, **more)
 
 
 def test_a_start_law_is_what_episodes_start_by():
@@ -339,8 +345,8 @@ def test_a_degenerate_game_is_said_to_be_one(payoffs):
 def test_an_even_number_of_equilibria_is_said_to_miss_some(monkeypatch):
     """A game that is not degenerate has an odd number (Lemke & Howson 1964): chicken has three, here one is lost."""
     pytest.importorskip("nashpy")
-    found = interop._of_two
-    monkeypatch.setattr(interop, "_of_two", lambda payoffs: found(payoffs)[1:])
+    found = equilibria_module._of_two
+    monkeypatch.setattr(equilibria_module, "_of_two", lambda payoffs: found(payoffs)[1:])
     with pytest.warns(DegenerateGameWarning, match="there may be other equilibria than the 2 found"):
         assert len(nash_equilibria(chicken())) == 2
 

@@ -10,11 +10,16 @@ from exact import ExactMDP
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from rfos.interop import to_quantecon
-from rfos.mdp import Dense, Deterministic, ShiftRegister, Sparse, TabularMDP
-from rfos.pac import least_sufficient_m, ledger
-from rfos.planning import METHODS, evaluate_policy, solve
-from rfos.rmax import PaperRmax, Rmax, coverage, run
+from rfos.learning.agents import PaperRmax, Rmax
+from rfos.learning.least_m import least_sufficient_m
+from rfos.learning.ledger import ledger
+from rfos.learning.run import run
+from rfos.learning.theorems import coverage
+from rfos.planning.evaluate import evaluate_policy
+from rfos.planning.interop import to_quantecon
+from rfos.planning.mdp import TabularMDP
+from rfos.planning.solve import METHODS, solve
+from rfos.planning.storages import Dense, Deterministic, ShiftRegister, Sparse
 from rfos.testing import mdps, policies
 
 NAN = float("nan")

@@ -16,21 +16,30 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from rfos import _memory, iteration, mdp, metagames, opponents, planning
-from rfos.continuous import roll_out
-from rfos.games import matching_pennies, prisoners_dilemma, public_goods
-from rfos.grids import LevelGrid, SimplexGrid
-from rfos.interop import to_quantecon
-from rfos.learners import NaiveLearner
-from rfos.mdp import ShiftRegister, TabularMDP
-from rfos.metagames import WindowMetaGame
-from rfos.opponents import Always, QLearner, WindowBestResponse, WindowQLearner, tit_for_tat
-from rfos.pac import _aliasing, aliasing, ledger
-from rfos.planning import evaluate_policy, solve
-from rfos.policy_metagames import PolicyMetaGame, even_grid, inner_game
-from rfos.rmax import PaperRmax, Rmax, run
-from rfos.stochastic_games import iterated
-from rfos.windows import WindowIndex
+from rfos._system import memory as memory_module
+from rfos.games.named import matching_pennies, prisoners_dilemma, public_goods
+from rfos.games.stochastic import iterated
+from rfos.learning import aliasing as aliasing_module
+from rfos.learning.agents import PaperRmax, Rmax
+from rfos.learning.aliasing import aliasing
+from rfos.learning.ledger import ledger
+from rfos.learning.run import run
+from rfos.metagames import opponents, window
+from rfos.metagames.continuous import roll_out
+from rfos.metagames.grids import LevelGrid, SimplexGrid
+from rfos.metagames.learners import NaiveLearner
+from rfos.metagames.opponents import Always, QLearner, WindowBestResponse, WindowQLearner, tit_for_tat
+from rfos.metagames.policy import PolicyMetaGame
+from rfos.metagames.sizes import even_grid, inner_game
+from rfos.metagames.window import WindowMetaGame
+from rfos.metagames.windows import WindowIndex
+from rfos.planning import bracketing, certificates, evaluate, iteration, storages
+from rfos.planning import solve as solve_module
+from rfos.planning.evaluate import evaluate_policy
+from rfos.planning.interop import to_quantecon
+from rfos.planning.mdp import TabularMDP
+from rfos.planning.solve import solve
+from rfos.planning.storages import ShiftRegister
 
 SMALL_THINGS = 2**17
 """Bytes of all that is no table: objects of Python, and what the measuring takes."""
@@ -141,15 +150,15 @@ def peak_of(call: Callable[[], Any]) -> int:
 @pytest.mark.parametrize("name", BUILDERS)
 def test_a_guard_asks_for_the_peak_and_not_for_twice_the_peak(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     call = BUILDERS[name]
-    monkeypatch.setattr(_aliasing, "HISTORIES", 5000)
+    monkeypatch.setattr(aliasing_module, "HISTORIES", 5000)
     peak = peak_of(call)
     assert peak > 2 * SMALL_THINGS, "too small to be measured"
-    monkeypatch.setattr(_memory, "available_bytes", lambda: peak - SMALL_THINGS)
+    monkeypatch.setattr(memory_module, "available_bytes", lambda: peak - SMALL_THINGS)
     with pytest.raises(MemoryError, match=r"needs [\d,]+ bytes, above the limit of"):
         call()
     # A solver may leave out actions, and then keeps half of the MDP again: its guard is measured with the MDP.
     beside = SPARSE.nbytes if name.startswith("modified") else 0
-    monkeypatch.setattr(_memory, "available_bytes", lambda: 2 * (peak + beside))
+    monkeypatch.setattr(memory_module, "available_bytes", lambda: 2 * (peak + beside))
     call()
 
 
@@ -180,10 +189,10 @@ def test_a_game_without_a_kernel_is_sized_too() -> None:
 
 
 PROGRAM = """
-from rfos.continuous import roll_out
-from rfos.games import matching_pennies
-from rfos.metagames import WindowMetaGame
-from rfos.opponents import WindowQLearner
+from rfos.metagames.continuous import roll_out
+from rfos.games.named import matching_pennies
+from rfos.metagames.window import WindowMetaGame
+from rfos.metagames.opponents import WindowQLearner
 WindowMetaGame(matching_pennies(), WindowQLearner(), window=2, discount=0.8).to_mdp()
 def peak():
     with open("/proc/self/status") as lines:
@@ -203,7 +212,7 @@ def test_a_window_s_mdp_is_built_in_little_more_than_its_own_memory() -> None:
 
 def test_268_million_windows_ask_for_five_gigabytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """20 bytes times 4^14, and blocks of 2^14 rows of 64; nothing is allocated before."""
-    monkeypatch.setattr(_memory, "available_bytes", lambda: 5 * 10**9)
+    monkeypatch.setattr(memory_module, "available_bytes", lambda: 5 * 10**9)
     tracemalloc.start()
     with pytest.raises(MemoryError, match=r"^a window of 14 \(268,435,456 meta-states\) needs 5,369,757,696 bytes"):
         window_game(WindowQLearner(), 14).to_mdp()
@@ -247,7 +256,7 @@ def test_blocks_do_not_change_a_byte(opponent: Any, monkeypatch: pytest.MonkeyPa
         return [np.asarray(part).tobytes() for part in parts]
 
     whole = everything()
-    for module in (iteration, mdp, metagames, opponents, planning):
+    for module in (iteration, solve_module, bracketing, evaluate, certificates, storages, window, opponents):
         monkeypatch.setattr(module, "ROWS", 7)
     assert everything() == whole
 
@@ -265,7 +274,7 @@ def test_the_joint_actions_of_all_windows_are_those_of_each(sizes: tuple[int, ..
 
 @pytest.mark.parametrize("row", [[0.6, 0.6], [1.5, -0.5], [np.nan, 1.0]])
 def test_a_check_by_blocks_names_the_right_state(row: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mdp, "ROWS", 4)
+    monkeypatch.setattr(memory_module, "ROWS", 4)
     index = WindowIndex((2, 2), 2)
     probability = np.full((16, 2), 0.5)
     probability[13] = row

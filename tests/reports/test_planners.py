@@ -5,7 +5,8 @@ import pytest
 from commands import AT_ONCE
 
 from rfos import NormalFormGame, PaperRmax, Rmax, TabularMDP, WindowMetaGame, WindowQLearner, run
-from rfos.pac import least_sufficient_m, ledger
+from rfos.learning.least_m import least_sufficient_m
+from rfos.learning.ledger import ledger
 
 
 def random_mdp(discount: float) -> TabularMDP:

@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 
 import rfos
-from rfos.continuous import hold, mutual_learning, roll_out, trajectory
-from rfos.discretisation import discretisation_error
-from rfos.games import matching_pennies, standard_prisoners_dilemma, three_player_matching_pennies
-from rfos.grids import SimplexGrid
-from rfos.learners import Fixed, NaiveLearner
-from rfos.opponents import Always, WindowQLearner
-from rfos.policy_metagames import PolicyMetaGame
-from rfos.rmax import Rmax, run
-from rfos.stochastic_games import one_shot
+from rfos.games.named import matching_pennies, standard_prisoners_dilemma, three_player_matching_pennies
+from rfos.games.stochastic import one_shot
+from rfos.learning.agents import Rmax
+from rfos.learning.run import run
+from rfos.metagames.continuous import hold, mutual_learning, roll_out, trajectory
+from rfos.metagames.discretisation import discretisation_error
+from rfos.metagames.grids import SimplexGrid
+from rfos.metagames.learners import Fixed, NaiveLearner
+from rfos.metagames.opponents import Always, WindowQLearner
+from rfos.metagames.policy import PolicyMetaGame
 
 PENNIES = matching_pennies()
 ONCE = one_shot(PENNIES)

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from commands import PATIENCE, here, run, started, wait_until
 
-from rfos.verification import verify
+from rfos.laboratory.verification.engine import verify
 
 RFOS = [sys.executable, "-m", "rfos"]
 ENDLESS = ["verify", "--instances", "1000000000", "--statement", "P2+", "--jobs", "2"]

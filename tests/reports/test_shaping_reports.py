@@ -15,22 +15,35 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rfos import cli_solve, plots
-from rfos._kernels import policies as kernels
-from rfos.cli import main
-from rfos.cli_solve import Answer, Request, answer
-from rfos.continuous import RollOut, hold, moved_starts, random_policies, random_starts, roll_out, trajectory
-from rfos.games import chicken, matching_pennies, named_game, standard_prisoners_dilemma
-from rfos.grids import CubeGrid, LevelGrid, SimplexGrid
-from rfos.learners import LOLA, FictitiousPlay, Fixed, NaiveLearner, QLearning, SmoothedBestResponse, named_learner
-from rfos.mdp import TabularMDP
-from rfos.planning import Solution, solve
-from rfos.policy_metagames import PolicyMetaGame, even_grid, inner_game, quick_levels
-from rfos.policy_tables import Dynamics
-from rfos.randomness import seed_sequence
-from rfos.shaper import Shaper, load_shaper
-from rfos.shaping import Returns, interval, paired
-from rfos.stochastic_games import StochasticGame, iterated, one_shot
+from rfos import plots
+from rfos._kernels import learners as learners_kernels
+from rfos._system.randomness import seed_sequence
+from rfos.commands import solve as solve_command
+from rfos.commands.main import main
+from rfos.games.named import chicken, matching_pennies, named_game, standard_prisoners_dilemma
+from rfos.games.stochastic import StochasticGame, iterated, one_shot
+from rfos.laboratory import shaping_study
+from rfos.laboratory.shaping_study import Answer, Request, answer
+from rfos.metagames import continuous, yardsticks
+from rfos.metagames.continuous import RollOut, hold, moved_starts, random_policies, random_starts, roll_out, trajectory
+from rfos.metagames.estimates import Returns, interval, paired
+from rfos.metagames.grids import CubeGrid, LevelGrid, SimplexGrid
+from rfos.metagames.learners import (
+    LOLA,
+    FictitiousPlay,
+    Fixed,
+    NaiveLearner,
+    QLearning,
+    SmoothedBestResponse,
+    named_learner,
+)
+from rfos.metagames.policy import PolicyMetaGame
+from rfos.metagames.shaper import Shaper, load_shaper
+from rfos.metagames.sizes import even_grid, inner_game, quick_levels
+from rfos.metagames.tables import Dynamics
+from rfos.planning.mdp import TabularMDP
+from rfos.planning.solution import Solution
+from rfos.planning.solve import solve
 
 IPD = iterated(standard_prisoners_dilemma(), 0.96)
 CHICKEN = one_shot(chicken())
@@ -52,11 +65,11 @@ def logit_steps(game: StochasticGame, size: float, expansion: str, n: int) -> np
     small = 1e-6
     dynamics = Dynamics.of(game, LOLA(small * size, size, expansion), (grid, grid))
     assert dynamics is not None
-    scratch = np.empty((game.n_states,) * 2), np.empty((kernels.SCRATCH, game.n_states))
+    scratch = np.empty((game.n_states,) * 2), np.empty((learners_kernels.SCRATCH, game.n_states))
     found = np.empty((n, game.n_states))
     for i, pair in enumerate(random_pairs(game, n)):
         own, other = (np.array(policy[:, 0]) for policy in pair)
-        kernels.meet(dynamics.game, dynamics.rule, own, other, *scratch, found[i])
+        learners_kernels.meet(dynamics.game, dynamics.rule, own, other, *scratch, found[i])
         p = found[i].copy()
         found[i] = (np.log(p / other) - np.log((1 - p) / (1 - other))) / small
     return found
@@ -111,11 +124,11 @@ def test_lola_moves_no_probability_beyond_its_range_whatever_the_step() -> None:
         for size in (1.0, 1e3):
             dynamics = Dynamics.of(game, LOLA(size, size), (grid, grid))
             assert dynamics is not None
-            scratch = np.empty((game.n_states,) * 2), np.empty((kernels.SCRATCH, game.n_states))
+            scratch = np.empty((game.n_states,) * 2), np.empty((learners_kernels.SCRATCH, game.n_states))
             for pair in random_pairs(game, 40):
                 own, other = (np.array(policy[:, 0]) for policy in pair)
                 found = [np.empty(game.n_states) for _ in range(2)]
-                ways = kernels.meet, getattr(kernels.meet, "py_func", kernels.meet)
+                ways = learners_kernels.meet, getattr(learners_kernels.meet, "py_func", learners_kernels.meet)
                 for meet, following in zip(ways, found, strict=True):
                     meet(dynamics.game, dynamics.rule, own, other, *scratch, following)
                 assert found[0].tobytes() == found[1].tobytes()
@@ -213,7 +226,7 @@ def quietly(request: Request) -> Answer:
 
 def printed(found: Answer) -> str:
     lines: list[str] = []
-    cli_solve.show(found, lines.append)
+    solve_command.show(found, lines.append)
     return "\n".join(lines)
 
 
@@ -224,7 +237,7 @@ def test_one_start_in_64_does_not_decide_what_a_constant_policy_is_worth() -> No
     """
     grid = LevelGrid(5, (0.02, 0.25, 0.5, 0.75, 0.98))
     meta_game = PolicyMetaGame(IPD, [NaiveLearner()], [grid, grid], 0.99)
-    assert cli_solve._looks(meta_game, Request("ipd")) == [64, 128, 256, 512]
+    assert shaping_study._looks(meta_game, Request("ipd")) == [64, 128, 256, 512]
     constant = np.array([0.02, 0.75, 0.02, 0.5, 0.02])
     own = np.stack([constant, 1 - constant], axis=1)
     many = hold(meta_game, own[None], random_starts(IPD, 8192, 1))[0][:, 0]
@@ -239,11 +252,11 @@ def test_one_start_in_64_does_not_decide_what_a_constant_policy_is_worth() -> No
 
     with pytest.MonkeyPatch.context() as patch:
         defect = np.tile([0.0, 1.0], (5, 1))
-        patch.setattr(cli_solve, "constant_shapers", lambda *a, **k: [("best", own), ("defect", defect)])
-        patch.setattr(cli_solve, "learning_shapers", lambda *a, **k: [])
-        found = cli_solve._measure(
+        patch.setattr(yardsticks, "constant_shapers", lambda *a, **k: [("best", own), ("defect", defect)])
+        patch.setattr(yardsticks, "learning_shapers", lambda *a, **k: [])
+        found = shaping_study._measure(
             meta_game,
-            {cli_solve.LOOK_AHEAD: Narrow()},  # type: ignore[dict-item]
+            {shaping_study.LOOK_AHEAD: Narrow()},  # type: ignore[dict-item]
             random_starts(IPD, 512, 0),
             [64, 128, 256, 512],
             Request("ipd"),
@@ -277,14 +290,14 @@ def test_stopping_when_an_interval_pleases_leaves_it_honest() -> None:
     starts = random_starts(meta_game.game, 1024, 0)
     looks = [64, 128, 256, 512, 1024]
 
-    def measured(worst: float) -> cli_solve._Measured:
+    def measured(worst: float) -> shaping_study._Measured:
         with pytest.MonkeyPatch.context() as patch:
             rows = [Returns("worst", np.full((16, 2), worst))]
-            patch.setattr(cli_solve, "constant_shapers", lambda *a, **k: [("best", np.zeros((1, 2)))])
-            patch.setattr(cli_solve, "learning_shapers", lambda *a, **k: rows)
-            patch.setattr(cli_solve, "hold", lambda game, own, starts, steps: np.full((1, len(starts[0]), 2), -0.001))
+            patch.setattr(yardsticks, "constant_shapers", lambda *a, **k: [("best", np.zeros((1, 2)))])
+            patch.setattr(yardsticks, "learning_shapers", lambda *a, **k: rows)
+            patch.setattr(continuous, "hold", lambda game, own, starts, steps: np.full((1, len(starts[0]), 2), -0.001))
             shapers: dict[str, Shaper] = {"look": Noisy()}  # type: ignore[dict-item]
-            return cli_solve._measure(meta_game, shapers, starts, looks, Request("imp"), lambda text: None)
+            return shaping_study._measure(meta_game, shapers, starts, looks, Request("imp"), lambda text: None)
 
     missed = 0
     for _ in range(600):
@@ -315,7 +328,7 @@ def test_the_starts_asked_for_are_the_starts_played() -> None:
     assert f"worth {found.worth:+.3f} ({found.worth_interval[0]:.3f} to {found.worth_interval[1]:.3f})" in printed(
         found
     )
-    plain = json.loads(cli_solve.as_json(found))
+    plain = json.loads(solve_command.written(found))
     assert plain["worth_interval"] == list(found.worth_interval)
     assert plain["yardsticks"][0]["n_starts"] == 50
 
@@ -370,7 +383,7 @@ def test_five_levels_of_chicken_played_once_are_too_few_and_say_so() -> None:
     assert few.other_levels.levels == "101 levels"
     assert any("levels are too few: with 101 levels the shaper earns" in warning for warning in few.warnings)
     assert default.n_states == 101
-    look = {row.name: row.shaper[0] for row in default.continuous}[cli_solve.LOOK_AHEAD]
+    look = {row.name: row.shaper[0] for row in default.continuous}[shaping_study.LOOK_AHEAD]
     assert look == pytest.approx(0.848, abs=0.01)
     assert few.other_levels.earned[0] == pytest.approx(look, abs=0.01)
     assert few.other_levels.gain[0] > 0.04
@@ -385,12 +398,12 @@ def test_five_levels_of_chicken_played_once_are_too_few_and_say_so() -> None:
 def test_coarser_levels_are_compared_where_finer_ones_take_long() -> None:
     """Memory-one policies on 5 levels: 3 levels are, and the value promised by both is that of their grids."""
     grid = [even_grid(inner_game("ipd", 0.9), i, 2) for i in range(2)]
-    assert cli_solve._coarser((5.0,)) == (3.0,)
-    assert cli_solve._coarser((3.0,)) == (2.0,)
-    assert cli_solve._coarser((2.0,)) == (1.0,)
-    assert cli_solve._coarser((0.1, 0.2, 0.3, 0.9)) == (0.1, 0.3, 0.9)
-    assert cli_solve._finer((0.1, 0.3, 0.9), 5) == pytest.approx((0.1, 0.2, 0.3, 0.6, 0.9))
-    assert cli_solve._finer((5.0,), 5) == (9.0,)
+    assert shaping_study._coarser((5.0,)) == (3.0,)
+    assert shaping_study._coarser((3.0,)) == (2.0,)
+    assert shaping_study._coarser((2.0,)) == (1.0,)
+    assert shaping_study._coarser((0.1, 0.2, 0.3, 0.9)) == (0.1, 0.3, 0.9)
+    assert shaping_study._finer((0.1, 0.3, 0.9), 5) == pytest.approx((0.1, 0.2, 0.3, 0.6, 0.9))
+    assert shaping_study._finer((5.0,), 5) == (9.0,)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("rfos.policy_metagames.QUICK_PAIRS", 2000)  # 2^10 pairs are, 3^10 are not
         found = quietly(Request("ipd", levels="3", inner_discount=0.9, starts=3, steps=4, discount=0.8))
@@ -447,7 +460,7 @@ def test_epsilon_is_the_width_of_the_bracket() -> None:
 
     widths = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cli_solve, "solve", remembered)
+        patch.setattr(shaping_study, "solve", remembered)
         for epsilon in (1.0, 1e-6):
             found = quietly(Request("chicken", inner_discount=0.0, levels="3", starts=2, steps=2, epsilon=epsilon))
             widths.append(found.mean_value[1] - found.mean_value[0])
@@ -481,7 +494,7 @@ def test_more_roll_outs_than_fit_are_refused_before_they_are_made() -> None:
 
 def test_how_long_filling_takes_is_said_before_and_while_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
     """An estimate from a few measured pairs comes first, then shares of the pairs, with a kernel and without."""
-    monkeypatch.setattr(cli_solve, "EVERY", 0.0)
+    monkeypatch.setattr(shaping_study, "EVERY", 0.0)
     for game, pairs in (("chicken", "25"), ("rock-paper-scissors", "225")):
         lines: list[str] = []
         answer(Request(game, inner_discount=0.0, levels="5", starts=2, steps=2), lines.append)
@@ -724,7 +737,7 @@ def test_where_a_policy_cannot_be_written_is_said_before_work_begins(
     def reached(*arguments: object) -> None:
         raise AssertionError("work began")
 
-    monkeypatch.setattr(cli_solve, "answer", reached)
+    monkeypatch.setattr(shaping_study, "answer", reached)
     before = sorted(tmp_path.iterdir())
     with pytest.raises(SystemExit) as caught:
         main(["solve", "ipd", "--policy", str(tmp_path / place)])

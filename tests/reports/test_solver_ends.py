@@ -11,12 +11,17 @@ import pytest
 import scipy.sparse as sp
 from exact import ExactMDP
 
-from rfos import equations, planning
-from rfos._threads import Threads
-from rfos.equations import Equations, lu_size
-from rfos.iteration import SWEEP, Iteration
-from rfos.mdp import Chain, TabularMDP
-from rfos.planning import METHODS, Ended, Solution, bracket, evaluate_policy, solve
+from rfos._system.threads import Threads
+from rfos.planning import bracketing, equations
+from rfos.planning import exact as exact_module
+from rfos.planning.certificates import bracket
+from rfos.planning.equations import Equations, lu_size
+from rfos.planning.evaluate import evaluate_policy
+from rfos.planning.iteration import SWEEP, Iteration
+from rfos.planning.mdp import TabularMDP
+from rfos.planning.solution import Ended, Solution
+from rfos.planning.solve import METHODS, solve
+from rfos.planning.storages import Chain
 
 LARGEST = float(np.finfo(np.float64).max)
 DISCOUNTS = (0.0, 5e-324, 1e-300, 0.1, 0.5, 0.9, 0.99, 1 - 1e-6, 1 - 1e-12, 1 - 2.0**-51, 1 - 2.0**-52, 1 - 2.0**-53)
@@ -367,7 +372,7 @@ def test_a_solution_that_cannot_be_refined_ends_policy_iteration() -> None:
         mdp = TabularMDP(rng.dirichlet(np.ones(30), (30, 1)), rng.normal(size=(30, 1)), 0.999)
         steps = Iteration(mdp, Threads(1))
         chain = mdp.storage.chain(mdp.rewards, np.zeros(30, np.int64))
-        advance = planning._solving(Equations(steps), lambda chain=chain: chain, 1e-300)
+        advance = bracketing._solving(Equations(steps), lambda chain=chain: chain, 1e-300)
         following = np.zeros(30), np.empty(30)
         calls = 0
         while following is not None and calls < 20:
@@ -464,7 +469,7 @@ def test_the_same_mdp_is_solved_alike_however_many_processors(monkeypatch: pytes
 def test_enclosing_a_rational_is_tight() -> None:
     """The floats next to 1/3, to 10^400 and to 10^-400; both ends equal where the value is a float."""
     third = Fraction(1, 3)
-    value, low, high = planning._enclose(
+    value, low, high = exact_module._enclose(
         [third, Fraction(10) ** 400, Fraction(10) ** -400, Fraction(-(10**400)), Fraction(1, 2)]
     )
     assert value.tolist() == [1 / 3, LARGEST, 0.0, -LARGEST, 0.5]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rfos.sweeps import spec
-from rfos.sweeps.spec import LARGEST_FILE, check_cell, parse_spec, read_spec, shown
+from rfos.laboratory.sweeps import spec
+from rfos.laboratory.sweeps.spec import LARGEST_FILE, check_cell, parse_spec, read_spec, shown
 
 SPEC = """
 title = "two windows"

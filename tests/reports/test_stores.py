@@ -13,16 +13,17 @@ from pathlib import Path
 import pytest
 from commands import here, run
 
-from rfos import _files
-from rfos.sweeps import rows, store
-from rfos.sweeps.cells import Cell, canonical, measure, printable
-from rfos.sweeps.driver import sweep
-from rfos.sweeps.executors import InProcess
-from rfos.sweeps.fingerprint import fingerprint
-from rfos.sweeps.fits import all_fits
-from rfos.sweeps.rows import RESULTS, digest
-from rfos.sweeps.spec import parse_spec
-from rfos.sweeps.store import Store
+from rfos._system import files as files_module
+from rfos.laboratory.sweeps import rows, store
+from rfos.laboratory.sweeps.cells import Cell, canonical, printable
+from rfos.laboratory.sweeps.driver import sweep
+from rfos.laboratory.sweeps.executors import InProcess
+from rfos.laboratory.sweeps.fingerprint import fingerprint
+from rfos.laboratory.sweeps.fits import all_fits
+from rfos.laboratory.sweeps.measures import measure
+from rfos.laboratory.sweeps.rows import RESULTS, digest
+from rfos.laboratory.sweeps.spec import parse_spec
+from rfos.laboratory.sweeps.store import Store
 
 SPEC = """
 title = "windows & <rivals>"
@@ -111,7 +112,7 @@ def everything(path):
 MAKE = """
 import resource, sys
 from pathlib import Path
-from rfos.sweeps.store import Store
+from rfos.laboratory.sweeps.store import Store
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 try:
     with Store(Path(sys.argv[1])) as store:
@@ -167,7 +168,7 @@ def test_whichever_step_fails_nothing_is_left_at_the_place_and_no_part_beside_it
 
     with monkeypatch.context() as patched:
         if name == "mkstemp":
-            patched.setattr(_files.tempfile, "mkstemp", full)
+            patched.setattr(files_module.tempfile, "mkstemp", full)
         elif name == "chmod":
             patched.setattr(Path, "chmod", full)
         elif name == "fsync":
@@ -207,7 +208,7 @@ def test_no_file_of_the_user_is_replaced_or_removed(tmp_path, monkeypatch):
 
     def appears(path, content):
         path.write_bytes(b"my own")
-        return _files.create(path, content)
+        return files_module.create(path, content)
 
     monkeypatch.setattr(store, "create", appears)
     with pytest.raises(OSError, match="has just been made by another program: run again"):
@@ -611,7 +612,7 @@ def test_numbers_beyond_whole_columns_are_in_the_tables(made, tmp_path):
 
 def test_dask_is_said_to_unpickle_what_a_scheduler_answers(tmp_path):
     """In the help of the option and in the docstring: no check of this package comes before it."""
-    from rfos.sweeps.executors import Dask
+    from rfos.laboratory.sweeps.executors import Dask
 
     assert "unpickles what comes back" in " ".join(Dask.__doc__.split())
     help_text = " ".join(here("sweep", "--help", cwd=tmp_path).stdout.replace("│", " ").split())

@@ -8,15 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rfos.games import named_game
-from rfos.metagames import WindowMetaGame
-from rfos.opponents import WindowQLearner
-from rfos.pac import ledger
-from rfos.rmax import Rmax, run
-from rfos.sweeps.cells import Cell, canonical, measure, meta_game
-from rfos.sweeps.fits import all_fits, without_verdict
-from rfos.sweeps.rows import Row
-from rfos.sweeps.spec import read_spec
+from rfos.games.named import named_game
+from rfos.laboratory.sweeps.cells import Cell, canonical, meta_game
+from rfos.laboratory.sweeps.fits import all_fits, without_verdict
+from rfos.laboratory.sweeps.measures import measure
+from rfos.laboratory.sweeps.rows import Row
+from rfos.laboratory.sweeps.spec import read_spec
+from rfos.learning.agents import Rmax
+from rfos.learning.ledger import ledger
+from rfos.learning.run import run
+from rfos.metagames.opponents import WindowQLearner
+from rfos.metagames.window import WindowMetaGame
 
 CELL = Cell(
     measure="run",

@@ -15,21 +15,33 @@ import pytest
 from commands import here
 
 import rfos
-from rfos import continuous, discretisation, grids, interop, planning, plots, reproduction, shaping, testing
-from rfos._checks import WrongKindError
-from rfos.games import NormalFormGame, matching_pennies, named_game, public_goods
-from rfos.grids import CubeGrid, LevelGrid, SimplexGrid
-from rfos.learners import FictitiousPlay, NaiveLearner, QLearning, SmoothedBestResponse, named_learner
-from rfos.opponents import Always, MemoryOne, QLearner, WindowBestResponse, WindowQLearner
-from rfos.pac import aliasing, least_sufficient_m, ledger, theory_m
-from rfos.policy_metagames import MAX_LEVELS, PolicyMetaGame, even_grid, inner_game, require_levels
-from rfos.rmax import PaperRmax, Progress, Rmax, coverage, derived_m, run
-from rfos.stochastic_games import StochasticGame, iterated, one_shot
-from rfos.sweeps import driver, executors, spec, store, tables
-from rfos.sweeps.cells import Cell
-from rfos.sweeps.fits import all_fits
-from rfos.sweeps.store import Row
-from rfos.windows import WindowIndex
+from rfos import plots, testing
+from rfos._system.checks import WrongKindError
+from rfos.games import equilibria, strategies
+from rfos.games.named import matching_pennies, named_game, public_goods
+from rfos.games.normal_form import NormalFormGame
+from rfos.games.stochastic import StochasticGame, iterated, one_shot
+from rfos.laboratory.reproduction import experiment
+from rfos.laboratory.sweeps import driver, executors, spec, store, tables
+from rfos.laboratory.sweeps.cells import Cell
+from rfos.laboratory.sweeps.fits import all_fits
+from rfos.laboratory.sweeps.rows import Row
+from rfos.learning.agents import PaperRmax, Rmax
+from rfos.learning.aliasing import aliasing
+from rfos.learning.guarantees import theory_m
+from rfos.learning.least_m import least_sufficient_m
+from rfos.learning.ledger import ledger
+from rfos.learning.run import run
+from rfos.learning.theorems import coverage, derived_m
+from rfos.learning.trace import Progress
+from rfos.metagames import continuous, discretisation, grids, yardsticks
+from rfos.metagames.grids import MAX_LEVELS, CubeGrid, LevelGrid, SimplexGrid
+from rfos.metagames.learners import FictitiousPlay, NaiveLearner, QLearning, SmoothedBestResponse, named_learner
+from rfos.metagames.opponents import Always, MemoryOne, QLearner, WindowBestResponse, WindowQLearner
+from rfos.metagames.policy import PolicyMetaGame
+from rfos.metagames.sizes import even_grid, inner_game, require_levels
+from rfos.metagames.windows import WindowIndex
+from rfos.planning import certificates, interop
 
 NF = matching_pennies()
 SG = one_shot(NF)
@@ -112,7 +124,7 @@ CALLS = {
     "aliasing": (aliasing, {"meta_game": WINDOW}),
     "solve": (rfos.solve, {"mdp": MDP, "method": "auto", "max_iterations": 9, "initial": [0.0, 0.0]}),
     "evaluate_policy": (rfos.evaluate_policy, {"mdp": MDP, "policy": [0, 0], "initial": [0.0, 0.0]}),
-    "bracket": (planning.bracket, {"mdp": MDP, "values": np.zeros(2), "backed_up": np.zeros(2)}),
+    "bracket": (certificates.bracket, {"mdp": MDP, "values": np.zeros(2), "backed_up": np.zeros(2)}),
     "roll_out": (continuous.roll_out, {"meta_game": POLICY, "starts": STARTS, "values": np.zeros(2), "steps": 2}),
     "hold": (continuous.hold, {"meta_game": POLICY, "policies": STARTS[0], "starts": STARTS, "steps": 2}),
     "trajectory": (
@@ -123,14 +135,14 @@ CALLS = {
         continuous.mutual_learning,
         {"meta_game": POLICY, "own": NaiveLearner(), "starts": STARTS, "steps": 2},
     ),
-    "strategy": (shaping.strategy, {"game": SG, "player": 0, "name": "random"}),
-    "extortion": (shaping.extortion, {"game": SG, "factor": 3.0}),
-    "yardsticks": (shaping.yardsticks, {"meta_game": POLICY, "starts": STARTS, "steps": 2}),
-    "discounted_value": (shaping.discounted_value, {"meta_game": POLICY, "rewards": np.zeros((1, 2, 2))}),
+    "strategy": (strategies.strategy, {"game": SG, "player": 0, "name": "random"}),
+    "extortion": (strategies.extortion, {"game": SG, "factor": 3.0}),
+    "yardsticks": (yardsticks.yardsticks, {"meta_game": POLICY, "starts": STARTS, "steps": 2}),
+    "discounted_value": (yardsticks.discounted_value, {"meta_game": POLICY, "rewards": np.zeros((1, 2, 2))}),
     "discretisation_error": (discretisation.discretisation_error, {"meta_game": POLICY, "epsilon": 1e-6}),
-    "nash_equilibria": (interop.nash_equilibria, {"game": NF}),
+    "nash_equilibria": (equilibria.nash_equilibria, {"game": NF}),
     "to_quantecon": (interop.to_quantecon, {"mdp": MDP}),
-    "Experiment": (reproduction.Experiment, {"game": "matching-pennies", "windows": (2,), "epsilon": 0.8, "seeds": 1}),
+    "Experiment": (experiment.Experiment, {"game": "matching-pennies", "windows": (2,), "epsilon": 0.8, "seeds": 1}),
     "window_opponents": (testing.window_opponents, {"game": NF, "player": 1}),
     "sweep_curves": (plots.sweep_curves, {"bands": pd.DataFrame()}),
     "episodes_against_states": (plots.episodes_against_states, {"results": []}),

@@ -6,20 +6,22 @@ from dataclasses import replace
 
 import pytest
 
-from rfos import reproduction
-from rfos.opponents import QLearner
-from rfos.reproduction import Experiment, match_official
+from rfos.laboratory.reproduction import results
+from rfos.laboratory.reproduction.experiment import Experiment
+from rfos.laboratory.reproduction.published import match_official
+from rfos.metagames import opponents
+from rfos.metagames.opponents import QLearner
 
 pytestmark = pytest.mark.jit
 
 
 @pytest.fixture
 def altered(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[None]:
-    monkeypatch.setattr(reproduction, "QLearner", lambda: replace(QLearner(), **request.param))
+    monkeypatch.setattr(opponents, "QLearner", lambda: replace(QLearner(), **request.param))
     return
 
 
-def match() -> reproduction.Claim:
+def match() -> results.Claim:
     return match_official(Experiment(), jobs=2, cancelled=threading.Event(), progress=lambda _: None)
 
 

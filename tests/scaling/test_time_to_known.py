@@ -9,10 +9,12 @@ import scipy.stats
 from exact import replay
 
 import bounds.rmax
-from rfos.games import matching_pennies
-from rfos.metagames import WindowMetaGame
-from rfos.opponents import QLearner, WindowQLearner
-from rfos.rmax import PaperRmax, Rmax, derived_m, run
+from rfos.games.named import matching_pennies
+from rfos.learning.agents import PaperRmax, Rmax
+from rfos.learning.run import run
+from rfos.learning.theorems import derived_m
+from rfos.metagames.opponents import QLearner, WindowQLearner
+from rfos.metagames.window import WindowMetaGame
 
 FALSE_ALARM = 1e-6
 DELTA = 0.2

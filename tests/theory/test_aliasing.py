@@ -8,11 +8,13 @@ import naive
 import numpy as np
 import pytest
 
-from rfos.games import NormalFormGame, matching_pennies, prisoners_dilemma, three_player_matching_pennies
-from rfos.mdp import TabularMDP
-from rfos.metagames import WindowMetaGame
-from rfos.opponents import QLearner, WindowQLearner
-from rfos.pac import _aliasing, aliasing
+from rfos.games.named import matching_pennies, prisoners_dilemma, three_player_matching_pennies
+from rfos.games.normal_form import NormalFormGame
+from rfos.learning import aliasing as aliasing_module
+from rfos.learning.aliasing import aliasing
+from rfos.metagames.opponents import QLearner, WindowQLearner
+from rfos.metagames.window import WindowMetaGame
+from rfos.planning.mdp import TabularMDP
 
 PENNIES = matching_pennies()
 
@@ -92,7 +94,7 @@ def test_a_list_that_is_not_complete_claims_no_more_than_what_it_holds(monkeypat
     """Kappa is .45 of the list above; cut short it is between what was met and .9, the distance of any two laws."""
     meta_game = WindowMetaGame(PENNIES, QLearner(learning_rate=1.0), 2, 0.8)
     whole = aliasing(meta_game)
-    monkeypatch.setattr(_aliasing, "HISTORIES", 5)
+    monkeypatch.setattr(aliasing_module, "HISTORIES", 5)
     found = aliasing(meta_game)
     assert found.histories < whole.histories
     assert not found.is_exact

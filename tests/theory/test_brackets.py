@@ -11,8 +11,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from rfos.mdp import TabularMDP
-from rfos.planning import bracket, evaluate_policy, solve
+from rfos.planning.certificates import bracket
+from rfos.planning.evaluate import evaluate_policy
+from rfos.planning.mdp import TabularMDP
+from rfos.planning.solve import solve
 
 
 def bracket_of(mdp, values):

@@ -10,13 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from rfos.discretisation import discretisation_error
-from rfos.games import NormalFormGame, matching_pennies, standard_prisoners_dilemma, three_player_matching_pennies
-from rfos.grids import LevelGrid, SimplexGrid
-from rfos.learners import LOLA, FictitiousPlay, Fixed, Learner, NaiveLearner, QLearning, SmoothedBestResponse
-from rfos.planning import Solution, solve
-from rfos.policy_metagames import PolicyMetaGame
-from rfos.stochastic_games import StochasticGame, iterated, one_shot
+from rfos.games.named import matching_pennies, standard_prisoners_dilemma, three_player_matching_pennies
+from rfos.games.normal_form import NormalFormGame
+from rfos.games.stochastic import StochasticGame, iterated, one_shot
+from rfos.metagames.discretisation import discretisation_error
+from rfos.metagames.grids import LevelGrid, SimplexGrid
+from rfos.metagames.learners import LOLA, FictitiousPlay, Fixed, Learner, NaiveLearner, QLearning, SmoothedBestResponse
+from rfos.metagames.policy import PolicyMetaGame
+from rfos.planning.solution import Solution
+from rfos.planning.solve import solve
 
 FINE = 64
 COARSE = (2, 4, 8)

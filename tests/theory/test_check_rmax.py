@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from rfos import _rmax_check
+from rfos.learning import check, check_worlds
 from rfos.testing import check_rmax
 
 
@@ -242,7 +242,7 @@ def test_a_plain_rmax_passes():
 
 def misled(n_actions, visits):
     """The chance that, among coins, some other one shows 1 at least as often as the best one."""
-    best, other = (scipy.stats.binom(visits, p) for p in (_rmax_check.COIN, 1 - _rmax_check.COIN))
+    best, other = (scipy.stats.binom(visits, p) for p in (check_worlds.COIN, 1 - check_worlds.COIN))
     k = np.arange(visits + 1)
     return best.pmf(k) @ (1 - other.cdf(k - 1) ** (n_actions - 1))
 
@@ -252,10 +252,10 @@ def test_a_correct_rmax_is_misled_by_coins_as_seldom_as_is_said():
 
     By hand, two coins and one visit: the best shows 0 or the other 1, 1 - .9².
     """
-    visits = _rmax_check.COIN_VISITS
+    visits = check_worlds.COIN_VISITS
     assert misled(2, 1) == pytest.approx(0.19)
-    assert [times for _, times in _rmax_check.REPEATED] == [40, 12]
-    assert 40 * misled(8, visits) + 12 * misled(4, visits) <= _rmax_check.FALSE_ALARM
+    assert [times for _, times in check.REPEATED] == [40, 12]
+    assert 40 * misled(8, visits) + 12 * misled(4, visits) <= check.FALSE_ALARM
     assert misled(8, visits // 10) > 0.2
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rfos.grids import CubeGrid, LevelGrid, SimplexGrid, levels_for
+from rfos.metagames.grids import CubeGrid, LevelGrid, SimplexGrid, levels_for
 from rfos.testing import distributions
 
 

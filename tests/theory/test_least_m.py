@@ -8,13 +8,18 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from rfos.games import matching_pennies
-from rfos.mdp import TabularMDP
-from rfos.metagames import WindowMetaGame
-from rfos.opponents import QLearner, WindowQLearner
-from rfos.pac import SequentialTest, _least, least_sufficient_m
-from rfos.planning import evaluate_policy, solve
-from rfos.rmax import Rmax, run
+from rfos.games.named import matching_pennies
+from rfos.learning import least_m
+from rfos.learning import sequential as sequential_module
+from rfos.learning.agents import Rmax
+from rfos.learning.least_m import least_sufficient_m
+from rfos.learning.run import run
+from rfos.learning.sequential import SequentialTest
+from rfos.metagames.opponents import QLearner, WindowQLearner
+from rfos.metagames.window import WindowMetaGame
+from rfos.planning.evaluate import evaluate_policy
+from rfos.planning.mdp import TabularMDP
+from rfos.planning.solve import solve
 
 FALSE_ALARM = 1e-6
 
@@ -99,7 +104,7 @@ def test_a_loss_of_exactly_epsilon_is_a_success():
 
 def test_a_run_that_cannot_be_judged_counts_for_neither_verdict(monkeypatch):
     """Without rationals at epsilon = 1/4: wrong policies straddle it, and the interval still holds m = 1."""
-    monkeypatch.setattr(_least, "EXACT_STATES", 0)
+    monkeypatch.setattr(least_m, "EXACT_STATES", 0)
     found = least_sufficient_m(EXACTLY, 0.25, 0.2, horizon=2, largest=2, max_runs=200)
     assert found.interval == (1, None)
     assert found.straddling > 0
@@ -108,7 +113,7 @@ def test_a_run_that_cannot_be_judged_counts_for_neither_verdict(monkeypatch):
         assert comparison.successes + comparison.straddling == 200
     assert json.loads(json.dumps(found.row()))["straddling"] == found.straddling
     # The other way: what may fail is not called sufficient, what may succeed not insufficient, at any share.
-    monkeypatch.setattr(_least._Judge, "__call__", lambda self, policy: None)
+    monkeypatch.setattr(least_m._Judge, "__call__", lambda self, policy: None)
     assert least_sufficient_m(COINS, 0.1, 0.2, horizon=2, largest=2, max_runs=100).interval == (1, None)
 
 
@@ -122,7 +127,7 @@ def test_the_error_of_a_whole_search_is_the_one_that_is_stated(monkeypatch, erro
             rates.append(rate)
             super().__init__(least, rate)
 
-    monkeypatch.setattr(_least, "SequentialTest", Recorded)
+    monkeypatch.setattr(sequential_module, "SequentialTest", Recorded)
     found = least_sufficient_m(COINS, 0.1, 0.2, error=error, horizon=2, max_runs=60, resolution=0.01, largest=64)
     each = rates[::2]  # two tests of each m, of which one can be wrong
     assert each == rates[1::2]

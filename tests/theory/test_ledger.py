@@ -15,19 +15,23 @@ from tabular import dense_of
 import bounds.exploration
 import bounds.rmax
 import bounds.sharp
-from rfos.games import matching_pennies
-from rfos.grids import SimplexGrid
-from rfos.learners import NaiveLearner
-from rfos.mdp import TabularMDP
-from rfos.metagames import WindowMetaGame
-from rfos.opponents import QLearner, WindowQLearner
-from rfos.pac import ledger, theory_m
-from rfos.pac._covering import covering
-from rfos.pac._ledger import MARK, _Continuing, _Episodic
-from rfos.planning import evaluate_policy, solve
-from rfos.policy_metagames import PolicyMetaGame
-from rfos.rmax import Moment, PaperRmax, Rmax, derived_m, run
-from rfos.stochastic_games import one_shot
+from rfos.games.named import matching_pennies
+from rfos.games.stochastic import one_shot
+from rfos.learning.accounts import MARK, ContinuingAccount, EpisodicAccount
+from rfos.learning.agents import PaperRmax, Rmax
+from rfos.learning.guarantees import covering, theory_m
+from rfos.learning.ledger import ledger
+from rfos.learning.observer import Moment
+from rfos.learning.run import run
+from rfos.learning.theorems import derived_m
+from rfos.metagames.grids import SimplexGrid
+from rfos.metagames.learners import NaiveLearner
+from rfos.metagames.opponents import QLearner, WindowQLearner
+from rfos.metagames.policy import PolicyMetaGame
+from rfos.metagames.window import WindowMetaGame
+from rfos.planning.evaluate import evaluate_policy
+from rfos.planning.mdp import TabularMDP
+from rfos.planning.solve import solve
 
 FALSE_ALARM = 1e-6
 EXACT = WindowMetaGame(matching_pennies(), WindowQLearner(), window=2, discount=0.8)
@@ -105,12 +109,12 @@ def test_what_no_bracket_can_decide_is_reported_as_undecided():
 
 def test_marks_of_many_undecided_steps_do_not_run_into_those_of_bad_ones():
     """bad + 2^26 undecided: told apart up to 2^26 steps of one plan, and enclosed beyond."""
-    account = _Continuing(TabularMDP([[0, 0]], [[0.0, 1.0]], 0.5), 2.0)
+    account = ContinuingAccount(TabularMDP([[0, 0]], [[0.0, 1.0]], 0.5), 2.0)
     account.meter.total[0] = 5 + MARK * 7
     account.close(1000)
     assert (account.bad, account.possible) == (5, 12)
     bad, undecided = 2**27, 3
-    account = _Continuing(TabularMDP([[0, 0]], [[0.0, 1.0]], 0.5), 2.0)
+    account = ContinuingAccount(TabularMDP([[0, 0]], [[0.0, 1.0]], 0.5), 2.0)
     account.meter.total[0] = bad + MARK * undecided
     account.close(2**28)
     assert account.bad <= bad
@@ -120,7 +124,7 @@ def test_marks_of_many_undecided_steps_do_not_run_into_those_of_bad_ones():
 def test_the_sum_of_exploring_is_enclosed_over_many_plans():
     """100,000 plans of one step with the same e: both ends against the rational sum, and close to it."""
     for e in (0.1, 0.3, 0.7, 1 / 3):
-        account = _Continuing(TabularMDP([[0, 0]], [[0.0, 1.0]], 0.5), 0.1)
+        account = ContinuingAccount(TabularMDP([[0, 0]], [[0.0, 1.0]], 0.5), 0.1)
         for step in range(1, 100_001):
             account.meter.total[1] = e
             account.close(step)
@@ -132,10 +136,10 @@ def test_the_sum_of_exploring_is_enclosed_over_many_plans():
 def test_nothing_is_decided_beyond_the_range_of_floats_and_e_is_0_once_all_is_known():
     """Values above 1e300 leave every state undecided; known pairs need no bracket of e."""
     huge = TabularMDP([[0, 0]], [[0.0, 1e301]], 0.5)
-    account = _Continuing(huge, 1e300)
+    account = ContinuingAccount(huge, 1e300)
     account.open(Moment(0, 0, np.array([1]), np.ones(2, bool)))
     assert account.meter.table[0, 0] == MARK
-    account = _Continuing(TabularMDP([[0, 0]], [[0.0, 1.0]], 0.5), 0.1)
+    account = ContinuingAccount(TabularMDP([[0, 0]], [[0.0, 1.0]], 0.5), 0.1)
     account.open(Moment(0, 0, np.array([1]), np.ones(2, bool)))
     assert account.width > 0
     assert account.meter.table[0, 1] <= 1 <= account.meter.table[0, 1] + account.width
@@ -143,7 +147,7 @@ def test_nothing_is_decided_beyond_the_range_of_floats_and_e_is_0_once_all_is_kn
     assert (account.width, account.meter.table[0, 1]) == (0.0, 0.0)
 
 
-class Bracketed(_Continuing):
+class Bracketed(ContinuingAccount):
     """An account that keeps the ends of its last brackets."""
 
     def _value(self, rows):
@@ -207,7 +211,7 @@ def test_the_memory_of_a_ledger_is_asked_for_before_it_is_taken(branching, n_act
     weights = np.full((n_states, n_actions), 1 / n_actions) if play == "drawn" else choice
     for measured in (False, True):  # the first compiles
         tracemalloc.start()
-        account = _Episodic(mdp, 0.3, 3) if play == "staged" else _Continuing(mdp, 0.3)
+        account = EpisodicAccount(mdp, 0.3, 3) if play == "staged" else ContinuingAccount(mdp, 0.3)
         account.open(Moment(0, 0, weights, np.ones(n_states * n_actions, np.bool_)))
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
@@ -223,7 +227,7 @@ def test_a_ledger_of_too_many_stages_is_refused_at_once():
         ledger(mdp, Rmax(m=1, planning="episode"), epsilon=0.1, steps=10, horizon=2**40)
 
 
-class Checked(_Continuing):
+class Checked(ContinuingAccount):
     """An account that checks each evaluation by other means."""
 
     def __init__(self, mdp, epsilon):

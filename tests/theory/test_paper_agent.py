@@ -4,11 +4,13 @@ import domains
 import numpy as np
 import pytest
 
-from rfos.games import matching_pennies
-from rfos.mdp import TabularMDP
-from rfos.metagames import WindowMetaGame
-from rfos.opponents import QLearner, WindowQLearner
-from rfos.rmax import PaperRmax, Rmax, coverage, derived_m, run
+from rfos.games.named import matching_pennies
+from rfos.learning.agents import PaperRmax, Rmax
+from rfos.learning.run import run
+from rfos.learning.theorems import coverage, derived_m
+from rfos.metagames.opponents import QLearner, WindowQLearner
+from rfos.metagames.window import WindowMetaGame
+from rfos.planning.mdp import TabularMDP
 
 TWO_STATES = domains.deterministic([[1, 1], [0, 0]], [["1/4", "1/4"], [1, "1/2"]], "1/2").mdp()
 AGENT = PaperRmax(epsilon=0.5, delta=0.2, m=1)

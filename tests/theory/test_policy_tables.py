@@ -7,11 +7,12 @@ import naive
 import numpy as np
 import pytest
 
-from rfos.games import NormalFormGame, rock_paper_scissors
-from rfos.grids import LevelGrid, SimplexGrid
-from rfos.learners import NaiveLearner, SmoothedBestResponse
-from rfos.policy_metagames import PolicyMetaGame
-from rfos.stochastic_games import StochasticGame, iterated, one_shot
+from rfos.games.named import rock_paper_scissors
+from rfos.games.normal_form import NormalFormGame
+from rfos.games.stochastic import StochasticGame, iterated, one_shot
+from rfos.metagames.grids import LevelGrid, SimplexGrid
+from rfos.metagames.learners import NaiveLearner, SmoothedBestResponse
+from rfos.metagames.policy import PolicyMetaGame
 
 STAGE = NormalFormGame([[[3, 0.5], [1, -1]], [[0.3, 2], [-1, 0.7]]])
 LEARNERS = [NaiveLearner(0.4), SmoothedBestResponse(0.8, 0.3)]

@@ -13,16 +13,19 @@ from exact import epochs, replay
 from tabular import dense_of
 
 import bounds.rmax
-from rfos.games import matching_pennies, standard_prisoners_dilemma
-from rfos.grids import LevelGrid, SimplexGrid
-from rfos.learners import NaiveLearner
-from rfos.mdp import TabularMDP
-from rfos.metagames import WindowMetaGame
-from rfos.opponents import QLearner, WindowQLearner
-from rfos.planning import evaluate_policy, solve
-from rfos.policy_metagames import PolicyMetaGame
-from rfos.rmax import PLANNING_SHARE, PaperRmax, Rmax, coverage, derived_m, run
-from rfos.stochastic_games import iterated, one_shot
+from rfos.games.named import matching_pennies, standard_prisoners_dilemma
+from rfos.games.stochastic import iterated, one_shot
+from rfos.learning.agents import PaperRmax, Rmax
+from rfos.learning.run import run
+from rfos.learning.theorems import PLANNING_SHARE, coverage, derived_m
+from rfos.metagames.grids import LevelGrid, SimplexGrid
+from rfos.metagames.learners import NaiveLearner
+from rfos.metagames.opponents import QLearner, WindowQLearner
+from rfos.metagames.policy import PolicyMetaGame
+from rfos.metagames.window import WindowMetaGame
+from rfos.planning.evaluate import evaluate_policy
+from rfos.planning.mdp import TabularMDP
+from rfos.planning.solve import solve
 
 FALSE_ALARM = 1e-6
 PLAIN = {"bins": 1, "rng": 0}

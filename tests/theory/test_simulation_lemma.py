@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from exact import ExactMDP, epochs
 
-from rfos.rmax import DEFAULT_ACCURACY, PLANNING_SHARE, Rmax
+from rfos.learning.agents import Rmax
+from rfos.learning.theorems import DEFAULT_ACCURACY, PLANNING_SHARE
 
 RUNS = 40
 

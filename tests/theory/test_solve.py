@@ -13,16 +13,21 @@ from domains import encloses, instances
 from exact import ExactMDP
 from tabular import dense_of
 
-from rfos import _threads, iteration, planning
-from rfos._threads import Threads
-from rfos.games import NormalFormGame
-from rfos.grids import LevelGrid
-from rfos.iteration import Iteration
-from rfos.learners import NaiveLearner
-from rfos.mdp import TabularMDP
-from rfos.planning import METHODS, Accuracy, evaluate_policy, exact_optimum, solve
-from rfos.policy_tables import Dynamics, OnTheFly, fill, reward_bounds
-from rfos.stochastic_games import one_shot
+from rfos._system import threads
+from rfos._system.threads import Threads
+from rfos.games.normal_form import NormalFormGame
+from rfos.games.stochastic import one_shot
+from rfos.metagames.grids import LevelGrid
+from rfos.metagames.learners import NaiveLearner
+from rfos.metagames.tables import Dynamics, OnTheFly, fill, reward_bounds
+from rfos.planning import exact as exact_module
+from rfos.planning import iteration
+from rfos.planning.evaluate import evaluate_policy
+from rfos.planning.exact import exact_optimum
+from rfos.planning.iteration import Iteration
+from rfos.planning.mdp import TabularMDP
+from rfos.planning.solution import Accuracy
+from rfos.planning.solve import METHODS, solve
 
 ITERATIVE = ("value_iteration", "policy_iteration", "modified_policy_iteration")
 DISCOUNTS = tuple(Fraction(x) for x in ("1/2", "2/3", "9/10", "29/30", "99/100", "999/1000", "2999/3000", "9999/10000"))
@@ -179,7 +184,7 @@ def test_evaluations_that_are_needed_do_not_pause():
 def test_exact_solutions_are_exact():
     """`exact` is V* of the stored floats with rows divided by their sums; lower and upper are floats around it."""
     for i, (_, mdp) in enumerate(instances(120, 25)):
-        rows = planning._rational(mdp)
+        rows = exact_module._rational(mdp)
         exact = ExactMDP(
             tuple(
                 tuple(tuple((j, p, r) for j, p in branches.items()) for branches, r in zip(row, rewards, strict=True))
@@ -229,7 +234,7 @@ def test_results_do_not_depend_on_the_number_of_threads(monkeypatch):
     mdp = large_mdp(np.random.default_rng(27), 12_000, 0.99)
     found = []
     for count in (1, 2, 5):
-        monkeypatch.setattr(_threads, "processors", lambda count=count: count)
+        monkeypatch.setattr(threads, "processors", lambda count=count: count)
         for method in ("value_iteration", "modified_policy_iteration"):
             solution = solve(mdp, method, tol=1e-3)
             found.append(solution.lower.tobytes() + solution.upper.tobytes() + solution.policy.tobytes())

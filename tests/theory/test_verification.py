@@ -5,18 +5,27 @@ from types import MappingProxyType
 
 import numpy as np
 import pytest
+import rfos.verification
 import scipy.stats
 
-import rfos.verification
 from bounds.exploration import x1, x3
 from bounds.rmax import default_weights
-from rfos.mdp import TabularMDP
-from rfos.pac import ledger
-from rfos.rmax import Rmax
-from rfos.verification import FALSE_ALARM, STATEMENTS, Sides, quantile_sides, slow_tries, verify
-from rfos.verification._engine import certain_rate, fewest_failures
-from rfos.verification._models import ARMS, value_of
-from rfos.verification._runs import _GAMBLES, Slow, World, _count, _promised, _small_world, _theorem
+from rfos.laboratory.verification.counts import slow_tries
+from rfos.laboratory.verification.engine import (
+    FALSE_ALARM,
+    Sides,
+    certain_rate,
+    fewest_failures,
+    quantile_sides,
+    verify,
+)
+from rfos.laboratory.verification.models import ARMS, value_of
+from rfos.laboratory.verification.registry import STATEMENTS
+from rfos.laboratory.verification.settings import World, promised, small_world
+from rfos.laboratory.verification.theorems import _GAMBLES, Slow, _count, _theorem
+from rfos.learning.agents import Rmax
+from rfos.learning.ledger import ledger
+from rfos.planning.mdp import TabularMDP
 
 PLAYED = ("T1'", "X4, lower end", "T2, policies")
 CHEAP = [name for name, s in STATEMENTS.items() if s.holds and not s.probabilistic and name not in PLAYED]
@@ -320,7 +329,7 @@ def test_rmax_itself_is_played_at_the_m_of_the_theorem(theorem, visits):
     sides = _theorem(_GAMBLES, theorem)
     at = {"n_states": 4, "n_actions": 2, "branching": 2, "r_max": 1, "epsilon": 0.25, "delta": 0.05, "discount": 0.5}
     at |= default_weights("continuing" if theorem == "T1" else "episodic")
-    m, most = _promised(theorem, at, 4)
+    m, most = promised(theorem, at, 4)
     assert m == visits
     assert m <= sides.left
     assert sides.right == most
@@ -334,7 +343,7 @@ def test_a_plan_that_stays_bad_exceeds_any_count(horizon):
     assert 10 <= sum(exceeding) <= 30
     assert not any(_count(100_000, world, 60, horizon) > 100_000 for world in _GAMBLES.worlds[:5])
     rng = np.random.default_rng(3)
-    connected = [replace(_small_world(rng), epsilon=0.1) for _ in range(40)]  # here all pairs are known in the end
+    connected = [replace(small_world(rng), epsilon=0.1) for _ in range(40)]  # here all pairs are known in the end
     assert 3 <= sum(_count(10_000, world, 1, horizon) > 10_000 for world in connected) <= 20
 
 

@@ -9,11 +9,14 @@ import scipy.stats
 from exact import ExactMDP
 
 import bounds.rmax
-from rfos.games import matching_pennies
-from rfos.metagames import WindowMetaGame
-from rfos.opponents import QLearner, WindowQLearner
-from rfos.planning import evaluate_policy, solve
-from rfos.rmax import PLANNING_SHARE, PaperRmax, Rmax, coverage, derived_m, run
+from rfos.games.named import matching_pennies
+from rfos.learning.agents import PaperRmax, Rmax
+from rfos.learning.run import run
+from rfos.learning.theorems import PLANNING_SHARE, coverage, derived_m
+from rfos.metagames.opponents import QLearner, WindowQLearner
+from rfos.metagames.window import WindowMetaGame
+from rfos.planning.evaluate import evaluate_policy
+from rfos.planning.solve import solve
 
 FALSE_ALARM = 1e-6
 

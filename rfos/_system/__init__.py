@@ -1,0 +1,1 @@
+"""Arrays, checks, memory, threads, files, checkpoints, randomness: what every wing stands on."""

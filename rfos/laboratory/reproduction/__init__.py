@@ -1,0 +1,1 @@
+"""The paper's experiment, with a verdict on each of its claims."""

@@ -1,0 +1,294 @@
+"""How fast what was measured grows in each variable, beside how fast the bound grows at the same points.
+
+The slope of the mean log of the runs against the log of the variable has an interval from the runs' spread: Student's
+over one slope a seed, which holds from two seeds on, with the bootstrap's beside it. The least sufficient m is no
+number that spreads but one that a search encloses: its slopes are all those of values within the intervals. The bound's
+exponent is its elasticity at the points; between them a smooth bound's slope lies between its elasticities.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from rfos.laboratory.statistics import Slope, slope, slope_of_intervals
+from rfos.laboratory.sweeps.cells import Cell
+from rfos.laboratory.sweeps.rows import Row
+from rfos.laboratory.sweeps.tables import NAMES, cell_of
+from rfos.laboratory.sweeps.variables import LEAST_M, PAPER_SCHEDULE, QUANTITIES, SIZES, VARIABLES, Values, bound_of
+from rfos.learning.trace import Progress
+
+ALIKE = 0.1
+"""Exponents that differ by no more count as the same."""
+
+FEWEST_POINTS = 3
+"""Points below which a slope says nothing about a power law."""
+
+AS_BOUND, SLOWER, FASTER, UNDECIDED = "as the bound", "slower", "faster", "undecided"
+
+SHOWN = 0.005
+"""Smallest bend that shows in two decimals."""
+
+
+def verdict(fit: Slope, exponents: Sequence[float], n_points: int) -> tuple[str, str]:
+    """Return whether a slope is that of the bound, and why.
+
+    The interval is first made wider by `bend`: where the points are on no line, the slope depends on how it is drawn.
+    A verdict is wrong with chance 0.05 at most, if the runs' logs are normal.
+
+    Parameters
+    ----------
+    fit : Slope
+    exponents : sequence of float
+        The bound's elasticities at the points; empty where there is no bound.
+    n_points : int
+
+    Examples
+    --------
+    >>> verdict(Slope(1.0, 0.97, 1.03, 1.0, 0.0), [1.9, 2.1], 4)[0]
+    'slower'
+
+    The same slope of points that are off their line by a factor 2 between x = 1 and 4, which is a bend of 1:
+
+    >>> verdict(Slope(1.0, 0.97, 1.03, 2.0, 1.0), [1.9, 2.1], 4)[0]
+    'undecided'
+    """
+    if not exponents or any(math.isnan(e) for e in exponents):
+        return UNDECIDED, "no bound is stated for these runs"
+    if n_points < FEWEST_POINTS:
+        return UNDECIDED, f"{n_points} points; a power law needs {FEWEST_POINTS}"
+    if fit.lacks:
+        return UNDECIDED, fit.lacks
+    low, high = min(exponents) - ALIKE, max(exponents) + ALIKE
+
+    def where(margin: float) -> str:
+        least, most = fit.low - margin, fit.high + margin
+        if low <= least and most <= high:
+            return AS_BOUND
+        return SLOWER if most < low else FASTER if least > high else UNDECIDED
+
+    found = where(fit.bend)
+    own = f"the interval {fit.low:z.2f} to {fit.high:z.2f}"
+    if fit.bend >= SHOWN:
+        own += f", {fit.bend:z.2f} wider each way since points are off the line by a factor {fit.misfit:.2f},"
+    theirs = f"the bound's {min(exponents):z.2f} to {max(exponents):z.2f}, {ALIKE:g} wider each way"
+    if found == AS_BOUND and low <= 0 <= high and any(exponents):
+        return UNDECIDED, f"the exponents are too small to tell: a constant, too, would lie within {theirs}"
+    if found == UNDECIDED and where(0.0) != UNDECIDED:
+        return UNDECIDED, f"no power law: {own} reaches over an end of {theirs}"
+    said = {AS_BOUND: "lies within", SLOWER: "lies below", FASTER: "lies above", UNDECIDED: "reaches over an end of"}
+    return found, f"{own} {said[found]} {theirs}"
+
+
+class Fits(NamedTuple):
+    """All fits of a store: one line per fit, and one line per point of each."""
+
+    fits: pd.DataFrame
+    points: pd.DataFrame
+
+    def groups(self) -> list[tuple[str, str, pd.DataFrame]]:
+        """Return quantity, variable and the fits of each pair that has any."""
+        grouped = self.fits.groupby(["quantity", "variable"], sort=False)
+        return [(str(quantity), str(variable), lines) for (quantity, variable), lines in grouped]
+
+
+FIT_COLUMNS = (
+    *("measure", "quantity", "variable", "held", "points", "runs", "slope", "low", "high", "misfit", "bend"),
+    *("exponent_low", "exponent_high", "bound", "verdict", "reason"),
+)
+
+POINT_COLUMNS = ("fit", "x", "runs", "middle", "lowest", "highest", "log10_bound", "exponent")
+
+
+def all_fits(rows: Iterable[Row]) -> Fits:
+    """Fit every quantity against every variable along which the other variables are equal.
+
+    A point at which some run has no logarithm (it failed, did not get so far, counted 0, or its search left the end
+    open) is left out, and named in the reason.
+
+    Parameters
+    ----------
+    rows : iterable of Row
+        Of one version of the code.
+
+    Returns
+    -------
+    Fits
+        Slopes are of mean log against log variable; `held` says at which values of the others, as far as these vary.
+    """
+    records = []
+    for row in rows:
+        cell = cell_of(row)
+        if cell.measure in QUANTITIES:
+            records.append((cell, json.loads(row.result) if row.result is not None else None))
+    sizes = {
+        cell.point: {name: result.get(name) for name in (*SIZES, "theorem")}
+        for cell, result in records
+        if result is not None
+    }
+    lines: list[dict[str, Any]] = []
+    points: list[dict[str, Any]] = []
+    for measure, quantities in QUANTITIES.items():
+        mine = [(cell, result) for cell, result in records if cell.measure == measure and cell.point in sizes]
+        for quantity in quantities:
+            runs: dict[Cell, list[Values | None]] = {}
+            for cell, result in mine:
+                runs.setdefault(cell.point, []).append(result)
+            for variable in VARIABLES:
+                for held, group in _lines(variable, sizes, list(runs)):
+                    line, its_points = _fit(quantity, variable, group, sizes, runs)
+                    points += [{"fit": len(lines), **point} for point in its_points]
+                    lines.append({"measure": measure, "quantity": quantity, "variable": variable, "held": held, **line})
+    return Fits(pd.DataFrame(lines, columns=FIT_COLUMNS), pd.DataFrame(points, columns=POINT_COLUMNS))
+
+
+def without_verdict(cells: Iterable[Cell]) -> list[str]:
+    """Return a sentence for each variable that has two values along every line: these give no verdict.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> cell = Cell(measure="run", game="chicken", opponent="grim", agent="rmax", epsilon=0.8, delta=0.2, discount=0.8,
+    ...             root=0, seed=0, window=1, steps=1)
+    >>> without_verdict([cell, replace(cell, window=2)])
+    ['window has 2 values where all else is equal: a verdict beside a bound needs 3']
+    """
+    points = dict.fromkeys(cell.point for cell in cells)
+    found = []
+    for name in ("window", "levels", "epsilon", "delta", "discount", "m"):
+        values: dict[Cell, set[Any]] = {}
+        for point in points:
+            others: dict[str, Any] = {name: None}
+            values.setdefault(replace(point, **others), set()).add(getattr(point, name))
+        most = max(map(len, values.values()), default=0)
+        if 1 < most < FEWEST_POINTS:
+            found.append(
+                f"{name} has {most} values where all else is equal: a verdict beside a bound needs {FEWEST_POINTS}"
+            )
+    return found
+
+
+def _held(variable: str, cell: Cell, sizes: Values) -> dict[str, Any]:
+    """Return what is equal along a line in a variable."""
+    v = VARIABLES[variable]
+    held = {name: getattr(cell, name) for name in NAMES if name not in (*v.moved_by, "seed", "measure")}
+    held["game"] = cell.game.rstrip("-0123456789")
+    held |= {name: sizes[name] for name in SIZES if name != variable}
+    if "game" in v.moved_by and cell.agent not in PAPER_SCHEDULE:
+        # Rewards are the games' own: theorems ask the same of all of them at the same share of their range.
+        span = float(Fraction(held.pop("r_max")))
+        held["epsilon / r_max"] = float(f"{held.pop('epsilon') / span:.4g}") if span else math.inf
+    return held
+
+
+def _lines(variable: str, sizes: Mapping[Cell, Values], cells: Sequence[Cell]) -> list[tuple[str, list[Cell]]]:
+    """Return the cells that differ in a variable alone, in its order, with what they share in words."""
+    v = VARIABLES[variable]
+    groups: dict[tuple[tuple[str, Any], ...], list[Cell]] = {}
+    for cell in cells:
+        if getattr(cell, variable, 0) is not None:
+            groups.setdefault(tuple(_held(variable, cell, sizes[cell]).items()), []).append(cell)
+    names = dict.fromkeys(name for key in groups for name, _ in key)
+    varying = {name for name in names if len({dict(key).get(name) for key in groups}) > 1}
+    found = []
+    for key, group in groups.items():
+        at = {cell: v.x({**vars(cell), **sizes[cell]}) for cell in group}
+        if len(set(at.values())) > 1:
+            held = ", ".join(f"{name} {value}" for name, value in key if name in varying and value is not None)
+            found.append((held, sorted(group, key=lambda cell: (at[cell], cell.name))))
+    return sorted(found, key=lambda item: (item[0], item[1][0].name))
+
+
+def _fit(
+    quantity: str,
+    variable: str,
+    group: Sequence[Cell],
+    sizes: Mapping[Cell, Values],
+    runs: Mapping[Cell, Sequence[Values | None]],
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return one line of the table of fits, and its points."""
+    v = VARIABLES[variable]
+    points: list[dict[str, Any]] = []
+    x, samples, exponents, labels, left_out, wrong = [], [], [], [], [], 0.0
+    for cell in group:
+        values = {**vars(cell), **sizes[cell]}
+        results = [result for result in runs[cell] if result is not None]
+        gap = "a run failed" if len(results) < len(runs[cell]) else _gap(quantity, results)
+        if gap:
+            left_out.append(f"{v.x(values):.4g} ({gap})")
+            continue
+        if quantity == LEAST_M:
+            # The hull misses the one least m only if each of the independent searches does, all on the same side.
+            ends = [min(result["m_low"] for result in results), max(result["m_high"] for result in results)]
+            wrong += math.prod(result["error"] for result in results)
+            samples.append(ends)
+        else:
+            samples.append([result[quantity] for result in results])
+        size = exponent = math.nan
+        try:
+            found = bound_of(quantity, cell, sizes[cell])
+            if found is not None:
+                bound, arguments = found
+                size = bound.log10(**arguments)
+                exponent = v.scale(values) * bound.elasticity(variable, **arguments) if variable in arguments else 0.0
+                labels.append(bound.label)
+                exponents.append(exponent)
+        except (ValueError, ArithmeticError):  # the point breaks what the bound assumes, or is out of floats' range
+            size = exponent = math.nan
+        x.append(v.x(values))
+        lowest, highest = min(samples[-1]), max(samples[-1])
+        points.append(
+            {
+                "x": x[-1],
+                "runs": len(results),
+                # Equal runs are their own mean, whatever rounding says.
+                "middle": float(np.clip(np.exp(np.log(samples[-1]).mean()), lowest, highest)),
+                "lowest": lowest,
+                "highest": highest,
+                "log10_bound": size,
+                "exponent": exponent,
+            }
+        )
+    n_points = len(set(x))
+    if n_points < 2:
+        fit = Slope(math.nan, math.nan, math.nan, math.nan, math.nan)
+    elif quantity == LEAST_M:
+        fit = slope_of_intervals(x, [low for low, _ in samples], [high for _, high in samples], wrong)
+    else:
+        fit = slope(x, samples)
+    judged, reason = verdict(fit, exponents if len(exponents) == len(x) else [], n_points)
+    if not x:
+        reason = "no point is left"
+    elif 0 < len(exponents) < len(x):
+        reason = f"a bound is stated at {len(exponents)} of {len(x)} points only"
+    if left_out:
+        reason += f"; left out: {', '.join(left_out)}"
+    line = {
+        "points": n_points,
+        "runs": sum(point["runs"] for point in points),
+        **{name: value for name, value in fit._asdict().items() if name != "lacks"},
+        "exponent_low": min(exponents, default=math.nan),
+        "exponent_high": max(exponents, default=math.nan),
+        "bound": ", ".join(dict.fromkeys(labels)),
+        "verdict": judged,
+        "reason": reason,
+    }
+    return line, points
+
+
+def _gap(quantity: str, results: Sequence[Values]) -> str:
+    """Return why a point has no number to fit, or nothing."""
+    if any(result.get("progress") == Progress.NONE for result in results):
+        return "no pair became known in a run"
+    if quantity == LEAST_M:
+        return "a search left the upper end open" if any(result["m_high"] is None for result in results) else ""
+    if any(result[quantity] is None for result in results):
+        return "a run has no number"
+    return "a run has 0, which has no logarithm" if any(result[quantity] == 0 for result in results) else ""

@@ -1,0 +1,333 @@
+"""What a window hides of the opponents' state: X6's kappa and A_kappa."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import stats
+
+import bounds.simulation
+from rfos._kernels.rmax import Learners
+from rfos._system import checks
+from rfos._system.arrays import Bool, Float, Int
+from rfos._system.memory import require_memory
+from rfos._system.randomness import Seed, seed_sequence
+from rfos.metagames.policy import PolicyMetaGame
+from rfos.metagames.window import WindowMetaGame
+from rfos.planning.mdp import TabularMDP
+
+HISTORIES = 200_000
+"""Different hidden states of windows that are listed before the list is given up as not finite."""
+
+MATRIX = 10**6
+"""Largest number of pairs of laws that are compared at once."""
+
+BATCHES, CHAINS, STEPS = 32, 32, 300
+"""Simulated play: independent batches of chains, and steps of each."""
+
+
+@dataclass(frozen=True)
+class Aliasing:
+    """How far apart the opponents' laws are that one window may stand for.
+
+    Attributes
+    ----------
+    kappa : tuple of float
+        Certain lower and upper end of the largest total variation between two laws of the opponents' next joint action
+        after histories that end in the same window (X6). The lower one is attained by histories that were found.
+    is_exact : bool
+        Whether the ends are equal, or every hidden state that can occur was listed.
+    loss : tuple of float
+        A_kappa at both ends, in units of value.
+    v_max : float
+        Largest difference of values that there can be.
+    windows : int
+        Windows that two histories of at least h steps since the last restart were found for, with laws kappa apart.
+    n_windows : int
+        Windows in all.
+    histories : int
+        Different hidden states that were listed.
+    typical : tuple of float
+        Mean total variation between the law in force and the mean law of its window, when the shaper plays at random:
+        estimate and 95 % interval, simulated. What a window hides on average, where kappa is the worst case.
+    """
+
+    kappa: tuple[float, float]
+    is_exact: bool
+    loss: tuple[float, float]
+    v_max: float
+    windows: int
+    n_windows: int
+    histories: int
+    typical: tuple[float, float, float]
+
+    @property
+    def is_vacuous(self) -> bool:
+        """Whether epsilon + 2 A_kappa is more than any policy can lose, whatever epsilon is."""
+        return 2 * self.loss[0] >= self.v_max > 0
+
+    def row(self) -> dict[str, Any]:
+        """Return the result as a dictionary of plain numbers and words."""
+        return {
+            "kappa_low": self.kappa[0],
+            "kappa_high": self.kappa[1],
+            "is_exact": self.is_exact,
+            "loss_low": self.loss[0],
+            "loss_high": self.loss[1],
+            "v_max": self.v_max,
+            "is_vacuous": self.is_vacuous,
+            "windows": self.windows,
+            "n_windows": self.n_windows,
+            "histories": self.histories,
+            "typical": self.typical[0],
+            "typical_low": self.typical[1],
+            "typical_high": self.typical[2],
+        }
+
+
+class _Laws(NamedTuple):
+    """The laws that epsilon-greedy learners can have: one for each choice of best actions of each."""
+
+    numbers: Int  # (product of 2^A_i,) law of a code of best actions, -1 where there is none
+    table: Float  # (laws, B)
+    distance: Float  # (laws, laws) total variation
+
+
+def _laws(learners: Learners) -> _Laws:
+    sizes = learners.n_actions.tolist()
+    codes = list(itertools.product(*(range(1, 2**n) for n in sizes)))
+    if len(codes) ** 2 > MATRIX:
+        raise ValueError(f"{len(codes)} laws of the opponents are too many to compare: take fewer or smaller opponents")
+    table = []
+    for code in codes:
+        law = np.ones(learners.digit.shape[1])
+        for i, (best, n) in enumerate(zip(code, sizes, strict=True)):
+            greedy = np.array([best >> j & 1 for j in range(n)], np.float64)
+            own = learners.exploration[i] / n + (1.0 - learners.exploration[i]) * greedy / greedy.sum()
+            law *= own[learners.digit[i]]
+        table.append(law)
+    laws = np.array(table)
+    numbers = np.full([2**n for n in sizes], -1)
+    numbers[tuple(np.array(codes).T)] = np.arange(len(codes))
+    return _Laws(numbers, laws, np.abs(laws[:, None] - laws).sum(axis=2) / 2)
+
+
+def _law_of(laws: _Laws, learners: Learners, q: Float) -> Int:
+    """Return the law of each hidden state (N, L, A)."""
+    code = []
+    for i, n in enumerate(learners.n_actions.tolist()):
+        own = q[:, i, :n]
+        best = own == own.max(axis=1, keepdims=True)
+        code.append(best @ 2 ** np.arange(n))
+    found: Int = laws.numbers[tuple(code)]
+    return found
+
+
+def _learn(learners: Learners, q: Float, a: Int, b: Int) -> Float:
+    """Return the learners' values (N, L, A) after the joint actions (a, b), as the simulation computes them."""
+    after = q.copy()
+    here = np.arange(len(q))
+    for i in range(q.shape[1]):
+        j = learners.digit[i, b]
+        after[here, i, j] = (1.0 - learners.rate[i]) * q[here, i, j] + learners.rate[i] * learners.reward[i, a, b]
+    return after
+
+
+class _States(NamedTuple):
+    """Hidden states that a history can end in."""
+
+    clock: Int  # (N,) step within the episode; without restarts steps played, the window's length at most
+    window: Int  # (N,)
+    q: Float  # (N, L, A)
+
+    def keys(self) -> Iterator[bytes]:
+        """Yield what tells one from another."""
+        rows = np.column_stack([self.clock, self.window, self.q.reshape(len(self.q), -1)])
+        return (row.tobytes() for row in rows)
+
+    def only(self, chosen: Any) -> _States:
+        return _States(self.clock[chosen], self.window[chosen], self.q[chosen])
+
+
+def _require(n_states: int, learners: Learners, laws: int = 0) -> None:
+    """Raise MemoryError unless so many hidden states fit this machine, and where `laws` are given those of windows."""
+    # A state as it is drawn up, chosen from and written down as a key. What is met of each law, and its visits, twice.
+    each = 6 * (16 + 8 * learners.q.size) + 50 + laws * (16 * BATCHES + 48)
+    require_memory(n_states * each, f"the list of {n_states:,} hidden states", "choose a smaller window")
+
+
+class _Game:
+    """A window game with hidden learners, one step at a time for many states at once."""
+
+    def __init__(self, meta_game: WindowMetaGame, learners: Learners) -> None:
+        self.horizon, self.window = meta_game.horizon, meta_game.window
+        self.n_states, self.n_actions, self.branching = meta_game.n_states, meta_game.n_actions, meta_game.branching
+        self.learners = learners
+        self.shifted, self.offset = meta_game.index.shifted().astype(np.int64), meta_game.index.offset()
+
+    def start(self) -> _States:
+        """Return the states in which a run may begin."""
+        n = self.n_states
+        return _States(np.zeros(n, np.int64), np.arange(n), np.array([self.learners.initial] * n))
+
+    def step(self, states: _States, a: Int, b: Int) -> _States:
+        """Return the states after the joint actions, before a restart."""
+        window = self.shifted[states.window] + self.offset[a, b]
+        q = _learn(self.learners, states.q, a, b)
+        clock = states.clock + 1
+        return _States(np.minimum(clock, self.window) if self.horizon is None else clock, window, q)
+
+    def restarted(self, q: Float) -> Float:
+        """Return the values with which the next episode begins."""
+        after = q.copy()
+        after[:, self.learners.reset] = self.learners.initial[self.learners.reset]
+        return after
+
+    def successors(self, states: _States, listed: int) -> _States:
+        """Return all states that may come next, beside those that are `listed` already."""
+        count = len(states.window)
+        joint = self.n_actions * self.branching
+        _require(listed + count * joint, self.learners)
+        a, b = (np.tile(x, count) for x in np.divmod(np.arange(joint), self.branching))
+        after = self.step(states.only(np.repeat(np.arange(count), joint)), a, b)
+        if self.horizon is None:
+            return after
+        ends = after.clock == self.horizon
+        kept = np.unique(self.restarted(after.q[ends]), axis=0) if ends.any() else after.q[ends]
+        _require(listed + len(after.window) + len(kept) * self.n_states, self.learners)
+        fresh = _States(
+            np.zeros(len(kept) * self.n_states, np.int64),
+            np.tile(np.arange(self.n_states), len(kept)),
+            np.repeat(kept, self.n_states, axis=0),
+        )
+        rest = after.only(~ends)
+        return _States(*(np.concatenate(parts) for parts in zip(rest, fresh, strict=True)))
+
+    def is_settled(self, states: _States) -> Bool:
+        """Whether the window is what was played."""
+        return states.clock >= self.window
+
+
+def _listed(game: _Game, laws: _Laws, met: Bool) -> tuple[int, bool]:
+    """List hidden states breadth first, note their laws in `met` (2, S, laws); return how many, and whether all."""
+    seen: set[bytes] = set()
+    frontier = game.start()
+    while len(frontier.window):
+        fresh = []
+        for i, key in enumerate(frontier.keys()):
+            if key not in seen:
+                seen.add(key)
+                fresh.append(i)
+        frontier = frontier.only(fresh)
+        law = _law_of(laws, game.learners, frontier.q)
+        met[0, frontier.window, law] = True
+        settled = game.is_settled(frontier)
+        met[1, frontier.window[settled], law[settled]] = True
+        if len(seen) > HISTORIES:
+            return len(seen), False
+        frontier = game.successors(frontier, len(seen))
+    return len(seen), True
+
+
+def _simulated(game: _Game, laws: _Laws, rng: np.random.Generator, met: Bool) -> tuple[float, float, float]:
+    """Play at random, note the laws in `met`, and return how far they are from the mean law of their window."""
+    count = BATCHES * CHAINS
+    states = game.start().only(rng.integers(game.n_states, size=count))
+    cumulative = np.cumsum(laws.table, axis=1)
+    visits = np.zeros((BATCHES, game.n_states, len(laws.table)))
+    batch = np.repeat(np.arange(BATCHES), CHAINS)
+    for _ in range(STEPS):
+        law = _law_of(laws, game.learners, states.q)
+        np.add.at(visits, (batch, states.window, law), 1.0)
+        settled = game.is_settled(states)
+        met[0, states.window, law] = True
+        met[1, states.window[settled], law[settled]] = True
+        a = rng.integers(game.n_actions, size=count)
+        b = (rng.random((count, 1)) >= cumulative[law, :-1]).sum(axis=1)
+        states = game.step(states, a, b)
+        if game.horizon is not None and states.clock[0] == game.horizon:
+            q = game.restarted(states.q)
+            states = _States(np.zeros(count, np.int64), rng.integers(game.n_states, size=count), q)
+    weights = visits.sum(axis=0)
+    mean = weights @ laws.table / np.maximum(weights.sum(axis=1, keepdims=True), 1.0)
+    apart = np.abs(laws.table[None] - mean[:, None]).sum(axis=2) / 2
+    each = (visits * apart).sum(axis=(1, 2)) / visits.sum(axis=(1, 2))
+    estimate = float(each.mean())
+    half = float(stats.t.ppf(0.975, BATCHES - 1) * each.std(ddof=1) / BATCHES**0.5)
+    return estimate, max(0.0, estimate - half), min(1.0, estimate + half)
+
+
+def aliasing(meta_game: WindowMetaGame, *, rng: Seed = 0) -> Aliasing:
+    """Return how much the windows of a meta-game hide: X6's kappa and A_kappa.
+
+    The laws of epsilon-greedy learners are known given their values, so that any two histories that are found prove a
+    lower end; the upper end is the largest distance of any two laws that such learners can have. Histories are listed
+    breadth first, restarts included, until no new hidden state comes (then kappa is exact) or there are too many, and
+    simulated under random play.
+
+    Parameters
+    ----------
+    meta_game : WindowMetaGame
+        With hidden learners; where the opponents are functions of the window kappa is 0.
+    rng : int, SeedSequence or Generator, optional
+        For the simulation.
+
+    Returns
+    -------
+    Aliasing
+
+    Raises
+    ------
+    TypeError
+        If it is no window meta-game: what is an MDP hides nothing.
+    ValueError
+        If the opponents have too many different laws.
+    MemoryError
+        If the hidden states of all windows do not fit this machine.
+
+    Examples
+    --------
+    The paper's opponent: with probability .9 it plays its better action, and either may be the better one in most
+    windows. A_kappa = .9/(.2·.92) = 4.89 of at most 5 says nothing.
+
+    >>> from rfos.games.named import matching_pennies
+    >>> from rfos.metagames.opponents import QLearner
+    >>> found = aliasing(WindowMetaGame(matching_pennies(), QLearner(), window=2, discount=0.8))
+    >>> tuple(round(k, 12) for k in found.kappa), found.is_exact, round(found.loss[0], 2), found.is_vacuous
+    ((0.9, 0.9), True, 4.89, True)
+    >>> found.windows, found.n_windows
+    (12, 16)
+    """
+    if isinstance(meta_game, PolicyMetaGame | TabularMDP):
+        raise checks.WrongKindError(f"{checks.described(meta_game)} hides nothing: give a WindowMetaGame")
+    checks.kind("meta_game", meta_game, WindowMetaGame)
+    low, high = meta_game.reward_range
+    r_max = Fraction(repr(high)) - Fraction(repr(low))
+    v_max = float(r_max / (1 - Fraction(repr(meta_game.discount))))
+    n = meta_game.n_states
+    learners = meta_game.learners()
+    if learners is None:
+        return Aliasing((0.0, 0.0), True, (0.0, 0.0), v_max, 0, n, n, (0.0, 0.0, 0.0))
+    laws = _laws(learners)
+    _require(n, learners, len(laws.table))
+    game = _Game(meta_game, learners)
+    met = np.zeros((2, n, len(laws.table)), np.bool_)
+    histories, complete = _listed(game, laws, met)
+    typical = _simulated(game, laws, np.random.default_rng(seed_sequence(rng)), met)
+    # Distances of the same laws in another order of products may differ in the last place.
+    distance = np.round(laws.distance, 14)
+    apart = np.array([[distance[np.ix_(row, row)].max(initial=0.0) for row in part] for part in met])
+    least = float(apart[0].max())
+    most = least if complete else float(distance.max())
+    bound = bounds.simulation.x6()
+    loss = [
+        float(bound.evaluate(aliasing=kappa, discount=meta_game.discount, r_max=r_max)) if r_max > 0 else 0.0
+        for kappa in (least, most)
+    ]
+    windows = int(np.count_nonzero((apart[1] == least) & (least > 0)))
+    return Aliasing((least, most), least == most, (loss[0], loss[1]), v_max, windows, n, histories, typical)

@@ -1,0 +1,124 @@
+"""What a run leaves behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rfos._system import checks
+from rfos._system.arrays import Float, Int, booleans, floats, integers
+from rfos.learning.agents import Agent
+from rfos.learning.theorems import Coverage
+
+
+class Progress(StrEnum):
+    """How far a run came: which rows of counts (pairs, or meta-states if pooled) became known in it."""
+
+    NONE = "none"  # it never planned on anything that it had learned: its counts say nothing yet
+    SOME = "some"
+    ALL = "all"
+
+
+NOTHING_YET = "no pair became known: the agent has not learned anything, and the counts say nothing yet"
+"""What `Progress.NONE` means, for whoever reads a result."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """What a run of R-max left behind.
+
+    Attributes
+    ----------
+    agent : Rmax or PaperRmax
+    m : int
+        Visits that made a pair known.
+    coverage : Coverage
+    horizon : int or None
+        Steps per episode.
+    n_steps : int
+        Meta-steps played.
+    bin_end : ndarray of int64, shape (bins,)
+        Steps done at each bin's end.
+    mean_reward : ndarray of float64, shape (bins,)
+        Mean reward per step within each bin.
+    known : ndarray of int64, shape (bins,)
+        Known rows at each bin's end.
+    known_at : ndarray of int64, shape (rows,)
+        Step at which each row became known, 0 if it did not. Rows are pairs s * A + a, or meta-states if pooled.
+    visits, branch_counts : ndarray of int64, shapes (rows,), (rows, B)
+        Counts per successor actually possible, frozen at m.
+    q : ndarray of float64, shape (S, A)
+        The agent's final action values (of the first stage where it plans episodes).
+    policy : ndarray of int64, shape (S,), or (T, S) where it plans episodes
+        Final greedy policy.
+    action_probabilities : ndarray of float64, shape (S, A), or None where it plans episodes
+        What the agent would play next: the softmax of the paper's agent, else the greedy policy.
+    plans : int
+        How often it planned.
+    seconds : float
+        Processor time of the run's thread.
+    allowed : ndarray of bool, shape (rows,), or None where all actions are allowed
+        The other pairs are never taken, and count neither as known nor as unknown; `q` is -inf there.
+    """
+
+    agent: Agent
+    m: int
+    coverage: Coverage
+    horizon: int | None
+    n_steps: int
+    bin_end: Int
+    mean_reward: Float
+    known: Int
+    known_at: Int
+    visits: Int
+    branch_counts: Int
+    q: Float
+    policy: Int
+    action_probabilities: Float | None
+    plans: int
+    seconds: float
+    allowed: NDArray[np.bool_] | None = None
+
+    def __post_init__(self) -> None:
+        """Take read-only copies."""
+        for name in ("bin_end", "known", "known_at", "visits", "branch_counts", "policy"):
+            object.__setattr__(self, name, integers(name, getattr(self, name)))
+        for name in ("mean_reward", "q", "action_probabilities"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, floats(name, getattr(self, name)))
+        if self.allowed is not None:
+            object.__setattr__(self, "allowed", booleans("allowed", self.allowed))
+
+    @property
+    def all_known_at(self) -> int | None:
+        """Steps played when the last row became known, or None if some row never did."""
+        return int(self._counted.max()) if self.progress is Progress.ALL else None
+
+    @property
+    def _counted(self) -> Int:
+        """When each row that can be taken became known."""
+        return self.known_at if self.allowed is None else self.known_at[self.allowed]
+
+    @property
+    def progress(self) -> Progress:
+        """Whether no, some or all rows became known.
+
+        Examples
+        --------
+        Nine steps cannot visit any of two pairs ten times:
+
+        >>> run(TabularMDP([[0, 0]], [[0.0, 1.0]], 0.5), Rmax(m=10), steps=9, rng=1).progress
+        <Progress.NONE: 'none'>
+        """
+        found = np.count_nonzero(self._counted)
+        return Progress.ALL if found == len(self._counted) else Progress.SOME if found else Progress.NONE
+
+    def __str__(self) -> str:
+        """Return what happened in a sentence."""
+        m, rows = checks.shown(self.m), len(self._counted)
+        found = np.count_nonzero(self._counted)
+        said = f"{self.n_steps} steps with m = {m}: {found} of {rows} rows became known, {self.plans} plans"
+        return f"{said}; {NOTHING_YET}" if self.progress is Progress.NONE else said

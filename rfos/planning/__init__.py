@@ -1,0 +1,1 @@
+"""Tabular MDPs and their solvers, whose values come with certified brackets."""
