@@ -17,9 +17,8 @@ from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
 from rfos._system import arrays, checks
-from rfos.games.stochastic import StochasticGame
+from rfos.games.stochastic import StochasticGame, is_iterated
 from rfos.laboratory.reproduction.results import WindowResult, Yardstick
-from rfos.metagames.tables import is_iterated
 
 Float = NDArray[np.float64]
 

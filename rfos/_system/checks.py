@@ -174,7 +174,7 @@ def kind(name: str, value: object, *kinds: type, mend: str = "") -> None:
     >>> kind("game", 5, NormalFormGame)
     Traceback (most recent call last):
         ...
-    rfos._checks.WrongKindError: game is 5, not a NormalFormGame: named_game(name) or ... makes one
+    rfos._system.checks.WrongKindError: game is 5, not a NormalFormGame: named_game(name) or ... makes one
     """
     if not isinstance(value, kinds):
         names = [_a(one.__name__) for one in kinds]

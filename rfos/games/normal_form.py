@@ -234,6 +234,7 @@ class NormalFormGame:
 
         Examples
         --------
+        >>> from rfos.games.named import chicken
         >>> chicken().reward_range(player=0)
         (-100.0, 1.0)
         """
@@ -258,6 +259,7 @@ class NormalFormGame:
 
         Examples
         --------
+        >>> from rfos.games.named import standard_prisoners_dilemma
         >>> game = standard_prisoners_dilemma().scaled()
         >>> game.payoffs[0, 1]  # defect against cooperate, defect against defect: 0 and -2
         array([1.        , 0.33333333])
@@ -280,6 +282,7 @@ class NormalFormGame:
 
         Examples
         --------
+        >>> from rfos.games.named import chicken
         >>> bool((chicken().scaled().unscaled().payoffs == chicken().payoffs).all())
         True
         """

@@ -327,3 +327,20 @@ def iterated(game: NormalFormGame, discount: float) -> StochasticGame:
     return StochasticGame(
         transitions, rewards, initial, game.n_actions, discount, f"iterated {game.name}", np.array(views)
     )
+
+
+def is_iterated(game: StochasticGame) -> bool:
+    """Return whether the game is an iterated normal-form game with states start, CC, CD, DC, DD.
+
+    Rewards depend on the joint action alone, and the next state is that action.
+
+    Examples
+    --------
+    >>> from rfos.games.named import matching_pennies
+    >>> is_iterated(iterated(matching_pennies(), 0.9)), is_iterated(one_shot(matching_pennies()))
+    (True, False)
+    """
+    if game.n_states != 5 or game.n_actions != (2, 2) or game.initial[0] != 1:
+        return False
+    follows = (game.transitions[:, np.arange(4), 1 + np.arange(4)] == 1).all()
+    return bool(follows and (game.rewards == game.rewards[:, :1]).all())

@@ -10,8 +10,7 @@ import numpy as np
 
 from rfos._system import checks
 from rfos._system.arrays import Float
-from rfos.games.stochastic import StochasticGame
-from rfos.metagames.tables import is_iterated
+from rfos.games.stochastic import StochasticGame, is_iterated
 
 STRATEGIES: Mapping[str, tuple[float, ...]] = MappingProxyType(
     {

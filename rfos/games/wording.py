@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from rfos._system.arrays import Float
-from rfos.games.stochastic import StochasticGame
-from rfos.metagames.tables import is_iterated
+from rfos.games.stochastic import StochasticGame, is_iterated
 
 
 def as_strategy(row: Float) -> str:
@@ -18,6 +17,7 @@ def in_numbers(policy: Float) -> str:
 
     Examples
     --------
+    >>> import numpy as np
     >>> in_numbers(np.array([[0.25, 0.75], [1.0, 0.0]])), in_numbers(np.array([[0.5, 0.25, 0.25]]))
     ('(0.25, 1)', '(0.5/0.25)')
     """
@@ -33,9 +33,11 @@ def in_words(game: StochasticGame, policy: Float) -> str:
 
     >>> from rfos.games.named import matching_pennies, rock_paper_scissors
     >>> from rfos.games.stochastic import iterated, one_shot
-    >>> in_words(iterated(matching_pennies(), 0.9), _of_two([1.0, 0.25, 0.0, 0.5, 1.0]))
+    >>> import numpy as np
+    >>> from rfos.games.strategies import of_two
+    >>> in_words(iterated(matching_pennies(), 0.9), of_two([1.0, 0.25, 0.0, 0.5, 1.0]))
     'C with 1 at the start, after CC 0.25, CD 0, DC 0.5, DD 1'
-    >>> in_words(one_shot(matching_pennies()), _of_two([0.25]))
+    >>> in_words(one_shot(matching_pennies()), of_two([0.25]))
     'action 0 with probability 0.25'
     >>> in_words(one_shot(rock_paper_scissors()), np.array([[0.5, 0.25, 0.25]]))
     'actions 0, 1, 2 with probabilities 0.5, 0.25, 0.25'

@@ -102,6 +102,7 @@ def coverage(process: Process, agent: Agent, *, horizon: int | None = None, unif
     --------
     Where each goes is certain, so one visit tells all: at most min(H, 2) * 4 steps fall short by more than 0.1.
 
+    >>> from rfos.planning.mdp import TabularMDP
     >>> mdp = TabularMDP([[0, 1], [1, 0]], [[0.0, 0.0], [1.0, 0.0]], 0.5)
     >>> coverage(mdp, Rmax(epsilon=0.1))
     Coverage(theorem="T1'", reason='transitions and rewards are deterministic: m = 1 is enough', bad_steps=8)

@@ -110,6 +110,7 @@ class Trace:
         --------
         Nine steps cannot visit any of two pairs ten times:
 
+        >>> from rfos import Rmax, TabularMDP, run
         >>> run(TabularMDP([[0, 0]], [[0.0, 1.0]], 0.5), Rmax(m=10), steps=9, rng=1).progress
         <Progress.NONE: 'none'>
         """

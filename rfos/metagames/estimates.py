@@ -60,6 +60,7 @@ def interval(sample: Float, confidence: float = 0.95) -> tuple[float, float, flo
     --------
     The t quantile of one degree of freedom is 12.706, times a standard error of 1/2:
 
+    >>> import numpy as np
     >>> [round(x, 3) for x in interval(np.array([0.0, 1.0]))]
     [0.5, -5.853, 6.853]
     """
@@ -79,6 +80,7 @@ def paired(first: Returns, second: Returns, confidence: float = 0.95) -> tuple[f
 
     Examples
     --------
+    >>> import numpy as np
     >>> one, other = (Returns("", np.array([[x, 0.0], [x + 9, 0.0]])) for x in (1.0, 0.5))
     >>> paired(one, other)
     (0.5, 0.5, 0.5)
@@ -94,6 +96,7 @@ def earned(name: str, returns: Float, same_opponent: bool = True, confidence: fl
     --------
     The t quantile of one degree of freedom is 12.706, times a standard error of 1/2:
 
+    >>> import numpy as np
     >>> row = earned("two starts", np.array([[0.0, 1.0], [1.0, 1.0]]))
     >>> [round(x, 3) for x in row.shaper], row.opponent
     ([0.5, -5.853, 6.853], (1.0, 1.0, 1.0))

@@ -170,6 +170,7 @@ class PolicyMetaGame:
         step, and 1 while rewards are checked.
 
         >>> from rfos.metagames.learners import NaiveLearner
+        >>> from rfos.metagames.sizes import even_grid, inner_game
         >>> game = inner_game("matching-pennies", 0.0)
         >>> size = PolicyMetaGame(game, [NaiveLearner()], [even_grid(game, i, 3) for i in (0, 1)], 0.9).size_estimate()
         >>> size.storage, size.pairs, size.needed
@@ -297,6 +298,7 @@ class PolicyMetaGame:
         Matching Pennies once: between pure policies worth 0 and 2, the fair one is worth 1.
 
         >>> from rfos.metagames.learners import NaiveLearner
+        >>> from rfos.metagames.sizes import even_grid, inner_game
         >>> game = inner_game("matching-pennies", 0.0)
         >>> coarse, fine = (
         ...     PolicyMetaGame(game, [NaiveLearner()], [even_grid(game, i, n) for i in (0, 1)], 0.9) for n in (2, 3)
@@ -412,6 +414,7 @@ class PolicyMetaGame:
         Matching Pennies once, discount 0: whoever knows the opponent's pure policy earns 1 by the same, 0 by the other.
 
         >>> from rfos.metagames.learners import NaiveLearner
+        >>> from rfos.metagames.sizes import even_grid, inner_game
         >>> game = inner_game("matching-pennies", 0.0)
         >>> pure = [even_grid(game, i, 2) for i in (0, 1)]
         >>> PolicyMetaGame(game, [NaiveLearner()], pure, 0.0, joint=True).known(np.zeros(4)).tolist()

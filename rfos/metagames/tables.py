@@ -23,7 +23,7 @@ from rfos._kernels import returns as returns_kernels
 from rfos._kernels.grids import SHIFT, UNIT, corners
 from rfos._system.arrays import Float, Float32, Int, Owned, hand_over, integers
 from rfos._system.threads import in_ranges
-from rfos.games.stochastic import StochasticGame
+from rfos.games.stochastic import StochasticGame, is_iterated
 from rfos.metagames.grids import LevelGrid, SimplexGrid
 from rfos.metagames.learners import LOLA, FictitiousPlay, Fixed, NaiveLearner, QLearning, SmoothedBestResponse, plays_as
 from rfos.planning.storages import Chain, CheckedStorage
@@ -145,24 +145,6 @@ def _rule(opponent: object) -> learners_kernels.Rule | None:
     if plays_as(opponent, Fixed):
         return learners_kernels.Rule(learners_kernels.FIXED, 1.0, 0.0)
     return None
-
-
-def is_iterated(game: StochasticGame) -> bool:
-    """Return whether the game is an iterated normal-form game with states start, CC, CD, DC, DD.
-
-    Rewards depend on the joint action alone, and the next state is that action.
-
-    Examples
-    --------
-    >>> from rfos.games.named import matching_pennies
-    >>> from rfos.games.stochastic import iterated, one_shot
-    >>> is_iterated(iterated(matching_pennies(), 0.9)), is_iterated(one_shot(matching_pennies()))
-    (True, False)
-    """
-    if game.n_states != 5 or game.n_actions != (2, 2) or game.initial[0] != 1:
-        return False
-    follows = (game.transitions[:, np.arange(4), 1 + np.arange(4)] == 1).all()
-    return bool(follows and (game.rewards == game.rewards[:, :1]).all())
 
 
 @dataclass(frozen=True, eq=False)

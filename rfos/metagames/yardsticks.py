@@ -13,14 +13,13 @@ from rfos._system.arrays import Float, floats
 from rfos._system.randomness import Seed, seed_sequence
 from rfos.games.equilibria import DegenerateGameWarning, nash_equilibria
 from rfos.games.normal_form import NormalFormGame
-from rfos.games.stochastic import StochasticGame
+from rfos.games.stochastic import StochasticGame, is_iterated
 from rfos.games.strategies import extortion, of_two, strategy
 from rfos.games.wording import as_strategy, in_numbers
 from rfos.metagames.continuous import check_starts, hold, mutual_learning, random_starts
 from rfos.metagames.estimates import Earned, Returns
 from rfos.metagames.learners import NaiveLearner
 from rfos.metagames.policy import PolicyMetaGame
-from rfos.metagames.tables import is_iterated
 
 MANY_PLAYS = 4_000_000
 """Meta-steps that choosing the best constant policy may take with a kernel: a second or two."""

@@ -23,7 +23,7 @@ from rfos.games.named import (
     zero_sum_matching_pennies,
 )
 from rfos.games.normal_form import NormalFormGame
-from rfos.games.stochastic import StochasticGame, iterated, one_shot
+from rfos.games.stochastic import StochasticGame, is_iterated, iterated, one_shot
 from rfos.games.strategies import STRATEGIES, extortion, strategy
 from rfos.laboratory import shaping_study
 from rfos.laboratory.shaping_study import Answer, Request, answer
@@ -36,7 +36,7 @@ from rfos.metagames.grids import CubeGrid, LevelGrid, SimplexGrid
 from rfos.metagames.learners import LOLA, NAMED_LEARNERS, Fixed, NaiveLearner, SmoothedBestResponse
 from rfos.metagames.policy import PolicyMetaGame
 from rfos.metagames.sizes import even_grid, inner_game, require_levels
-from rfos.metagames.tables import Dynamics, fill, is_iterated, reward_bounds
+from rfos.metagames.tables import Dynamics, fill, reward_bounds
 from rfos.metagames.yardsticks import discounted_value, yardsticks
 from rfos.planning.mdp import TabularMDP
 from rfos.planning.solution import Solution

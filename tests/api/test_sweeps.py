@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import sqlite3
+import sys
 import time
 import tracemalloc
 from dataclasses import asdict, replace
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from commands import run as run_command
 
 import rfos
 from rfos._system.checkpoints import Leg, MisfitError
@@ -224,7 +226,7 @@ def test_an_error_in_a_cell_is_part_of_its_outcome():
 def test_the_fingerprint_covers_all_that_a_cell_imports():
     """What a worker has loaded when it has measured a cell is in it; what shows, orders and keeps results is not."""
     program = "import sys; from rfos.laboratory.sweeps import measures"
-    loaded = commands.run([sys.executable, "-c", f"{program}; print('\\n'.join(sys.modules))"]).stdout.split()
+    loaded = run_command([sys.executable, "-c", f"{program}; print('\\n'.join(sys.modules))"]).stdout.split()
     covered = set(fingerprint.sources())
     root = Path(rfos.__file__).parents[1]
     for name in loaded:
