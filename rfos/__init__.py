@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from rfos.learning.agents import PaperRmax as PaperRmax
     from rfos.learning.agents import Rmax as Rmax
     from rfos.learning.aliasing import aliasing as aliasing
+    from rfos.learning.environment import Environment as Environment
     from rfos.learning.least_m import least_sufficient_m as least_sufficient_m
+    from rfos.learning.ledger import Ledger as Ledger
     from rfos.learning.ledger import ledger as ledger
     from rfos.learning.run import run as run
     from rfos.learning.trace import Trace as Trace
@@ -53,7 +55,8 @@ _EXPORTS = {
     "learning.agents": "PaperRmax Rmax",
     "learning.aliasing": "aliasing",
     "learning.least_m": "least_sufficient_m",
-    "learning.ledger": "ledger",
+    "learning.environment": "Environment",
+    "learning.ledger": "Ledger ledger",
     "learning.run": "run",
     "learning.trace": "Trace",
     "metagames.grids": "CubeGrid LevelGrid SimplexGrid",

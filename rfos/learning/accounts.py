@@ -14,7 +14,7 @@ from rfos._system.arrays import Float, Int
 from rfos._system.checkpoints import Arrays, take_up
 from rfos._system.memory import require_memory
 from rfos.learning.environment import Process
-from rfos.learning.observer import Moment
+from rfos.learning.observer import PlanEvent
 from rfos.planning.certificates import SMALLEST, UNIT_ROUNDOFF, Certifier
 from rfos.planning.evaluate import evaluate_policy
 from rfos.planning.iteration import Change
@@ -56,15 +56,16 @@ class Account:
         self.certify = Certifier(mdp)
         # The rewards in the table are filled in by the run.
         pairs = mdp.n_states * mdp.n_actions
-        self.meter = Meter(np.zeros((pairs, 2 + mdp.branching)), np.zeros(mdp.n_states), np.zeros(2))
+        self.step_costs = Meter(np.zeros((pairs, 2 + mdp.branching)), np.zeros(mdp.n_states), np.zeros(2))
         self.step = self.evaluations = 0
         self.bad = self.possible = 0
         self.low = self.high = self.width = 0.0
+        self.explores = True
 
     def close(self, step: int) -> None:
         """Take what the steps since the last plan have added up to."""
         played = step - self.step
-        bad, exploring = self.meter.total.tolist()
+        bad, exploring = self.step_costs.total.tolist()
         # bad + MARK * undecided, at most `played` in all: the smallest and the largest number of undecided ones.
         fewest = max(0, math.ceil((bad - played) / (MARK - 1)))
         most = int(bad // MARK)
@@ -77,25 +78,25 @@ class Account:
         # The sums over plans round too: outwards.
         self.low = math.nextafter(self.low + low, -math.inf)
         self.high = math.nextafter(self.high + high, math.inf)
-        self.meter.total[:] = 0.0
+        self.step_costs.total[:] = 0.0
         self.step = step
 
-    def told(self, moment: Moment) -> bool:
+    def on_plan(self, event: PlanEvent) -> bool:
         """Close the last plan's account and open the next one's."""
-        self.close(moment.step)
+        self.close(event.step)
         self.evaluations += 1
-        self.open(moment)
+        self.open(event)
         return False
 
-    def open(self, moment: Moment) -> None:
-        """Fill the meter for what is played from now on."""
+    def open(self, event: PlanEvent) -> None:
+        """Fill the step costs for what is played from now on."""
         raise NotImplementedError
 
     def changing(self) -> dict[str, NDArray[Any]]:
         """Return the arrays that the account goes on from, none named as one of the run's."""
-        return {"worth": self.meter.table[:, :2], "due": self.meter.starts, "added": self.meter.total}
+        return {"worth": self.step_costs.table[:, :2], "due": self.step_costs.starts, "added": self.step_costs.total}
 
-    def kept(self) -> dict[str, NDArray[Any]]:
+    def state(self) -> dict[str, NDArray[Any]]:
         """Return all that the account goes on from."""
         counts = np.array([self.step, self.evaluations, self.bad, self.possible])
         return {**self.changing(), "counts": counts, "sums": np.array([self.low, self.high, self.width])}
@@ -126,18 +127,26 @@ class ContinuingAccount(Account):
         # From V_max to 2^-57 of it.
         self.limit = 3 + (math.ceil(-40 / math.log(mdp.discount)) if mdp.discount > 0 else 0)
 
-    def open(self, moment: Moment) -> None:
+    def open(self, event: PlanEvent) -> None:
         """Evaluate what is played."""
-        mdp, play, unknown = self.mdp, moment.play, moment.unknown
+        mdp, play, unknown = self.mdp, event.policy, event.unknown
+        if play.dtype.kind in "iu" and play.ndim == 2:
+            raise ValueError(
+                "the policy is by the step of an episode, and steps are counted by the return without end: give "
+                'the agent an attribute planning = "episode", so that episodes are counted by their own returns'
+            )
+        self.explores = unknown is not None
+        if unknown is None:  # the agent does not say what it wants to explore: nothing adds up
+            unknown = np.zeros(len(self.reward), np.bool_)
         if len(unknown) == mdp.n_states:  # counts are pooled over actions, or there is one action
             unknown = np.repeat(unknown, mdp.n_actions)
         kernels.know(unknown, self.probability, self.alive, self.stop)
-        rows = self._mixed(play) if play.ndim == 2 else self._pure(play)
+        rows = self._mixed(play) if play.dtype.kind == "f" else self._pure(play)
         successor, probability, alive, reward, stop, row = rows
         gap = self.below, self.enough
         ends = self._value((successor, probability, reward, row))
         shift = self._exploring((successor, alive, stop, row))
-        kernels.enter(self.values[0], *gap, *ends, MARK, self.exploring, shift, self.meter.table)
+        kernels.enter(self.values[0], *gap, *ends, MARK, self.exploring, shift, self.step_costs.table)
 
     def _pure(self, play: Int) -> tuple[Any, ...]:
         """Return the rows of all pairs, and which of them is played in each state (S,)."""
@@ -212,6 +221,7 @@ class EpisodicAccount(Account):
     def __init__(self, mdp: TabularMDP, epsilon: float, horizon: int) -> None:
         """Solve the MDP for returns of T steps."""
         super().__init__(mdp, epsilon)
+        self.horizon = horizon
         best = np.zeros(mdp.n_states)
         size = max(map(abs, mdp.reward_range))
         # The computed return of j + 1 steps is off by discount times that of j steps and one backup's rounding.
@@ -229,16 +239,21 @@ class EpisodicAccount(Account):
     def evaluate(self, play: Int) -> Float:
         """Return the return of T steps from every state."""
         mdp = self.mdp
+        if play.dtype.kind == "f":
+            raise ValueError(
+                "the policy draws its actions, and episodes are counted for policies of actions (T, S) or (S,)"
+            )
+        play = np.ascontiguousarray(np.broadcast_to(play, (self.horizon, mdp.n_states)))
         rows = (self.successor, self.probability, self.reward)
         kernels.staged_return(*rows, play, mdp.discount, self.value, self.spare)
         return self.value
 
-    def open(self, moment: Moment) -> None:
+    def open(self, event: PlanEvent) -> None:
         """Mark the starts whose episode falls short."""
-        value = self.evaluate(moment.play)
+        value = self.evaluate(event.policy)
         bad = value < self.below
         undecided = ~bad & (value < self.enough)
-        self.meter.starts[:] = np.where(undecided, MARK, bad)
+        self.step_costs.starts[:] = np.where(undecided, MARK, bad)
 
     def final_loss(self, play: Int) -> tuple[float, float]:
         """Return both ends of the largest loss of what is played."""

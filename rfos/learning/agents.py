@@ -41,7 +41,7 @@ def check_delta(delta: float) -> None:
         raise ValueError(f"delta is {checks.shown(delta)}: give a failure probability between 0 and 1")
 
 
-def _own_numbers(agent: Agent) -> None:
+def _own_numbers(agent: Rmax | PaperRmax) -> None:
     """Keep an agent's numbers as Python's own, whatever type of number was given."""
     for name in ("epsilon", "delta", "temperature"):
         if getattr(agent, name, None) is not None:
@@ -134,8 +134,6 @@ class PaperRmax:
         _own_numbers(self)
 
 
-Agent = Rmax | PaperRmax
-
 DEPARTURES = (
     "actions are drawn from a softmax of Q at a temperature, not greedy",
     "unknown successors are worth 0 in a backup instead of V_max, so they are not sought through known pairs",
@@ -145,10 +143,3 @@ DEPARTURES = (
     "in the experiment the opponent's state is hidden and survives restarts, so the meta-game is no MDP",
 )
 """How the preset `paper` departs from R-max; the last is the experiment's, not the agent's."""
-
-AGENTS = "give Rmax(epsilon=0.8), Rmax(m=10) or PaperRmax()"
-
-
-def check_agent(agent: object) -> None:
-    """Raise WrongKindError unless it is an agent."""
-    checks.kind("agent", agent, Rmax, PaperRmax, mend=AGENTS)

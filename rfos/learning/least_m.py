@@ -6,7 +6,7 @@ import functools
 import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -20,13 +20,13 @@ from rfos._system.randomness import Seed, seed_sequence
 from rfos._system.threads import processors
 from rfos.learning.accounts import fine, largest_loss
 from rfos.learning.agents import Rmax, check_epsilon
-from rfos.learning.environment import check_process
-from rfos.learning.guarantees import theory_m
-from rfos.learning.observer import Moment, Watcher
-from rfos.learning.run import run, start_states
+from rfos.learning.coverage import theory_m
+from rfos.learning.environment import Environment, Process, as_environment
+from rfos.learning.observer import Observer, PlanEvent
+from rfos.learning.player import Agent, check_agent
+from rfos.learning.run import run
 from rfos.learning.sequential import OUTCOMES, SequentialTest, Verdict
-from rfos.metagames.policy import PolicyMetaGame
-from rfos.metagames.window import CONTINUING, WindowMetaGame, check_horizon
+from rfos.metagames.window import CONTINUING
 from rfos.planning.exact import exact_optimum, rational, solve_system
 from rfos.planning.mdp import TabularMDP
 from rfos.planning.solve import solve
@@ -128,10 +128,10 @@ class LeastM:
         }
 
 
-class _UntilFinal(Watcher):
+class _UntilFinal(Observer):
     """Ends a run when its policy can change no more: no unknown pair can be reached under it."""
 
-    meter = None
+    step_costs = None
 
     def __init__(self, mdp: TabularMDP, horizon: int | None, starts: Int) -> None:
         successor, probability, _ = mdp.storage.branches(mdp.finite_rewards)
@@ -141,20 +141,24 @@ class _UntilFinal(Watcher):
         self.final = False
         self.unknown = True
 
-    def told(self, moment: Moment) -> bool:
+    def on_plan(self, event: PlanEvent) -> bool:
         """Return whether the policy is final."""
         n_states, n_actions = self.shape
-        self.unknown = bool(moment.unknown.any())
+        if event.unknown is None or event.policy.shape != (n_states,):
+            raise ValueError(
+                "the least m is found for agents with an m and one action in each state: give such an agent"
+            )
+        self.unknown = bool(event.unknown.any())
         if not self.unknown:
             self.final = True
             return True
-        unknown = moment.unknown.reshape(n_states, -1)
+        unknown = event.unknown.reshape(n_states, -1)
         here = np.arange(n_states)
-        stops = unknown[here, moment.play] if unknown.shape[1] == n_actions else unknown[:, 0]
-        following = self.successor[here * n_actions + moment.play]
+        stops = unknown[here, event.policy] if unknown.shape[1] == n_actions else unknown[:, 0]
+        following = self.successor[here * n_actions + event.policy]
         reached = np.zeros(n_states, np.bool_)
-        if self.horizon is None or moment.step % self.horizon:
-            reached[moment.state] = True  # else the next step is an episode's first, and its state is not drawn yet
+        if self.horizon is None or event.step % self.horizon:
+            reached[event.state] = True  # else the next step is an episode's first, and its state is not drawn yet
         if self.horizon is not None:
             reached[self.starts] = True
         # Within an episode the last step is taken in a state at most horizon - 1 steps from its start.
@@ -211,7 +215,7 @@ class _Judge:
 
 
 def least_sufficient_m(
-    process: WindowMetaGame | PolicyMetaGame | TabularMDP,
+    process: Environment | Process,
     epsilon: float,
     delta: float = 0.05,
     *,
@@ -220,6 +224,7 @@ def least_sufficient_m(
     horizon: int | None = None,
     starts: ArrayLike | None = None,
     pooled: bool = False,
+    agent: Agent | None = None,
     largest: int | None = None,
     max_runs: int = 2000,
     max_steps: int | None = None,
@@ -243,7 +248,7 @@ def least_sufficient_m(
 
     Parameters
     ----------
-    process : WindowMetaGame, PolicyMetaGame or TabularMDP
+    process : Environment, WindowMetaGame, PolicyMetaGame or TabularMDP
         An MDP: without hidden learners.
     epsilon, delta : float
         Accuracy in units of value, and the share of runs that may fail.
@@ -252,7 +257,7 @@ def least_sufficient_m(
     resolution : float
         The search ends where the gaps between comparisons are at most this share of m.
     horizon, starts, pooled
-        As for `rfos.rmax.run` and `rfos.rmax.Rmax`.
+        As for `run` and `Rmax`.
     largest : int, optional
         Largest m that is tried; default the theory's.
     max_runs : int
@@ -284,26 +289,25 @@ def least_sufficient_m(
     --------
     Where every pair has one successor one visit is enough:
 
+    >>> from rfos import TabularMDP
     >>> found = least_sufficient_m(TabularMDP([[0, 1], [1, 0]], [[0.0, 0.0], [1.0, 0.0]], 0.5), 0.1, horizon=3)
     >>> found.interval, found.theory["T1"]
     ((1, 1), 1)
     """
-    check_process(process)
+    environment = as_environment(process, horizon, starts)
+    if agent is not None:
+        check_agent(agent)
+        _with_m(agent, 1)
     _check(epsilon, delta, error, resolution)
     for name, count in (("largest", largest), ("max_steps", max_steps), ("jobs", jobs)):
         if count is not None:
             checks.whole(name, count)
     checks.whole("max_runs", max_runs)
-    if isinstance(process, WindowMetaGame):
-        horizon = process.horizon if horizon is None else horizon
-    check_horizon(horizon)
-    mdp = process if isinstance(process, TabularMDP) else process.to_mdp()
-    played = mdp if isinstance(process, PolicyMetaGame) else process
-    theory = theory_m(played, Rmax(epsilon=epsilon, delta=delta, pooled=pooled), horizon=horizon)
+    mdp, horizon = environment.mdp, environment.horizon
+    theory = theory_m(environment, Rmax(epsilon=epsilon, delta=delta, pooled=pooled))
     largest = theory["T1"] if largest is None else largest
     judge = _Judge(mdp, epsilon)
-    own = np.arange(mdp.n_states) if mdp.starts is None else np.flatnonzero(mdp.starts)
-    first = own if starts is None else start_states(mdp, starts)
+    first = environment.start_states
     rows = mdp.n_states * (1 if pooled else mdp.n_actions)
     root = seed_sequence(rng)
     judged: dict[bytes, bool | None] = {}
@@ -320,15 +324,15 @@ def least_sufficient_m(
         if (m, i) in done:
             return done[m, i]
         longest = PATIENCE * (horizon or 1) * rows * (m + 20) if max_steps is None else max_steps
-        watcher = _UntilFinal(mdp, horizon, first)
-        agent = Rmax(m=m, epsilon=epsilon, delta=delta, pooled=pooled)
-        options: dict[str, Any] = {"horizon": horizon, "starts": starts, "bins": 1, "watcher": watcher}
+        observer = _UntilFinal(mdp, horizon, first)
+        learner = Rmax(m=m, epsilon=epsilon, delta=delta, pooled=pooled) if agent is None else _with_m(agent, m)
         stream = seed_sequence(root, (m, i))
-        policy = run(played, agent, steps=min(longest, CONTINUING - 1), rng=stream, **options).policy
+        steps = min(longest, CONTINUING - 1)
+        policy = run(environment, learner, steps=steps, rng=stream, bins=1, observer=observer).policy
         key = hashlib.sha256(policy.tobytes()).digest()  # a policy is long, and there may be as many as runs
         if key not in judged:
             judged[key] = judge(policy)
-        return judged[key], not watcher.final, watcher.final and watcher.unknown
+        return judged[key], not observer.final, observer.final and observer.unknown
 
     comparisons: list[Comparison] = []
     with ThreadPoolExecutor(jobs or processors()) as pool:
@@ -360,6 +364,15 @@ def least_sufficient_m(
 
         interval = _search(compare, largest, resolution)
     return LeastM(float(epsilon), float(delta), float(error), interval, ASSUMPTION, tuple(comparisons), theory)
+
+
+def _with_m(agent: Any, m: int) -> Agent:
+    """Return an agent with another m."""
+    if not is_dataclass(agent) or not any(field.name == "m" for field in fields(agent)):
+        mend = "give it one, so that m can be varied"
+        raise ValueError(f"agent is {checks.described(agent)}, not a dataclass with a field m: {mend}")
+    changed: Agent = replace(agent, m=m)  # type: ignore[type-var]
+    return changed
 
 
 def _in_order(pool: ThreadPoolExecutor, play: Any, m: int, max_runs: int, batch: int) -> Iterator[Any]:

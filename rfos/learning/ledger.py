@@ -18,15 +18,16 @@ from rfos._system.checkpoints import Leg
 from rfos._system.memory import require_memory
 from rfos._system.randomness import Seed
 from rfos.learning.accounts import ContinuingAccount, EpisodicAccount, account_bytes
-from rfos.learning.agents import Agent, PaperRmax, check_agent, check_delta, check_epsilon
-from rfos.learning.environment import Process, check_process
-from rfos.learning.guarantees import covering
+from rfos.learning.agents import PaperRmax, check_delta, check_epsilon
+from rfos.learning.coverage import guarantee, require_accuracy
+from rfos.learning.environment import Environment, Process, as_environment
+from rfos.learning.player import Agent, check_agent
 from rfos.learning.run import require_run, run, run_bytes
-from rfos.learning.theorems import require_accuracy
+from rfos.learning.theorems import Assumption, TheoremName
 from rfos.learning.trace import NOTHING_YET, Progress, Trace
-from rfos.metagames.policy import PolicyMetaGame
-from rfos.metagames.window import WindowMetaGame, check_horizon
-from rfos.planning.mdp import TabularMDP
+
+DEFAULT_DELTA = 0.05
+"""Failure probability where neither a call nor its agent has one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,13 +62,15 @@ class Ledger:
         Policies evaluated, one for each plan.
     trace : Trace
         The run.
+    fails : Assumption or None
+        The first assumption of a theorem that fails; None where one covers the run.
     """
 
     definition: str
     unit: str
     epsilon: float
     delta: float
-    theorem: str | None
+    theorem: TheoremName | None
     reason: str
     count: int | None
     undecided: int | None
@@ -77,6 +80,7 @@ class Ledger:
     final_loss: tuple[float, float] | None
     evaluations: int
     trace: Trace
+    fails: Assumption | None = None
 
     @property
     def progress(self) -> Progress:
@@ -142,9 +146,9 @@ class Ledger:
         }
 
 
-def ledger_bytes(process: Process, agent: Agent, horizon: int | None = None) -> int:
+def ledger_bytes(environment: Environment, agent: Agent) -> int:
     """Return an upper estimate of all that a ledger allocates, the run and the MDP of windows included."""
-    return run_bytes(process, agent, horizon) + account_bytes(process)
+    return run_bytes(environment, agent) + account_bytes(environment.process)
 
 
 def final_play(trace: Trace) -> NDArray[Any]:
@@ -155,7 +159,7 @@ def final_play(trace: Trace) -> NDArray[Any]:
 
 
 def ledger(
-    process: WindowMetaGame | PolicyMetaGame | TabularMDP,
+    process: Environment | Process,
     agent: Agent,
     *,
     epsilon: float | None = None,
@@ -177,12 +181,13 @@ def ledger(
 
     Parameters
     ----------
-    process : WindowMetaGame, PolicyMetaGame or TabularMDP
-    agent : Rmax or PaperRmax
+    process : Environment, WindowMetaGame, PolicyMetaGame or TabularMDP
+    agent : Rmax, PaperRmax or Agent
+        One's own, of which ``planning = "episode"`` says that it plans for episodes.
     epsilon, delta : float, optional
-        Accuracy in units of value, and failure probability; default the agent's.
+        Accuracy in units of value, and failure probability; default the agent's, of delta .05 where it has none.
     episodes, steps, horizon, starts, bins, rng, progress, leg
-        As for `rfos.rmax.run`: the same seed brings the same run as without a ledger.
+        As for `run`: the same seed brings the same run as without a ledger.
 
     Returns
     -------
@@ -200,46 +205,38 @@ def ledger(
     One state, action 1 pays 1, discount 1/2: V* = 2, and until action 0 has been tried m = 3 times V^pi = 0. In these
     steps and the three of action 1 an unknown pair is taken, so that e = 1; after them e = 0.
 
-    >>> from rfos.learning.agents import Rmax
+    >>> from rfos import Rmax, TabularMDP
     >>> found = ledger(TabularMDP([[0, 0]], [[0.0, 1.0]], 0.5), Rmax(m=3), epsilon=0.5, steps=100, rng=1)
     >>> found.count, found.undecided, found.final_is_optimal
     (3, 0, True)
-    >>> found.theorem, found.bound, tuple(round(x, 9) for x in found.exploration)
+    >>> str(found.theorem), found.bound, tuple(round(x, 9) for x in found.exploration)
     ("T1'", 6, (6.0, 6.0))
     """
-    check_process(process)
+    environment = as_environment(process, horizon, starts)
     check_agent(agent)
-    epsilon = agent.epsilon if epsilon is None else epsilon
+    epsilon = getattr(agent, "epsilon", None) if epsilon is None else epsilon
     if epsilon is None:
         raise ValueError("epsilon is not given, nor does the agent have one: give the accuracy that is asked for")
     check_epsilon(epsilon)
-    delta = agent.delta if delta is None else delta
+    delta = getattr(agent, "delta", DEFAULT_DELTA) if delta is None else delta
     check_delta(delta)
     epsilon, delta = float(epsilon), float(delta)
-    if isinstance(process, WindowMetaGame):
-        horizon = process.horizon if horizon is None else horizon
-    check_horizon(horizon)
-    require_run(process, agent, horizon)
-    require_memory(ledger_bytes(process, agent, horizon), "the ledger's tables", "use fewer states")
-    if isinstance(process, PolicyMetaGame):
-        process = process.to_mdp()
-    markov = not isinstance(process, WindowMetaGame) or process.is_markov
-    staged = not isinstance(agent, PaperRmax) and agent.planning == "episode" and horizon is not None
-    require_accuracy(process, epsilon, horizon if staged else None)
+    require_run(environment, agent)
+    require_memory(ledger_bytes(environment, agent), "the ledger's tables", "use fewer states")
+    staged = getattr(agent, "planning", None) == "episode" and environment.horizon is not None
+    require_accuracy(environment, epsilon, environment.horizon if staged else None)
     account: ContinuingAccount | EpisodicAccount | None = None
-    if markov:
-        mdp = process.to_mdp() if isinstance(process, WindowMetaGame) else process
-        account = EpisodicAccount(mdp, epsilon, int(horizon or 1)) if staged else ContinuingAccount(mdp, epsilon)
-    options: dict[str, Any] = {"episodes": episodes, "steps": steps, "horizon": horizon, "starts": starts}
-    trace = run(process, agent, **options, bins=bins, rng=rng, progress=progress, watcher=account, leg=leg)
-    promised = covering(
-        process, agent, trace.m, epsilon=epsilon, delta=delta, horizon=horizon, uniform_starts=starts is None
-    )
+    if environment.is_markov:
+        mdp, steps_of_episode = environment.mdp, int(environment.horizon or 1)
+        account = EpisodicAccount(mdp, epsilon, steps_of_episode) if staged else ContinuingAccount(mdp, epsilon)
+    options: dict[str, Any] = {"episodes": episodes, "steps": steps, "bins": bins, "rng": rng, "progress": progress}
+    trace = run(environment, agent, **options, observer=account, leg=leg)
+    promised = guarantee(environment, agent, trace.m, epsilon=epsilon, delta=delta)
     exploration, loss = None, None
     if account is not None:
         account.close(trace.n_steps)
         loss = account.final_loss(final_play(trace))
-        if isinstance(account, ContinuingAccount):
+        if isinstance(account, ContinuingAccount) and account.explores:
             exploration = max(0.0, account.low), account.high
     kind = "V_T^pi < V_T* - epsilon at the start, returns of T steps" if staged else "V^pi(s) < V*(s) - epsilon"
     return Ledger(
@@ -257,4 +254,5 @@ def ledger(
         final_loss=loss,
         evaluations=0 if account is None else account.evaluations,
         trace=trace,
+        fails=promised.fails,
     )

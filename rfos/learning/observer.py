@@ -11,31 +11,31 @@ from rfos._kernels import rmax as kernels
 from rfos._system.checkpoints import Arrays
 
 
-class Moment(NamedTuple):
-    """What a watcher of a run is told after each plan, the one before the first step included."""
+class PlanEvent(NamedTuple):
+    """What an observer of a run is told after each plan, the one before the first step included."""
 
     step: int  # steps played so far
     state: int  # the meta-state of the next step; before an episode's first step it is not drawn yet
-    play: NDArray[Any]  # what is played from now on: actions (S,) or (T, S), or probabilities (S, A)
-    unknown: NDArray[np.bool_]  # (rows,) the rows of counts that are not known now
+    policy: NDArray[Any]  # what is played from now on: actions (S,) or (T, S), or probabilities (S, A)
+    unknown: NDArray[np.bool_] | None  # (rows,) the rows of counts that are not known; None: the agent does not say
 
 
-class Watcher(Protocol):
+class Observer(Protocol):
     """Looks on while a run goes on."""
 
     @property
-    def meter(self) -> kernels.Meter | None:
-        """Numbers that are added up at each step; a watcher may change them when it is told of a plan.
+    def step_costs(self) -> kernels.Meter | None:
+        """Numbers that are added up at each step; an observer may change them at each plan.
 
         The rewards in the table are not its own: the run puts them there.
         """
         ...
 
-    def told(self, moment: Moment) -> bool:
+    def on_plan(self, event: PlanEvent) -> bool:
         """Take note of a new plan; return whether the run may end here."""
         ...
 
-    def kept(self) -> dict[str, NDArray[Any]]:
+    def state(self) -> dict[str, NDArray[Any]]:
         """Return what it has noted so far, where the run is left to be taken up again; by default nothing."""
         return {}
 
@@ -44,11 +44,11 @@ class Watcher(Protocol):
         return
 
 
-def check_meter(meter: kernels.Meter, rewards: tuple[int, ...], n_states: int) -> None:
-    """Raise ValueError unless a watcher's arrays are those that kernels add up."""
+def check_step_costs(costs: kernels.Meter, rewards: tuple[int, ...], n_states: int) -> None:
+    """Raise ValueError unless an observer's arrays are those that kernels add up."""
     expected = {"table": (rewards[0], 2 + rewards[1]), "starts": (n_states,), "total": (2,)}
     for name, shape in expected.items():
-        array = getattr(meter, name)
-        kept = isinstance(array, np.ndarray) and array.dtype == np.float64 and array.flags.carray
-        if not kept or array.shape != shape:
-            raise ValueError(f"the meter's {name} is not a float64 array of shape {shape} that can be written to")
+        array = getattr(costs, name)
+        fits = isinstance(array, np.ndarray) and array.dtype == np.float64 and array.flags.carray
+        if not fits or array.shape != shape:
+            raise ValueError(f"the step costs' {name} is not a float64 array of shape {shape} that can be written to")

@@ -14,8 +14,9 @@ from rfos._kernels import rmax as kernels
 from rfos._system import checks
 from rfos._system.arrays import Float, Int
 from rfos.learning.agents import PaperRmax, Rmax
-from rfos.learning.environment import Played
-from rfos.learning.theorems import DEFAULT_ACCURACY, PLANNING_SHARE, paper_sweeps
+from rfos.learning.coverage import paper_sweeps
+from rfos.learning.environment import Environment, Played
+from rfos.learning.theorems import DEFAULT_ACCURACY, PLANNING_SHARE
 from rfos.planning.mdp import TabularMDP
 
 LONGEST_PLAN = 10**11
@@ -63,8 +64,11 @@ def _check_plan(process: Played, sweeps: float) -> None:
 class SoftmaxPlanner:
     """The paper's agent during one run: its values, and what it plays."""
 
-    def __init__(self, process: Played, agent: PaperRmax, world: kernels.World, memory: kernels.Memory) -> None:
+    def __init__(
+        self, environment: Environment, agent: PaperRmax, world: kernels.World, memory: kernels.Memory
+    ) -> None:
         """Start from the initial values."""
+        process = environment.played
         shape = (process.n_states, process.n_actions)
         self.world, self.memory, self.discount = world, memory, process.discount
         self.temperature = agent.temperature
@@ -75,7 +79,7 @@ class SoftmaxPlanner:
                 f"the largest value, {process.reward_range[1]!r}/(1-discount), is beyond floats: scale the rewards"
             )
         self.initial = float(largest)
-        self.sweeps = paper_sweeps(process, agent)
+        self.sweeps = paper_sweeps(environment, agent)
         _check_plan(process, self.sweeps)
         self.q = np.full(shape, self.initial)
         if isinstance(process, TabularMDP) and process.allowed is not None:
@@ -127,10 +131,9 @@ def _rounded_up(x: Fraction) -> float:
 class OptimisticPlanner:
     """Canonical R-max during one run: its optimistic values, and what it plays."""
 
-    def __init__(
-        self, process: Played, agent: Rmax, world: kernels.World, memory: kernels.Memory, horizon: int | None
-    ) -> None:
+    def __init__(self, environment: Environment, agent: Rmax, world: kernels.World, memory: kernels.Memory) -> None:
         """Start from the optimistic values, and plan once."""
+        process, horizon = environment.played, environment.horizon
         n_states, n_actions = process.n_states, process.n_actions
         self.world, self.memory, self.discount = world, memory, process.discount
         self.process = process

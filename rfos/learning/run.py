@@ -4,34 +4,37 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from rfos._kernels import rmax as kernels
 from rfos._system import checks
 from rfos._system.arrays import Int, hand_over
 from rfos._system.checkpoints import Leg, take_up, within
 from rfos._system.memory import require_memory
-from rfos._system.randomness import Seed, stream
-from rfos.learning.agents import Agent, PaperRmax, Rmax, check_agent
-from rfos.learning.environment import Played, Process, check_process, played, reveals, start_law
-from rfos.learning.observer import Moment, Watcher, check_meter
-from rfos.learning.planners import OptimisticPlanner, SoftmaxPlanner
-from rfos.learning.theorems import check_fit, coverage, derived_m
+from rfos._system.randomness import Seed
+from rfos.learning.agents import PaperRmax, Rmax
+from rfos.learning.coverage import check_fit, coverage, derived_m
+from rfos.learning.environment import Environment, Process, as_environment
+from rfos.learning.kernel_play import KernelPlay
+from rfos.learning.observer import Observer, PlanEvent
+from rfos.learning.play import Play
+from rfos.learning.player import Agent, check_agent, visits_asked
+from rfos.learning.python_play import PythonPlay
 from rfos.learning.trace import Trace
-from rfos.metagames.window import CONTINUING, WindowMetaGame, check_horizon
-from rfos.planning.mdp import TabularMDP
-from rfos.planning.storages import thresholds
+from rfos.metagames.window import CONTINUING, WindowMetaGame
 
 LONGEST_CALL = 10**7
-"""Steps that a kernel plays before Python looks up, so that a run can be watched and interrupted."""
+"""Steps that are played before `run` looks up, so that a run can be watched and interrupted."""
 
 
-def run_bytes(process: Process, agent: Agent, horizon: int | None = None) -> int:
+def run_bytes(environment: Environment, agent: Agent) -> int:
     """Return an upper estimate of all that a run allocates, tables of the process included, in Python integers."""
+    process = environment.process
     n_states, pairs = process.n_states, process.n_states * process.n_actions
-    stages = int(horizon or 1) if isinstance(agent, Rmax) and agent.planning == "episode" else 1
+    stages = int(environment.horizon or 1) if isinstance(agent, Rmax) and agent.planning == "episode" else 1
     # Values of states, their spare, and starts as they are checked; each policy once more when it is told.
     needed = n_states * (40 + 16 * stages)
     # Values of pairs and the probabilities of play; thresholds of the softmax and what they are made of.
@@ -43,147 +46,31 @@ def run_bytes(process: Process, agent: Agent, horizon: int | None = None) -> int
     return needed + pairs * (72 * process.branching + 16)
 
 
-def require_run(process: Process, agent: Agent, horizon: int | None) -> None:
+def require_run(environment: Environment, agent: Agent) -> None:
     """Raise MemoryError unless a run fits, before anything is allocated or a policy meta-game is even filled."""
+    process = environment.process
     if isinstance(agent, Rmax) and agent.planning == "episode":
-        stages = int(horizon or 1)
+        stages = int(environment.horizon or 1)
         what = f"a policy of {stages} stages"
         require_memory(stages * process.n_states * 8, what, "choose a shorter horizon")
-    needed = run_bytes(process, agent, horizon)
+    needed = run_bytes(environment, agent)
     if isinstance(process, WindowMetaGame):
         process.index.require(needed)
     else:
         require_memory(needed, "R-max's table of all branches", "use fewer states or levels")
 
 
-def world_of(
-    process: Played, horizon: int | None, starts: ArrayLike | None
-) -> tuple[kernels.World, kernels.Learners | None]:
-    """Return the kernel's world and the learners with a hidden state, or None."""
-    if isinstance(process, WindowMetaGame):
-        world, learners = process.world(), process.learners()
-    else:
-        successor, probability, reward = process.storage.branches(process.rewards)
-        learners = None
-        world = kernels.World(
-            # Copies: views would be read-only here and not there, and every kernel would be compiled for both.
-            np.array(successor),
-            np.array(reward),
-            thresholds(probability),
-            np.array(probability) if reveals(process) else np.zeros((0, 0)),
-            np.arange(process.n_states),
-            0,
-        )
-    world = world._replace(
-        starts=start_states(process, starts), horizon=CONTINUING if horizon is None else int(horizon)
-    )
-    return world, learners
+@dataclass(frozen=True, eq=False)
+class _Length:
+    """How long a run is and where its bins end."""
+
+    steps: int
+    bin_end: Int  # (bins,) steps done at each bin's end
 
 
-def start_states(process: Played, starts: ArrayLike | None) -> Int:
-    """Return the meta-states that episodes start in, shape (n_starts,), default all."""
-    chosen = np.arange(process.n_states) if starts is None else np.array(starts, ndmin=1)
-    whole = chosen.dtype.kind in "iu" and chosen.ndim == 1 and chosen.size > 0
-    if not whole or chosen.min() < 0 or chosen.max() >= process.n_states:
-        raise ValueError(f"starts are {starts!r}: give a list of meta-states from 0 to {process.n_states - 1}")
-    result: Int = chosen.astype(np.int64)
-    return result
-
-
-def _check_taken_up(
-    process: Played,
-    behaviour: kernels.Behaviour,
-    memory: kernels.Memory,
-    position: Int,
-    horizon: int,
-    bin_end: Int,
-    loop: tuple[int, int, int],
-) -> None:
-    """Raise MisfitError unless all that kernels index with, taken up from a checkpoint, lies in its range."""
-    i, first, before = loop
-    within("bin", np.array(i), 0, len(bin_end) - 1)
-    within("steps", position[:1], before, int(bin_end[i]))
-    within("steps before", np.array([first, before]), 0, int(bin_end[i]))
-    within("step of the episode", position[1:2], 0, horizon - 1)
-    within("state", position[2:], 0, process.n_states - 1)
-    within("visits", memory.visits, 0, memory.m)
-    within("branches", memory.branches, 0, memory.m)
-    within("known_at", memory.known_at, 0, int(position[0]))
-    if not behaviour.drawn:
-        within("play", behaviour.action, 0, process.n_actions - 1)
-
-
-def run(
-    process: Process,
-    agent: Agent,
-    *,
-    episodes: int | None = None,
-    steps: int | None = None,
-    horizon: int | None = None,
-    starts: ArrayLike | None = None,
-    bins: int | None = None,
-    rng: Seed = None,
-    progress: Callable[[int], None] | None = None,
-    watcher: Watcher | None = None,
-    leg: Leg | None = None,
-) -> Trace:
-    """Run an agent in a meta-game or an MDP and return what it learned.
-
-    Memory does not grow with the number of steps: rewards are binned while the run goes on.
-
-    Parameters
-    ----------
-    process : WindowMetaGame, PolicyMetaGame or TabularMDP
-        A policy meta-game is played as its MDP, the opponents rounded: T2 holds for that one only.
-    agent : Rmax or PaperRmax
-    episodes, steps : int
-        Length of the run: one of the two; `episodes` needs a horizon.
-    horizon : int, optional
-        Steps per episode; default that of the meta-game, for an MDP none (no restarts).
-    starts : array_like of int, optional
-        Meta-states that episodes start in, uniformly; default all, or by the law of an MDP with `starts`.
-    bins : int, optional
-        Number of bins of (nearly) equal length; default 100, or the length of the run if that is less.
-    rng : int, SeedSequence or Generator, optional
-        The same seed brings the same bytes.
-    progress : callable, optional
-        Called with the number of steps just played, at each bin's end and at least every ten million steps; an
-        exception raised in it ends the run.
-    watcher : Watcher, optional
-        Told of each plan; where it answers that the run may end, the run ends there, and so does its trace.
-    leg : Leg, optional
-        For sweeps: where the run was left, and when it is to be left again. However often that is, the trace of the
-        last leg is that of the whole run, but for its seconds.
-
-    Returns
-    -------
-    Trace
-
-    Raises
-    ------
-    Unfinished
-        If the leg is over before the run is.
-    ValueError
-        If a length, the horizon, a start or the number of bins is out of range.
-    MemoryError
-        If the tables do not fit this machine; nothing is allocated then.
-
-    Examples
-    --------
-    One state, action 1 pays: R-max tries each action m = 3 times and keeps to the better.
-
-    >>> trace = run(TabularMDP([[0, 0]], [[0.0, 1.0]], 0.5), Rmax(m=3), steps=100, bins=2, rng=1)
-    >>> trace.policy.tolist(), trace.known.tolist(), trace.mean_reward.tolist()
-    ([1], [2, 2], [0.94, 1.0])
-    """
-    check_process(process)
-    check_agent(agent)
-    if horizon is None and isinstance(process, WindowMetaGame):
-        horizon = process.horizon
-    check_horizon(horizon)
-    require_run(process, agent, horizon)
-    process = played(process)
-    check_fit(process, agent, horizon)
+def _length(environment: Environment, episodes: int | None, steps: int | None, bins: int | None) -> _Length:
+    """Read the length of a run."""
+    horizon = environment.horizon
     if (episodes is None) == (steps is None):
         raise ValueError("give the length of the run once, as episodes or as steps")
     if episodes is not None and horizon is None:
@@ -194,122 +81,175 @@ def run(
         length = checks.shown(units * unit)
         raise ValueError(f"the run is {length} steps long, above the limit of {CONTINUING - 1}: shorten it")
     bins = min(100, units) if bins is None else checks.whole("bins", bins)
-    if progress is not None:
-        checks.function("progress", progress, "give a function of the number of steps just played, or None")
-    if watcher is not None:
-        checks.offers(
-            "watcher",
-            watcher,
-            "a watcher",
-            ("meter", "told"),
-            "give an object with told(moment), such as a rfos.rmax.Watcher",
-        )
     if bins > units:
         raise ValueError(f"bins is {checks.shown(bins)}: give a whole number from 1 to the length of the run, {units}")
-    uniform = starts is None
-    m = derived_m(process, agent, horizon=horizon, uniform_starts=uniform)
-    world, learners = world_of(process, horizon, starts)
-    own_law = start_law(process) if uniform else None
-    law = None if own_law is None else thresholds(own_law)
-    pooled = isinstance(agent, Rmax) and agent.pooled
-    rows = process.n_states if pooled else process.n_states * process.n_actions
-    memory = kernels.Memory(
-        np.zeros(rows, np.int64),
-        np.zeros((rows, process.branching), np.int64),
-        np.zeros(rows, np.int64),
-        min(m, CONTINUING),  # no run is longer, so a larger m is never reached either
-        pooled,
-    )
-    closed = ~process.allowed.ravel() if isinstance(process, TabularMDP) and process.allowed is not None else None
-    if closed is not None:
-        # The model that is planned for knows from the start that these pairs pay -inf.
-        memory.visits[closed] = memory.branches[closed, 0] = memory.m
-    planner = (
-        SoftmaxPlanner(process, agent, world, memory)
-        if isinstance(agent, PaperRmax)
-        else OptimisticPlanner(process, agent, world, memory, horizon)
-    )
-    bin_end = np.array([units * (i + 1) // bins * unit for i in range(bins)], np.int64)
-    mean_reward = np.zeros(bins)
-    known = np.zeros(bins, np.int64)
-    position = np.zeros(3, np.int64)
-    meter = None if watcher is None else watcher.meter
-    if meter is not None:
-        check_meter(meter, world.reward.shape, process.n_states)
-        meter.table[:, 2:] = world.reward
+    return _Length(units * unit, np.array([units * (i + 1) // bins * unit for i in range(bins)], np.int64))
 
-    def tell() -> bool:
-        if watcher is None:
+
+class _Loop:
+    """The bins of a run, filled while it goes on."""
+
+    def __init__(self, play: Play, bin_end: Int, observer: Observer | None, leg: Leg | None) -> None:
+        self.play, self.bin_end, self.observer, self.leg = play, bin_end, observer, leg
+        self.mean_reward, self.known = np.zeros(len(bin_end)), np.zeros(len(bin_end), np.int64)
+        # The bin under way, the steps at its beginning and when `run` last looked up, and the plans.
+        self.bin = self.first = self.before = self.plans = 0
+        self.ended = False
+        # A play that cannot be left has all of its run in one leg.
+        self.keeps = play.saved() is not None
+
+    def tell(self) -> bool:
+        """Tell the observer of a plan; return whether the run may end here."""
+        if self.observer is None:
             return False
-        return watcher.told(Moment(int(position[0]), int(position[2]), planner.play(), memory.visits < memory.m))
+        step, _, state = self.play.position.tolist()
+        return self.observer.on_plan(PlanEvent(step, state, self.play.playing(), self.play.unknown()))
 
-    state = stream(rng)
-    total = np.zeros(1)
-    # The bin under way, the steps at its beginning and at that of the kernel's call, and the plans.
-    i = first = before = plans = 0
-    changing = {
-        **memory._asdict(),
-        **planner.changing(),
-        **({} if learners is None else {"learners": learners.q}),
-        "position": position,
-        "stream": state,
-        "total": total,
-        "mean_reward": mean_reward,
-        "known": known,
-    }
-    del changing["m"], changing["pooled"]
-    began = time.thread_time()
-    ended = False
-    if leg is not None and leg.saved:
+    def changing(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays that change while the run goes on."""
+        return {**(self.play.saved() or {}), "mean_reward": self.mean_reward, "known": self.known}
+
+    def begin(self) -> None:
+        """Begin the run, or go on from where it was left."""
+        if self.leg is None or not self.leg.saved or not self.keeps:
+            self.tell()
+            return
         loop = np.zeros(4, np.int64)
-        take_up(leg.saved, {**changing, "loop": loop})
-        if watcher is not None:
-            watcher.restore(leg.saved)
-        i, first, before, plans = loop.tolist()
-        _check_taken_up(process, planner.behaviour, memory, position, world.horizon, bin_end, (i, first, before))
-    else:
-        tell()
-    while i < bins and not ended:
-        end = int(bin_end[i])
-        while before < end and not ended:
-            stop = min(end, before + LONGEST_CALL)
-            while position[0] < stop and not ended:
-                if kernels.advance(
-                    world, learners, planner.behaviour, memory, state, position, total, meter, law, stop
-                ):
-                    planner.plan()
-                    plans += 1
-                    ended = tell()
-                if leg is not None and not ended and leg.over():
-                    noted = {} if watcher is None else watcher.kept()
-                    leg.leave({**changing, **noted, "loop": np.array([i, first, before, plans])})
+        take_up(self.leg.saved, {**self.changing(), "loop": loop})
+        if self.observer is not None:
+            self.observer.restore(self.leg.saved)
+        self.bin, self.first, self.before, self.plans = loop.tolist()
+        within("bin", loop[:1], 0, len(self.bin_end) - 1)
+        end = int(self.bin_end[self.bin])
+        within("steps", self.play.position[:1], self.before, end)
+        within("steps before", loop[1:3], 0, end)
+        self.play.check_restored()
+
+    def leave_if_over(self) -> None:
+        """Leave the run where its leg is over."""
+        if self.leg is not None and self.keeps and not self.ended and self.leg.over():
+            noted = {} if self.observer is None else self.observer.state()
+            loop = np.array([self.bin, self.first, self.before, self.plans])
+            self.leg.leave({**self.changing(), **noted, "loop": loop})
+
+    def fill(self, progress: Callable[[int], None] | None) -> None:
+        """Play one bin."""
+        play, end = self.play, int(self.bin_end[self.bin])
+        while self.before < end and not self.ended:
+            stop = min(end, self.before + LONGEST_CALL)
+            while play.position[0] < stop and not self.ended:
+                if play.advance(stop):
+                    self.plans += 1
+                    self.ended = self.tell()
+                self.leave_if_over()
             if progress is not None:
-                progress(int(position[0]) - before)
-            before = int(position[0])
-        bin_end[i] = before
-        mean_reward[i] = total[0] / (before - first)
-        known[i] = np.count_nonzero(memory.known_at)
-        total[0], first = 0.0, before
-        i += 1
-    if closed is not None:
-        memory.visits[closed] = memory.branches[closed, 0] = 0
-    probabilities = planner.action_probabilities()
+                progress(int(play.position[0]) - self.before)
+            self.before = int(play.position[0])
+        self.bin_end[self.bin] = self.before
+        self.mean_reward[self.bin] = play.total[0] / (self.before - self.first)
+        self.known[self.bin] = play.known()
+        play.total[0], self.first = 0.0, self.before
+        self.bin += 1
+
+
+def run(
+    process: Environment | Process,
+    agent: Agent,
+    *,
+    episodes: int | None = None,
+    steps: int | None = None,
+    horizon: int | None = None,
+    starts: ArrayLike | None = None,
+    bins: int | None = None,
+    rng: Seed = None,
+    progress: Callable[[int], None] | None = None,
+    observer: Observer | None = None,
+    leg: Leg | None = None,
+) -> Trace:
+    """Run an agent in a meta-game or an MDP and return what it learned.
+
+    Memory does not grow with the number of steps: rewards are binned while the run goes on.
+
+    Parameters
+    ----------
+    process : Environment, WindowMetaGame, PolicyMetaGame or TabularMDP
+    agent : Rmax, PaperRmax or Agent
+        The package's own run in kernels. An object of one's own, with ``begin(environment, rng) -> player``, runs in a
+        loop of Python that takes 1 to 3 microseconds a step beside the player's own time.
+    episodes, steps : int
+        Length of the run: one of the two; `episodes` needs a horizon.
+    horizon, starts
+        As of an `Environment`, where a process is given.
+    bins : int, optional
+        Number of bins of (nearly) equal length; default 100, or the length of the run if that is less.
+    rng : int, SeedSequence or Generator, optional
+        The same seed brings the same bytes.
+    progress : callable, optional
+        Called with the number of steps just played, at each bin's end and at least every ten million steps; an
+        exception raised in it ends the run.
+    observer : Observer, optional
+        Told of each plan; where it answers that the run may end, the run ends there, and so does its trace.
+    leg : Leg, optional
+        For sweeps: where the run was left, and when it is to be left again. However often that is, the trace of the
+        last leg is that of the whole run, but for its seconds. A run of an agent of one's own is not left.
+
+    Returns
+    -------
+    Trace
+
+    Raises
+    ------
+    Unfinished
+        If the leg is over before the run is.
+    ValueError
+        If a length, the horizon, a start or the number of bins is out of range, or what a player returns is not an
+        action or a policy.
+    MemoryError
+        If the tables do not fit this machine; nothing is allocated then.
+
+    Examples
+    --------
+    One state, action 1 pays: R-max tries each action m = 3 times and keeps to the better.
+
+    >>> from rfos import Rmax, TabularMDP
+    >>> trace = run(TabularMDP([[0, 0]], [[0.0, 1.0]], 0.5), Rmax(m=3), steps=100, bins=2, rng=1)
+    >>> trace.policy.tolist(), trace.known.tolist(), trace.mean_reward.tolist()
+    ([1], [2, 2], [0.94, 1.0])
+    """
+    environment = as_environment(process, horizon, starts)
+    check_agent(agent)
+    require_run(environment, agent)
+    check_fit(environment, agent)
+    length = _length(environment, episodes, steps, bins)
+    if progress is not None:
+        checks.function("progress", progress, "give a function of the number of steps just played, or None")
+    if observer is not None:
+        mend = "give an object with on_plan(event), such as a rfos.learning.observer.Observer"
+        checks.offers("observer", observer, "an observer", ("step_costs", "on_plan"), mend)
+    play: Play
+    if isinstance(agent, Rmax | PaperRmax):
+        m: int | None = derived_m(environment, agent)
+        play = KernelPlay(environment, agent, m or 1, rng, observer)
+    else:
+        m = visits_asked(agent)
+        play = PythonPlay(environment, agent, rng, observer)
+    began = time.thread_time()
+    loop = _Loop(play, length.bin_end, observer, leg)
+    loop.begin()
+    while loop.bin < len(length.bin_end) and not loop.ended:
+        loop.fill(progress)
+    learned = play.learned()._asdict()
+    owned: dict[str, Any] = {name: None if array is None else hand_over(array) for name, array in learned.items()}
     return Trace(
         agent=agent,
         m=m,
-        coverage=coverage(process, agent, horizon=horizon, uniform_starts=uniform),
-        horizon=horizon,
-        n_steps=int(position[0]),
-        bin_end=bin_end[:i],
-        mean_reward=mean_reward[:i],
-        known=known[:i],
-        known_at=hand_over(memory.known_at),
-        visits=hand_over(memory.visits),
-        branch_counts=hand_over(memory.branches),
-        q=hand_over(planner.q),
-        policy=hand_over(planner.policy()),
-        action_probabilities=None if probabilities is None else hand_over(probabilities),
-        plans=plans,
+        coverage=coverage(environment, agent),
+        horizon=environment.horizon,
+        n_steps=int(play.position[0]),
+        bin_end=loop.bin_end[: loop.bin],
+        mean_reward=loop.mean_reward[: loop.bin],
+        known=loop.known[: loop.bin],
+        plans=loop.plans,
         seconds=time.thread_time() - began,
-        allowed=None if closed is None else ~closed,
+        **owned,
     )

@@ -1,19 +1,25 @@
-"""The theorems on R-max: which covers a run, the visits m that it asks for, and what it counts."""
+"""The theorems on R-max, in one table: when each holds, the visits m that it asks for, and what it counts.
+
+Which theorem covers a run, its m, its count and the first assumption that fails are all answered from `THEOREMS`: by
+`coverage`, `derived_m` and `guarantee`, for the ledger, for the fits of sweeps and for `rfos bound`.
+"""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from enum import Enum, StrEnum
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-import bounds.rmax
-from bounds import sharp
-from bounds.bound import Bound
 from rfos._system import checks
-from rfos.learning.agents import Agent, PaperRmax, Rmax, check_agent
-from rfos.learning.environment import Played, Process, played, reveals, start_law
-from rfos.metagames.window import WindowMetaGame, check_horizon
+from rfos.learning.agents import PaperRmax, Rmax
+from rfos.learning.environment import Environment
+from rfos.metagames.window import WindowMetaGame
+
+if TYPE_CHECKING:
+    from bounds.bound import Bound
 
 PLANNING_SHARE = Fraction(1, 100)
 """Share of epsilon left to planning, w_plan: value iteration makes it cheap to keep small."""
@@ -22,243 +28,419 @@ DEFAULT_ACCURACY = 0.01
 """Accuracy that planning assumes where only m is given, in units of value."""
 
 
+class TheoremName(StrEnum):
+    """The theorems that can cover a run."""
+
+    DETERMINISTIC = "T1'"
+    OBSERVED = "T1' with X1"
+    SHARP = "T1+"
+    EXPLORING = "T1 with X1"
+    CONTINUING = "T1"
+    EPISODIC = "T1-ep"
+    RESTARTS = "X4"
+
+
+class Assumption(Enum):
+    """What a theorem on R-max assumes of a run; the value is the sentence for where it fails."""
+
+    AGENT = "no theorem of this package covers an agent of one's own"
+    MARKOV = "the opponent's state is hidden: the meta-game is not an MDP (only X6 applies)"
+    CANONICAL = "the preset departs from R-max: softmax play, pessimistic unknown successors, its own m"
+    POOLING = "counts are pooled, which X2 proves for window meta-games only"
+    EPISODES = "it plans for the rest of an episode, but there are no episodes: give a horizon"
+    STARTS = "restarts from few meta-states: T1 is false then; plan for the episode (T1-ep)"
+    START_LAW = (
+        "restarts by a start law that never takes meta-state {state}: X4 needs all, and T1 is false then; plan for the "
+        "episode (T1-ep)"
+    )
+    EPSILON = "{refused}"
+    PLANNING = "it plans for an accuracy of {accuracy:g}, and epsilon is {epsilon:g}"
+    VISITS = "m is {m}, below the {needed} that {theorem} needs at epsilon {epsilon:g} and delta {delta:g}"
+
+
+class Failure(NamedTuple):
+    """The first assumption that fails, and the sentence that says so of the run."""
+
+    assumption: Assumption
+    sentence: str
+
+
+def failure(assumption: Assumption, **numbers: Any) -> Failure:
+    """Return that an assumption fails, with its sentence filled in."""
+    return Failure(assumption, assumption.value.format(**numbers))
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A run that a theorem may cover: an environment, an agent of the package, and what is asked of it."""
+
+    environment: Environment
+    agent: Rmax | PaperRmax
+
+    @property
+    def certain(self) -> bool:
+        """Whether one visit tells a pair's row, or all rewards are equal, so that m = 1 is enough."""
+        environment = self.environment
+        return environment.played.branching == 1 or environment.reveals or self.values["r_max"] == 0
+
+    @property
+    def pooled(self) -> bool:
+        """Whether counts are kept per meta-state."""
+        return isinstance(self.agent, Rmax) and self.agent.pooled
+
+    @property
+    def episodic(self) -> bool:
+        """Whether the agent plans for the rest of an episode."""
+        return isinstance(self.agent, Rmax) and self.agent.planning == "episode"
+
+    @property
+    def rows(self) -> int:
+        """Rows of counts: pairs, or meta-states where counts are pooled."""
+        return self.environment.n_states * (1 if self.pooled else self.environment.n_actions)
+
+    @functools.cached_property
+    def values(self) -> dict[str, Any]:
+        """The values of the symbols of bounds."""
+        return {**self.environment.sizes, "epsilon": self.agent.epsilon, "delta": self.agent.delta}
+
+
 @dataclass(frozen=True)
-class Coverage:
-    """Which theorem covers a run.
+class Theorem:
+    """A theorem on the mistakes of R-max.
 
     Attributes
     ----------
-    theorem : str or None
-        "T1", "T1'", "T1' with X1", "T1-ep" or "X4"; None where no theorem applies.
-    reason : str
-        The assumptions that hold, or the first that fails.
-    bad_steps : int or None
-        Most steps that are not epsilon-optimal for m = 1: with certainty under T1', with probability 1 - delta/2 under
-        T1' with X1. None under other theorems, which `bounds` evaluates, and where m is above 1 or epsilon is missing.
+    name : TheoremName
+    title : str
+        What it says, in a few words.
+    unit : {"steps", "episodes"}
+        What it counts: those that are not epsilon-optimal.
+    speaks : callable
+        Whether it is about the setting of a case: restarts or none, what is planned for, whether one visit is enough.
+    holds : callable
+        The assumptions that hold in a case of its setting, as a sentence.
+    schedule : callable
+        From `pooled` to the symbolic m.
+    weights : {"continuing", "episodic", "restarts"} or None
+        How the theorem shares epsilon.
+    promise : callable
+        From `pooled` to the symbolic count, with the theorem's own m in it where it has one.
+    count : callable
+        From a case and m to the number that it promises, as an integer.
+    refines : TheoremName or None
+        The theorem with the same assumptions that it sharpens.
     """
 
-    theorem: str | None
-    reason: str
-    bad_steps: int | None = None
+    name: TheoremName
+    title: str
+    unit: Literal["steps", "episodes"]
+    speaks: Callable[[Case], bool]
+    holds: Callable[[Case], str]
+    schedule: Callable[[bool], Bound | None]
+    weights: str | None
+    promise: Callable[[bool], Bound]
+    count: Callable[[Case, int], int]
+    refines: TheoremName | None = None
 
+    def fails(self, case: Case) -> Failure | None:
+        """Return the first of its assumptions that fails in a case of its setting, m and epsilon aside."""
+        environment = case.environment
+        if not environment.is_markov:
+            return failure(Assumption.MARKOV)
+        if not isinstance(case.agent, Rmax):
+            return failure(Assumption.CANONICAL)
+        if case.pooled and not isinstance(environment.process, WindowMetaGame):
+            return failure(Assumption.POOLING)
+        if case.episodic:
+            return failure(Assumption.EPISODES) if environment.horizon is None else None
+        if environment.horizon is None or environment.restarts_everywhere:
+            return None
+        law = environment.start_law
+        if law is not None:
+            return failure(Assumption.START_LAW, state=int((law == 0).argmax()))
+        return failure(Assumption.STARTS)
 
-def require_accuracy(process: Played, epsilon: float, horizon: int | None = None) -> None:
-    """Raise ValueError unless epsilon is below the largest return, as the theorems assume (`Bound.conditions`).
-
-    Parameters
-    ----------
-    process : WindowMetaGame or TabularMDP
-        Where all rewards are equal every policy is optimal at every epsilon, and nothing is refused.
-    epsilon : float
-    horizon : int, optional
-        Steps of an episode that is planned for (T1-ep); default: the return without end.
-    """
-    low, high = process.reward_range
-    if low == high:
-        return
-    point: dict[str, Any] = {
-        "r_max": Fraction(repr(high)) - Fraction(repr(low)),
-        "discount": process.discount,
-        "epsilon": epsilon,
-    }
-    if horizon is None:
-        bounds.rmax.t1().m.require(**point)
-    else:
-        bounds.rmax.t1_episodic().m.require(**point, horizon=horizon)
-
-
-def _planned(agent: Rmax, horizon: int | None) -> int | None:
-    """Return the steps that the agent plans for, None for all that come."""
-    return horizon if agent.planning == "episode" else None
-
-
-def _schedule_values(process: Played, agent: Agent) -> dict[str, Any]:
-    low, high = process.reward_range
-    return {
-        "n_states": process.n_states,
-        "n_actions": process.n_actions,
-        "branching": process.branching,
-        "epsilon": agent.epsilon,
-        "delta": agent.delta,
-        "discount": process.discount,
-        "r_max": Fraction(repr(high)) - Fraction(repr(low)),
-    }
-
-
-def coverage(process: Process, agent: Agent, *, horizon: int | None = None, uniform_starts: bool = True) -> Coverage:
-    """Return the theorem that covers a run of the agent, or why none does.
-
-    Parameters
-    ----------
-    process : WindowMetaGame, PolicyMetaGame or TabularMDP
-    agent : Rmax or PaperRmax
-    horizon : int or None
-        Steps per episode; None: no restarts.
-    uniform_starts : bool
-        Whether episodes start as the process has it: uniformly in all meta-states, or by the law of a TabularMDP with
-        `starts`. False where `run` is given `starts` of its own.
-
-    Examples
-    --------
-    Where each goes is certain, so one visit tells all: at most min(H, 2) * 4 steps fall short by more than 0.1.
-
-    >>> from rfos.planning.mdp import TabularMDP
-    >>> mdp = TabularMDP([[0, 1], [1, 0]], [[0.0, 0.0], [1.0, 0.0]], 0.5)
-    >>> coverage(mdp, Rmax(epsilon=0.1))
-    Coverage(theorem="T1'", reason='transitions and rewards are deterministic: m = 1 is enough', bad_steps=8)
-    """
-    process = played(process)
-    check_agent(agent)
-    check_horizon(horizon)
-    if isinstance(agent, Rmax) and agent.epsilon is not None:
-        try:
-            require_accuracy(process, agent.epsilon, _planned(agent, horizon))
-        except ValueError as error:
-            return Coverage(None, str(error))
-    found = _theorem(process, agent, horizon, uniform_starts)
-    if found.theorem is None:
-        return found
-    if found.theorem.startswith("T1'") and agent.epsilon is not None and agent.m in (None, 1):
-        found = replace(found, bad_steps=_bad_steps(process, agent))
-    if agent.m is None:
-        return found
-    if agent.epsilon is None:
-        shown = checks.shown(agent.m)
-        return Coverage(found.theorem, f"{found.reason}, for every epsilon and delta that m = {shown} is enough for")
-    needed = derived_m(process, replace(agent, m=None), horizon=horizon, uniform_starts=uniform_starts)
-    if agent.m < needed:
-        at = f"epsilon {agent.epsilon:g} and delta {agent.delta:g}"
-        return Coverage(
-            None, f"m is {checks.shown(agent.m)}, below the {checks.shown(needed)} that {found.theorem} needs at {at}"
-        )
-    return found
-
-
-def _bad_steps(process: Played, agent: Agent) -> int:
-    """Return T1''s number of steps for m = 1, or X1's where rows are revealed; 0 where all rewards are equal."""
-    values = _schedule_values(process, agent) | {"w_plan": PLANNING_SHARE}
-    if values["r_max"] == 0:
-        return 0
-    bound = (sharp.t1_observed() if reveals(process) else sharp.t1_deterministic()).steps
-    return int(bound.evaluate(**values))
-
-
-def _theorem(process: Played, agent: Agent, horizon: int | None, uniform_starts: bool) -> Coverage:
-    """Return the theorem whose assumptions hold, m aside."""
-    if isinstance(process, WindowMetaGame) and not process.is_markov:
-        return Coverage(None, "the opponent's state is hidden: the meta-game is not an MDP (only X6 applies)")
-    if isinstance(agent, PaperRmax):
-        return Coverage(None, "the preset departs from R-max: softmax play, pessimistic unknown successors, its own m")
-    if agent.pooled and not isinstance(process, WindowMetaGame):
-        return Coverage(None, "counts are pooled, which X2 proves for window meta-games only")
-    if agent.planning == "episode":
-        if horizon is None:
-            return Coverage(None, "it plans for the rest of an episode, but there are no episodes: give a horizon")
-        return Coverage("T1-ep", "restarts every T steps, planned for the rest of the episode")
-    law = start_law(process) if uniform_starts else None
-    everywhere = uniform_starts and (law is None or bool(law.min() > 0))
-    restarts = f"restarts {'uniformly in all meta-states' if law is None else 'in every meta-state, by a start law'}"
-    if process.branching == 1:
-        if horizon is None:
-            return Coverage("T1'", "transitions and rewards are deterministic: m = 1 is enough")
-        if everywhere:
-            return Coverage("X4", f"deterministic, {restarts}: m = 1 is enough")
-    if reveals(process):
-        known = "a visit reveals the row"
-        if horizon is None:
-            count = "successors are random: X1 counts the bad steps, with probability 1 - delta/2, not with certainty"
-            return Coverage("T1' with X1", f"{known}: m = 1 is enough; {count}")
-        if everywhere:
-            return Coverage("X4", f"{known}, {restarts}: m = 1 is enough")
-    if horizon is None:
-        return Coverage("T1", "an MDP without restarts")
-    if everywhere:
-        return Coverage("X4", f"an MDP with {restarts}")
-    if law is not None:
-        never = f"restarts by a start law that never takes meta-state {int((law == 0).argmax())}"
-        return Coverage(None, f"{never}: X4 needs all, and T1 is false then; plan for the episode (T1-ep)")
-    return Coverage(None, "restarts from few meta-states: T1 is false then; plan for the episode (T1-ep)")
-
-
-def check_fit(process: Played, agent: Agent, horizon: int | None) -> None:
-    """Raise ValueError unless the agent's pooling and planning fit the process."""
-    check_agent(agent)
-    if isinstance(agent, Rmax) and agent.pooled and not isinstance(process, WindowMetaGame):
-        raise ValueError("counts are pooled over actions in window meta-games only (X2): set pooled=False")
-    if isinstance(agent, Rmax) and agent.planning == "episode" and horizon is None:
-        raise ValueError("planning for the episode needs a horizon: give the steps per episode")
-
-
-def paper_sweeps(process: Played, agent: PaperRmax) -> int:
-    """Return how often the paper's agent sweeps in one plan."""
-    return int(bounds.rmax.paper_sweeps().evaluate(epsilon=agent.epsilon, discount=process.discount))
-
-
-def derived_m(process: Process, agent: Agent, *, horizon: int | None = None, uniform_starts: bool = True) -> int:
-    """Return the visits m that an agent's epsilon and delta need.
-
-    The paper's agent takes the paper's formula. R-max takes m from T1 (continuing), T1-ep (episode planning) or, with
-    uniform restarts, from X4, which leaves all of epsilon but the planning share to estimation; X2's smaller union
-    where counts are pooled. Where no theorem covers the run, m is that of the theorem whose assumptions fail. Where
-    transitions are deterministic or a visit reveals the row (T1'), and where all rewards are equal, m = 1.
-
-    Parameters
-    ----------
-    process, agent, horizon, uniform_starts
-        As for `coverage`.
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    ValueError
-        If the planning or pooling does not fit the process, or the paper's formula gives less than one visit.
-
-    Examples
-    --------
-    The paper's schedule for window 2: floor(16 ln 5 / 0.16^2) = 1005.
-
-    >>> from rfos.games.named import matching_pennies
-    >>> from rfos.metagames.opponents import QLearner
-    >>> derived_m(WindowMetaGame(matching_pennies(), QLearner(), window=2, discount=0.8), PaperRmax())
-    1005
-    """
-    process = played(process)
-    check_horizon(horizon)
-    check_fit(process, agent, horizon)
-    if isinstance(agent, Rmax) and agent.epsilon is not None:
-        require_accuracy(process, agent.epsilon, _planned(agent, horizon))
-    if agent.m is not None:
-        return int(agent.m)
-    if isinstance(agent, PaperRmax) and paper_sweeps(process, agent) < 1:
-        raise ValueError(
-            f"epsilon {agent.epsilon:g} lets the paper's agent sweep 0 times, so that it never plans: give a smaller "
-            f"epsilon, well below {1 / (1 - process.discount):.3g}"
-        )
-    values = _schedule_values(process, agent)
-    if isinstance(agent, PaperRmax):
-        names = ("n_states", "epsilon", "delta", "discount")
-        m = int(bounds.rmax.paper_m().evaluate(**{name: values[name] for name in names}))
-        if m < 1:
-            raise ValueError(f"epsilon {agent.epsilon:g} makes the paper's m {m}: give a smaller epsilon, or m itself")
-        return m
-    if process.branching == 1 or reveals(process) or values["r_max"] == 0:
-        return 1
-    if agent.planning == "episode":
-        bound = bounds.rmax.t1_episodic(pooled=agent.pooled).m
-        values |= {"horizon": horizon, **bounds.rmax.default_weights("episodic")}
-    else:
-        bound = bounds.rmax.t1(pooled=agent.pooled).m
-        if horizon is None:
-            values |= bounds.rmax.default_weights("continuing")
-        else:
-            values |= {"w_plan": PLANNING_SHARE, "w_sim": 1 - PLANNING_SHARE, "w_hor": 0, "w_esc": 0}
-    return _evaluated(bound, tuple((name, values[name]) for name in bound.parameters))
+    def m(self, case: Case) -> int:
+        """Return the visits that make a pair known by its schedule, at the case's epsilon and delta."""
+        bound = None if case.certain else self.schedule(case.pooled)
+        if bound is None:
+            return 1
+        values = {**case.values, "horizon": case.environment.horizon, **shares(self)}
+        return _evaluated(bound, tuple((name, values[name]) for name in bound.parameters))
 
 
 # A sweep asks for the same number for every seed, and again for the theorem that covers the run.
 @functools.lru_cache(maxsize=1000)
 def _evaluated(bound: Bound, point: tuple[tuple[str, Any], ...]) -> int:
     return int(bound.evaluate(**dict(point)))
+
+
+def shares(theorem: Theorem) -> dict[str, Fraction]:
+    """Return the shares of epsilon that a theorem takes, by the names of their symbols."""
+    import bounds.rmax
+
+    if theorem.weights is None:
+        return {}
+    if theorem.weights == "restarts":  # no look ahead and no escape: all but planning is left to the model
+        return {"w_plan": PLANNING_SHARE, "w_sim": 1 - PLANNING_SHARE, "w_hor": Fraction(0), "w_esc": Fraction(0)}
+    return bounds.rmax.default_weights("continuing" if theorem.weights == "continuing" else "episodic")
+
+
+def _restarts(case: Case) -> str:
+    law = case.environment.start_law
+    return f"restarts {'uniformly in all meta-states' if law is None else 'in every meta-state, by a start law'}"
+
+
+def _x4_holds(case: Case) -> str:
+    if case.environment.played.branching == 1:
+        return f"deterministic, {_restarts(case)}: m = 1 is enough"
+    if case.environment.reveals:
+        return f"a visit reveals the row, {_restarts(case)}: m = 1 is enough"
+    return f"an MDP with {_restarts(case)}"
+
+
+def _t1_schedule(pooled: bool) -> Bound:
+    import bounds.rmax
+
+    return bounds.rmax.t1(pooled=pooled).m
+
+
+def _episodic_schedule(pooled: bool) -> Bound:
+    import bounds.rmax
+
+    return bounds.rmax.t1_episodic(pooled=pooled).m
+
+
+def _sharp_schedule(pooled: bool) -> Bound:
+    from bounds import sharp
+
+    return sharp.t1_plus(pooled=pooled).m
+
+
+def _no_schedule(pooled: bool) -> None:
+    return None
+
+
+def _t1_promise(pooled: bool) -> Bound:
+    import bounds.rmax
+
+    return bounds.rmax.t1(pooled=pooled).steps
+
+
+def _sharp_promise(pooled: bool) -> Bound:
+    from bounds import sharp
+
+    return sharp.t1_plus(pooled=pooled).steps
+
+
+def _episodic_promise(pooled: bool) -> Bound:
+    import bounds.rmax
+
+    return bounds.rmax.t1_episodic(pooled=pooled).episodes
+
+
+def _restarts_promise(pooled: bool) -> Bound:
+    import bounds.rmax
+
+    return bounds.rmax.x4().steps
+
+
+def _deterministic_promise(pooled: bool) -> Bound:
+    from bounds import sharp
+
+    return sharp.t1_deterministic().steps
+
+
+def _observed_promise(pooled: bool) -> Bound:
+    from bounds import sharp
+
+    return sharp.t1_observed().steps
+
+
+def _deterministic_count(case: Case, m: int) -> int:
+    """A known path meets no state twice before it escapes, and there are k0 escapes, m for each row."""
+    promised = _deterministic_promise(False).evaluate(**case.values, w_plan=PLANNING_SHARE)
+    path = int(promised) // int(case.environment.n_states * case.environment.n_actions)
+    return path * case.rows * m
+
+
+def _largest_value(case: Case) -> Fraction:
+    """Return the largest return less the smallest."""
+    value: Fraction = case.values["r_max"] / (1 - Fraction(repr(case.environment.discount)))
+    return value
+
+
+def _x1_count(share: Callable[[], Fraction], case: Case, m: int) -> int:
+    """Return X1's sum of e_t over the smallest e_t of a bad step, for a share of epsilon left to escapes."""
+    import bounds.exploration
+
+    values = case.values
+    x1, epsilon, v_max = bounds.exploration.x1(), Fraction(repr(values["epsilon"])), _largest_value(case)
+    point = {"explorations": case.rows * m, "discount": values["discount"], "delta": values["delta"]}
+    try:
+        total = x1.evaluate(**point)
+        return int(float(total) * float(v_max / (share() * epsilon)) * (1 + 1e-12))
+    except OverflowError:  # more than floats can count
+        return int(x1.ball(digits=1, **point).upper * v_max / (share() * epsilon)) + 1
+
+
+def _weight(kind: Literal["continuing", "episodic"], *names: str) -> Fraction:
+    import bounds.rmax
+
+    weights = bounds.rmax.default_weights(kind)
+    return sum((weights[name] for name in names), Fraction(0))
+
+
+def _t1_count(case: Case, m: int) -> int:
+    """Return T1's count: escapes within its horizon, P5."""
+    import bounds.rmax
+
+    values = {**case.values, **bounds.rmax.default_weights("continuing")}
+    reach = int(bounds.rmax.t1(pooled=case.pooled).horizon.evaluate(**values))
+    escape = min(Fraction(1), values["w_esc"] * Fraction(repr(values["epsilon"])) / _largest_value(case))
+    tries = bounds.rmax.p5().evaluate(explorations=case.rows * m, escape=escape, delta=values["delta"])
+    return reach * int(tries)
+
+
+def _episodic_count(case: Case, m: int) -> int:
+    """Return T1-ep's count of episodes, P5."""
+    import bounds.rmax
+
+    values, horizon = case.values, case.environment.horizon
+    discount = Fraction(repr(case.environment.discount))
+    best = values["r_max"] * (1 - discount ** int(horizon or 0)) / (1 - discount)
+    escape = min(Fraction(1), _weight("episodic", "w_esc") * Fraction(repr(values["epsilon"])) / best)
+    return int(bounds.rmax.p5().evaluate(explorations=case.rows * m, escape=escape, delta=values["delta"]))
+
+
+def _restarts_count(case: Case, m: int) -> int:
+    """Return X4's count: the steps until restarts have visited every row m times."""
+    import bounds.rmax
+
+    environment, delta, horizon = case.environment, case.values["delta"], int(case.environment.horizon or 1)
+    law = environment.start_law
+    if law is not None:
+        n_actions = environment.n_actions
+        return horizon * bounds.rmax.x4_upper(law.tolist(), n_actions=n_actions, m=m, delta=delta)
+    sizes = {"n_states": environment.n_states, "n_actions": 1 if case.pooled else environment.n_actions}
+    return int(bounds.rmax.x4().steps.evaluate(**sizes, m=m, horizon=horizon, delta=delta))
+
+
+def _goes_on(case: Case) -> bool:
+    return not case.episodic and case.environment.horizon is None
+
+
+def _one_visit_is_enough(case: Case) -> bool:
+    return case.environment.played.branching == 1 or case.environment.reveals
+
+
+THEOREMS: tuple[Theorem, ...] = (
+    Theorem(
+        name=TheoremName.DETERMINISTIC,
+        title="R-max in a deterministic MDP: at most min(H, |S|) bad steps for each pair, with certainty",
+        unit="steps",
+        speaks=lambda case: _goes_on(case) and case.environment.played.branching == 1,
+        holds=lambda case: "transitions and rewards are deterministic: m = 1 is enough",
+        schedule=_no_schedule,
+        weights=None,
+        promise=_deterministic_promise,
+        count=_deterministic_count,
+    ),
+    Theorem(
+        name=TheoremName.OBSERVED,
+        title="R-max where a visit reveals the row: X1's count of explorations with m = 1",
+        unit="steps",
+        speaks=lambda case: _goes_on(case) and case.environment.reveals,
+        holds=lambda case: (
+            "a visit reveals the row: m = 1 is enough; successors are random: X1 counts the bad steps, with "
+            "probability 1 - delta/2, not with certainty"
+        ),
+        schedule=_no_schedule,
+        weights=None,
+        promise=_observed_promise,
+        count=functools.partial(_x1_count, lambda: 1 - PLANNING_SHARE),
+    ),
+    Theorem(
+        name=TheoremName.RESTARTS,
+        title="R-max under random restarts: all rows are known after a coupon collector's number of episodes",
+        unit="steps",
+        speaks=lambda case: not case.episodic and case.environment.horizon is not None,
+        holds=_x4_holds,
+        schedule=_t1_schedule,
+        weights="restarts",
+        promise=_restarts_promise,
+        count=_restarts_count,
+    ),
+    Theorem(
+        name=TheoremName.EPISODIC,
+        title="R-max with plans for the rest of an episode",
+        unit="episodes",
+        speaks=lambda case: case.episodic,
+        holds=lambda case: "restarts every T steps, planned for the rest of the episode",
+        schedule=_episodic_schedule,
+        weights="episodic",
+        promise=_episodic_promise,
+        count=_episodic_count,
+    ),
+    Theorem(
+        name=TheoremName.SHARP,
+        title="R-max without restarts, the sharp form: no horizon is cut off, X1 counts",
+        unit="steps",
+        speaks=lambda case: _goes_on(case) and not _one_visit_is_enough(case),
+        holds=lambda case: "an MDP without restarts",
+        schedule=_sharp_schedule,
+        weights="episodic",
+        promise=_sharp_promise,
+        count=functools.partial(_x1_count, functools.partial(_weight, "episodic", "w_esc")),
+        refines=TheoremName.CONTINUING,
+    ),
+    Theorem(
+        name=TheoremName.EXPLORING,
+        title="R-max without restarts: T1's model and X1's count",
+        unit="steps",
+        speaks=lambda case: _goes_on(case) and not _one_visit_is_enough(case),
+        holds=lambda case: "an MDP without restarts",
+        schedule=_t1_schedule,
+        weights="continuing",
+        promise=_t1_promise,
+        # Without a horizon what T1 gives to it is left to the escapes.
+        count=functools.partial(_x1_count, functools.partial(_weight, "continuing", "w_esc", "w_hor")),
+        refines=TheoremName.CONTINUING,
+    ),
+    Theorem(
+        name=TheoremName.CONTINUING,
+        title="R-max without restarts",
+        unit="steps",
+        speaks=lambda case: _goes_on(case) and not _one_visit_is_enough(case),
+        holds=lambda case: "an MDP without restarts",
+        schedule=_t1_schedule,
+        weights="continuing",
+        promise=_t1_promise,
+        count=_t1_count,
+    ),
+)
+"""All theorems, the tightest of a setting first."""
+
+BY_NAME = {theorem.name: theorem for theorem in THEOREMS}
+"""The theorems by name."""
+
+
+def theorem_of(case: Case) -> Theorem:
+    """Return the theorem that speaks of a case's setting, whether or not its assumptions hold; not a refinement."""
+    return next(theorem for theorem in THEOREMS if theorem.refines is None and theorem.speaks(case))
+
+
+def alternatives(theorem: Theorem) -> tuple[Theorem, ...]:
+    """Return a theorem and those that refine it, the tightest first."""
+    return tuple(other for other in THEOREMS if theorem.name in (other.name, other.refines))
+
+
+def without_m(case: Case) -> Case:
+    """Return the same case with an agent that derives its m."""
+    return replace(case, agent=replace(case.agent, m=None))
+
+
+def too_few(case: Case, theorem: TheoremName, m: int, needed: int) -> Failure:
+    """Return that m is below what a theorem needs at the case's epsilon and delta."""
+    at = {"epsilon": case.agent.epsilon, "delta": case.agent.delta}
+    return failure(Assumption.VISITS, m=checks.shown(m), needed=checks.shown(needed), theorem=str(theorem), **at)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rfos._system import checks
-from rfos._system.arrays import Float, Int, booleans, floats, integers
-from rfos.learning.agents import Agent
-from rfos.learning.theorems import Coverage
+from rfos._system.arrays import Float, Int, Owned, booleans, floats, integers
+from rfos.learning.coverage import Coverage
+from rfos.learning.player import Agent
 
 
 class Progress(StrEnum):
@@ -28,13 +29,13 @@ NOTHING_YET = "no pair became known: the agent has not learned anything, and the
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """What a run of R-max left behind.
+    """What a run left behind.
 
     Attributes
     ----------
-    agent : Rmax or PaperRmax
-    m : int
-        Visits that made a pair known.
+    agent : Rmax, PaperRmax or Agent
+    m : int or None
+        Visits that made a pair known; None for an agent without an m, to whom a pair is known once it was visited.
     coverage : Coverage
     horizon : int or None
         Steps per episode.
@@ -50,10 +51,10 @@ class Trace:
         Step at which each row became known, 0 if it did not. Rows are pairs s * A + a, or meta-states if pooled.
     visits, branch_counts : ndarray of int64, shapes (rows,), (rows, B)
         Counts per successor actually possible, frozen at m.
-    q : ndarray of float64, shape (S, A)
+    q : ndarray of float64, shape (S, A), or None for an agent of one's own
         The agent's final action values (of the first stage where it plans episodes).
     policy : ndarray of int64, shape (S,), or (T, S) where it plans episodes
-        Final greedy policy.
+        Final greedy policy; of an agent of one's own what its player returned, maybe probabilities (S, A).
     action_probabilities : ndarray of float64, shape (S, A), or None where it plans episodes
         What the agent would play next: the softmax of the paper's agent, else the greedy policy.
     plans : int
@@ -65,7 +66,7 @@ class Trace:
     """
 
     agent: Agent
-    m: int
+    m: int | None
     coverage: Coverage
     horizon: int | None
     n_steps: int
@@ -75,8 +76,8 @@ class Trace:
     known_at: Int
     visits: Int
     branch_counts: Int
-    q: Float
-    policy: Int
+    q: Float | None
+    policy: NDArray[Any]
     action_probabilities: Float | None
     plans: int
     seconds: float
@@ -84,8 +85,10 @@ class Trace:
 
     def __post_init__(self) -> None:
         """Take read-only copies."""
-        for name in ("bin_end", "known", "known_at", "visits", "branch_counts", "policy"):
+        for name in ("bin_end", "known", "known_at", "visits", "branch_counts"):
             object.__setattr__(self, name, integers(name, getattr(self, name)))
+        own = integers if _whole(self.policy) else floats
+        object.__setattr__(self, "policy", own("policy", self.policy))
         for name in ("mean_reward", "q", "action_probabilities"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, floats(name, getattr(self, name)))
@@ -123,3 +126,8 @@ class Trace:
         found = np.count_nonzero(self._counted)
         said = f"{self.n_steps} steps with m = {m}: {found} of {rows} rows became known, {self.plans} plans"
         return f"{said}; {NOTHING_YET}" if self.progress is Progress.NONE else said
+
+
+def _whole(policy: Any) -> bool:
+    """Whether a policy is of actions, and not of probabilities."""
+    return np.asarray(policy.array if isinstance(policy, Owned) else policy).dtype.kind in "iu"

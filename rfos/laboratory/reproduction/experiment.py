@@ -15,9 +15,9 @@ import numpy as np
 
 from rfos._system import checks
 from rfos.games.named import named_game
-from rfos.learning.agents import Agent, PaperRmax, Rmax, check_epsilon
+from rfos.learning.agents import PaperRmax, Rmax, check_epsilon
+from rfos.learning.coverage import derived_m
 from rfos.learning.run import run
-from rfos.learning.theorems import derived_m
 from rfos.learning.trace import Trace
 from rfos.metagames.opponents import QLearner, WindowOpponent, WindowQLearner
 from rfos.metagames.window import WindowMetaGame
@@ -146,14 +146,14 @@ def meta_game(experiment: Experiment, window: int) -> WindowMetaGame:
     return WindowMetaGame(named_game(experiment.game), opponent, window, DISCOUNT, HORIZON)
 
 
-def agent_of(experiment: Experiment, epsilon: float) -> Agent:
+def agent_of(experiment: Experiment, epsilon: float) -> Rmax | PaperRmax:
     """Return the experiment's agent for an epsilon."""
     if experiment.agent == "paper":
         return PaperRmax(epsilon=epsilon, delta=DELTA)
     return Rmax(epsilon=epsilon, delta=DELTA)
 
 
-def episodes_of(game: WindowMetaGame, agent: Agent) -> int:
+def episodes_of(game: WindowMetaGame, agent: Rmax | PaperRmax) -> int:
     """Return the meta-episodes of a run, 8 m |S|."""
     return EPISODES_PER_VISIT * derived_m(game, agent, horizon=HORIZON) * game.n_states
 

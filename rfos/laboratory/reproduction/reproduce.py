@@ -48,8 +48,9 @@ def _result(experiment: Experiment, window: int, epsilon: float, traces: Sequenc
     """Summarise the runs of one window and epsilon."""
     game = meta_game(experiment, window)
     trace = traces[0]
+    m = int(trace.m or 0)
     converged, known = times_of(traces, "converged"), times_of(traces, "all_known")
-    point = {"n_states": game.n_states, "n_actions": game.n_actions, "m": trace.m, "horizon": HORIZON, "delta": DELTA}
+    point = {"n_states": game.n_states, "n_actions": game.n_actions, "m": m, "horizon": HORIZON, "delta": DELTA}
     greedy = bounds.rmax.x4().evaluate(**point)
     x4 = bounds.rmax.x4(softmax=experiment.agent == "paper").evaluate(**point)
     bracket = (int(x4["lower"]), int(x4["upper"]))
@@ -65,7 +66,7 @@ def _result(experiment: Experiment, window: int, epsilon: float, traces: Sequenc
         window=window,
         n_states=game.n_states,
         epsilon=epsilon,
-        m=trace.m,
+        m=m,
         episodes=trace.n_steps // HORIZON,
         converged=None if converged is None else estimate_of(converged, bin_width / 2),
         all_known=None if known is None else estimate_of(known),

@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rfos.games.named import named_game
-from rfos.learning.agents import Agent, PaperRmax, Rmax
+from rfos.learning.agents import PaperRmax, Rmax
+from rfos.learning.coverage import theory_m
 from rfos.learning.environment import Played
-from rfos.learning.guarantees import theory_m
 from rfos.metagames import opponents
 from rfos.metagames.learners import named_learner
 from rfos.metagames.policy import PolicyMetaGame
@@ -40,7 +40,7 @@ OPPONENTS: Mapping[str, Callable[[], opponents.QLearner | opponents.WindowOppone
 )
 """Opponents of window meta-games; the first has a hidden state, the others make exact MDPs."""
 
-AGENTS: Mapping[str, Callable[[int | None, float, float], Agent]] = MappingProxyType(
+AGENTS: Mapping[str, Callable[[int | None, float, float], Rmax | PaperRmax]] = MappingProxyType(
     {
         "rmax": lambda m, epsilon, delta: Rmax(m, epsilon, delta),
         "rmax-episode": lambda m, epsilon, delta: Rmax(m, epsilon, delta, planning="episode"),
@@ -222,7 +222,7 @@ def process(cell: Cell) -> Played:
     return game if isinstance(game, WindowMetaGame) else _as_mdp(game)
 
 
-def agent(cell: Cell) -> Agent:
+def agent(cell: Cell) -> Rmax | PaperRmax:
     """Return the agent of a cell."""
     m = cell.m
     if cell.agent == "rmax-paper-m" and m is None:

@@ -27,12 +27,11 @@ from rfos.laboratory.sweeps.cells import (
 )
 from rfos.learning.agents import Rmax
 from rfos.learning.convergence import convergence
-from rfos.learning.environment import Played
-from rfos.learning.guarantees import theory_m
+from rfos.learning.coverage import derived_m, theory_m
+from rfos.learning.environment import Played, as_environment
 from rfos.learning.least_m import least_sufficient_m
 from rfos.learning.ledger import ledger, ledger_bytes
 from rfos.learning.run import run, run_bytes
-from rfos.learning.theorems import derived_m
 from rfos.metagames.window import WindowMetaGame
 
 BINS = 50
@@ -116,7 +115,7 @@ def peak_bytes(cell: Cell) -> int:
 def _peak_bytes(cell: Cell) -> int:
     game, some = meta_game(cell), AGENTS[cell.agent](1, cell.epsilon, cell.delta)
     table = 0 if isinstance(game, WindowMetaGame) else game.size_estimate().needed
-    return table + (run_bytes if cell.measure == "run" else ledger_bytes)(game, some, cell.horizon)
+    return table + (run_bytes if cell.measure == "run" else ledger_bytes)(as_environment(game, cell.horizon), some)
 
 
 def _measure_run(cell: Cell, leg: Leg) -> dict[str, Any]:

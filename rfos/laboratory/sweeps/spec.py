@@ -21,7 +21,8 @@ from rfos._system.memory import require_memory
 from rfos.games.named import named_game
 from rfos.laboratory.sweeps.cells import AGENTS, OPPONENTS, Cell, canonical, meta_game, process
 from rfos.laboratory.sweeps.measures import LONGEST_RUN, MEASURES, effort, peak_bytes
-from rfos.learning.theorems import require_accuracy
+from rfos.learning.coverage import require_accuracy
+from rfos.learning.environment import as_environment
 from rfos.metagames.grids import MAX_LEVELS
 from rfos.metagames.learners import named_learner
 from rfos.metagames.policy import PolicyMetaGame
@@ -433,7 +434,7 @@ def _check_point(cell: Cell) -> None:
     if cell.agent == "rmax-pooled" and cell.window is None:
         raise ValueError("agent rmax-pooled counts per window: give window instead of levels")
     planned = cell.horizon if cell.agent == "rmax-episode" else None
-    require_accuracy(process(cell), cell.epsilon, planned)
+    require_accuracy(as_environment(process(cell)), cell.epsilon, planned)
     size = effort(cell)
     if size > LONGEST_RUN:
         mend = "a smaller window or discount, or a larger epsilon"
