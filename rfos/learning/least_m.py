@@ -371,8 +371,8 @@ def _with_m(agent: Any, m: int) -> Agent:
     if not is_dataclass(agent) or not any(field.name == "m" for field in fields(agent)):
         mend = "give it one, so that m can be varied"
         raise ValueError(f"agent is {checks.described(agent)}, not a dataclass with a field m: {mend}")
-    changed: Agent = replace(agent, m=m)  # type: ignore[type-var]
-    return changed
+    changed: Any = replace(agent, m=m)  # type: ignore[type-var]
+    return changed  # type: ignore[no-any-return]
 
 
 def _in_order(pool: ThreadPoolExecutor, play: Any, m: int, max_runs: int, batch: int) -> Iterator[Any]:

@@ -130,7 +130,7 @@ def test_an_environment_decides_once():
     environment = rfos.Environment(random_mdp(), horizon=4, starts=[2, 1])
     with pytest.raises(ValueError, match="horizon is given beside an Environment"):
         rfos.run(environment, rfos.Rmax(m=1), steps=5, horizon=3)
-    with pytest.raises(ValueError, match="starts are .* meta-states from 0 to 2"):
+    with pytest.raises(ValueError, match=r"starts are .* meta-states from 0 to 2"):
         rfos.Environment(random_mdp(), starts=[3])
     same = rfos.run(random_mdp(), rfos.Rmax(m=2), steps=50, horizon=4, starts=[2, 1], rng=3)
     assert rfos.run(environment, rfos.Rmax(m=2), steps=50, rng=3).visits.tolist() == same.visits.tolist()
