@@ -57,13 +57,18 @@ def learning_curves(
     Figure
     """
     columns = ("window", "episode", "mean", "low", "high")
-    checks.frame("bands", bands, columns, "curve_bands(report.curves, epsilon) of rfos.reproduction makes one")
+    checks.frame(
+        "bands",
+        bands,
+        columns,
+        "curve_bands(report.curves, epsilon) of rfos.laboratory.reproduction makes one",
+    )
     lines = checks.several("yardsticks", yardsticks, "give the yardsticks of a Report, or none")
     for yardstick in lines:
         members = ("name", "window", "reward", "low", "high")
         checks.offers("a yardstick", yardstick, "a Yardstick", members, "give those of a Report")
     if official is not None:
-        checks.frame("official", official, (), "official_curve() of rfos.reproduction makes one")
+        checks.frame("official", official, (), "official_curve() of rfos.laboratory.reproduction makes one")
     figure = Figure(figsize=(7.2, 4.4), layout="constrained")
     axes = figure.subplots()
     for i, (window, band) in enumerate(bands.groupby("window")):
@@ -116,10 +121,16 @@ def episodes_against_states(results: Sequence[WindowResult]) -> Figure:
     -------
     Figure
     """
-    results = checks.several("results", results, "give the results of a Report of rfos.reproduction")
+    results = checks.several("results", results, "give the results of a Report of rfos.laboratory.reproduction")
     for result in results:
         members = ("n_states", "x4", "all_known", "converged")
-        checks.offers("a result", result, "a WindowResult", members, "give those of a Report of rfos.reproduction")
+        checks.offers(
+            "a result",
+            result,
+            "a WindowResult",
+            members,
+            "give those of a Report of rfos.laboratory.reproduction",
+        )
     figure = Figure(figsize=(6.4, 4.6), layout="constrained")
     axes = figure.subplots()
     sizes = [r.n_states for r in results]
@@ -174,7 +185,7 @@ def scaling(fits: pd.DataFrame, points: pd.DataFrame, variable: str, quantity: s
     -------
     Figure
     """
-    mend = "all_fits(rows) of rfos.sweeps.fits makes both tables"
+    mend = "all_fits(rows) of rfos.laboratory.sweeps.fits makes both tables"
     checks.frame("fits", fits, ("held", "slope"), mend)
     checks.frame("points", points, ("fit", "x", "middle", "lowest", "highest", "log10_bound"), mend)
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
@@ -222,7 +233,7 @@ def sweep_curves(bands: pd.DataFrame) -> Figure:
     Figure
     """
     columns = ("label", "steps", "mean", "low", "high")
-    checks.frame("bands", bands, columns, "curve_bands(rows) of rfos.sweeps.tables makes one")
+    checks.frame("bands", bands, columns, "curve_bands(rows) of rfos.laboratory.sweeps.tables makes one")
     figure = Figure(figsize=(7.2, 4.0), layout="constrained")
     axes = figure.subplots()
     labels = list(dict.fromkeys(bands["label"]))

@@ -173,7 +173,7 @@ def _composition(rng, total: int, parts: int) -> np.ndarray:
 def exact_window_game(game: NormalFormGame, law, discount, *, levels: int = 1) -> ExactMDP:
     """A window-1 meta-game as an exact MDP whose actions are the shaper's mixed actions with `levels` levels.
 
-    `law[state]` are the opponents' probabilities as Fractions; states are numbered as in `rfos.windows`: the
+    `law[state]` are the opponents' probabilities as Fractions; states are numbered as in `rfos.metagames.windows`: the
     opponents' joint action, then the own action. With levels = 1 the actions are the pure ones, in order.
     """
     n_own = game.n_actions[0]

@@ -13,9 +13,9 @@ from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
-import rfos.rmax
 import scipy.sparse as sp
 
+import rfos.learning.run
 from rfos.planning.mdp import TabularMDP
 
 Branch = tuple[int, Fraction, Fraction]
@@ -204,7 +204,7 @@ def replay(process: TabularMDP, agent, *, steps: int, horizon=None, starts=None,
 
 @dataclass(frozen=True)
 class SlowLedger:
-    """What `rfos.pac.ledger` counts, in rational arithmetic: bad steps or episodes, ties, and the sum of e_t."""
+    """What `rfos.ledger` counts, in rational arithmetic: bad steps or episodes, ties, and the sum of e_t."""
 
     count: int
     ties: int

@@ -2,7 +2,7 @@
 
 A function here has the name of the kernel it mirrors and must agree with it bit for bit, so sums run in the
 documented order (branches by index, oldest step first). Windows are lists of joint actions; numbering follows the
-docstring of `rfos.windows.WindowIndex`. The last part plays meta-games of policies from their definition; kernels
+docstring of `rfos.WindowIndex`. The last part plays meta-games of policies from their definition; kernels
 agree with it to rounding and to the accuracy that their tables state.
 """
 
@@ -647,7 +647,7 @@ def advance(play, choose, stop):
 
 
 class Run(NamedTuple):
-    """What a run leaves behind, named as in `rfos.rmax.Trace`."""
+    """What a run leaves behind, named as in `rfos.learning.trace.Trace`."""
 
     m: int
     bin_end: list[int]

@@ -42,18 +42,23 @@ MAKES: Mapping[str, str] = {
     "Solution": "solve(mdp) makes one",
     "Trace": "run(process, agent, steps=1000) makes one",
     "WindowIndex": "WindowIndex((2, 2), window=2), or the index of a WindowMetaGame, is one",
-    "Experiment": "Experiment() of rfos.reproduction makes one",
-    "Spec": "read_spec(path) of rfos.sweeps.spec makes one",
-    "Store": "Store(path) of rfos.sweeps.store makes one",
+    "Experiment": "Experiment() of rfos.laboratory.reproduction.reproduce makes one",
+    "Spec": "read_spec(path) of rfos.laboratory.sweeps.spec makes one",
+    "Store": "Store(path) of rfos.laboratory.sweeps.store makes one",
     "DataFrame": "pandas.DataFrame(rows) makes one",
 }
 """The call that makes an object of a kind, by the kind's name."""
 
-OPPONENT = "give one of rfos.opponents, such as WindowQLearner(), or an object with probabilities(game, player, index)"
+OPPONENT = (
+    "give one of rfos.metagames.opponents, such as WindowQLearner(), or an object with "
+    "probabilities(game, player, index)"
+)
 
-LEARNER = "give one of rfos.learners, such as NaiveLearner(), or an object with update(game, player, policies)"
+LEARNER = (
+    "give one of rfos.metagames.learners, such as NaiveLearner(), or an object with update(game, player, policies)"
+)
 
-GRID = "even_grid(game, player, levels) of rfos.policy_metagames makes one"
+GRID = "even_grid(game, player, levels) of rfos.metagames.sizes makes one"
 
 
 def shown(value: object) -> str:

@@ -33,7 +33,7 @@ def equilibria(game: StochasticGame) -> list[tuple[Float, ...]] | None:
 
     All of them, but for a degenerate game or more than two players: then some, or none.
 
-    Found by nashpy or quantecon (see `rfos.interop.nash_equilibria`). Played in every inner state, each is an
+    Found by nashpy or quantecon (see `rfos.games.equilibria.nash_equilibria`). Played in every inner state, each is an
     equilibrium of the iterated game.
     """
     checks.kind("game", game, StochasticGame)
@@ -143,7 +143,7 @@ def discounted_value(meta_game: PolicyMetaGame, rewards: Float) -> tuple[Float, 
     ----------
     meta_game : PolicyMetaGame
     rewards : ndarray, shape (N, T, n_players)
-        As `rfos.continuous.roll_out` returns them.
+        As `rfos.metagames.continuous.roll_out` returns them.
 
     Returns
     -------

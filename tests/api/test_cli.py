@@ -177,7 +177,7 @@ def test_an_interrupt_inside_of_exec_ends_with_130_too(tmp_path: Path) -> None:
 def test_help_loads_none_of_the_heavy_packages(tmp_path: Path) -> None:
     """Rfos --help answers at once because it imports neither numpy nor numba, sympy, pandas or matplotlib."""
     code = (
-        "import sys\nfrom rfos.cli import main\n"
+        "import sys\nfrom rfos.commands.main import main\n"
         "try:\n    main(['--help'])\nexcept SystemExit as end:\n    assert end.code == 0\n"
         "heavy = {'numpy', 'numba', 'sympy', 'pandas', 'matplotlib', 'scipy'} & set(sys.modules)\n"
         "assert not heavy, heavy"

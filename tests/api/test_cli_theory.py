@@ -335,7 +335,7 @@ def test_verify_ends_with_1_on_a_violation(tmp_path):
     """A statement made false beforehand, in the same process."""
     program = (
         "from dataclasses import replace\nfrom types import MappingProxyType\n"
-        "import rfos.verification as v\nfrom rfos.cli import main\n"
+        "import rfos.laboratory.verification.registry as v\nfrom rfos.commands.main import main\n"
         "s = v.STATEMENTS['N1']\n"
         "v.STATEMENTS = MappingProxyType({'N1': replace(s, sides=lambda i, planted: s.sides(i, True))})\n"
         "main(['verify', '--instances', '50', '--jobs', '1'])\n"

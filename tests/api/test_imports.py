@@ -203,8 +203,10 @@ def test_all_modules_are_found():
     assert found | {"rfos"} == {name for name in ALL_MODULES if name.startswith("rfos")}
 
 
-# QuantEcon's own kernels, which the examples of rfos.interop may run, fail interpreted.
-EXAMPLES = [pytest.param(name, marks=[pytest.mark.jit] if name == "rfos.interop" else []) for name in ALL_MODULES]
+# QuantEcon's own kernels, which the examples of rfos.planning.interop may run, fail interpreted.
+EXAMPLES = [
+    pytest.param(name, marks=[pytest.mark.jit] if name == "rfos.planning.interop" else []) for name in ALL_MODULES
+]
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

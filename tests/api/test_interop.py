@@ -177,17 +177,17 @@ def test_free_riding_is_the_only_equilibrium_of_public_goods():
     ("call", "message"),
     [
         (
-            "import numpy as np; from rfos import TabularMDP; from rfos.interop import to_quantecon\n"
+            "import numpy as np; from rfos import TabularMDP; from rfos.planning.interop import to_quantecon\n"
             "to_quantecon(TabularMDP([[0]], [[1.0]], 0.5))",
             "DiscreteDP needs quantecon: pip install 'rfos[interop]'",
         ),
         (
-            "from rfos import named_game; from rfos.interop import nash_equilibria\n"
+            "from rfos import named_game; from rfos.games.equilibria import nash_equilibria\n"
             "nash_equilibria(named_game('chicken'))",
             "finding Nash equilibria needs quantecon: pip install 'rfos[interop]'",
         ),
         (
-            "from rfos import named_game; from rfos.interop import nash_equilibria\n"
+            "from rfos import named_game; from rfos.games.equilibria import nash_equilibria\n"
             "nash_equilibria(named_game('public-goods'))",
             "finding Nash equilibria of 3 players needs quantecon: pip install 'rfos[interop]'",
         ),
@@ -203,6 +203,6 @@ def test_a_missing_package_is_named_with_the_extra(call, message):
 
 def test_quantecon_is_refused_where_the_jit_is_off(monkeypatch):
     """Its own kernels fail interpreted, with an error that names nothing of use."""
-    monkeypatch.setattr("rfos.interop.INTERPRETED", True)
+    monkeypatch.setattr("rfos._kernels._jit.INTERPRETED", True)
     with pytest.raises(ImportError, match="needs quantecon, which runs compiled only: unset NUMBA_DISABLE_JIT"):
         to_quantecon(TabularMDP([[0]], [[1.0]], 0.5))

@@ -118,8 +118,11 @@ PENNIES = matching_pennies()
         ({"horizon": 2.5}, "horizon is 2.5"),
         ({"horizon": 2**70}, "horizon is 1180591620717411303424, above the limit"),
         ({"opponent": [QLearner(), QLearner()]}, "2 opponents for 1 other players: give one for each"),
-        ({"opponent": "tit-for-tat"}, "player 1 is 'tit-for-tat', not an opponent: give one of rfos.opponents"),
-        ({"opponent": 3}, "player 1 is 3, not an opponent: give one of rfos.opponents"),
+        (
+            {"opponent": "tit-for-tat"},
+            "player 1 is 'tit-for-tat', not an opponent: give one of rfos.metagames.opponents",
+        ),
+        ({"opponent": 3}, "player 1 is 3, not an opponent: give one of rfos.metagames.opponents"),
         ({"game": NormalFormGame(np.zeros((1, 2)))}, "has one player: a meta-game needs an opponent"),
         (
             {"game": three_player_matching_pennies(), "opponent": [QLearner(), WindowQLearner()]},

@@ -10,12 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numba
 import numpy as np
 import pytest
-import rfos._memory
 import scipy.sparse as sp
 from commands import PATIENCE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import rfos._system.memory
 from rfos._kernels import rmax as kernels
 from rfos.games.named import matching_pennies, standard_prisoners_dilemma
 from rfos.games.normal_form import NormalFormGame
@@ -316,7 +316,7 @@ def test_a_revealed_row_is_learned_from_one_visit_and_an_empirical_one_is_not():
 
 def test_a_policy_meta_game_that_is_too_large_for_r_max_is_refused(monkeypatch):
     """Three levels where 25 MB are left: the compressed table fits, 3^10 pairs with 6 branches do not; unfilled."""
-    monkeypatch.setattr(rfos._memory, "available_bytes", lambda: 25 * 10**6)
+    monkeypatch.setattr(rfos._system.memory, "available_bytes", lambda: 25 * 10**6)
     grid = LevelGrid(5, (0.1, 0.5, 0.9))
     meta_game = PolicyMetaGame(iterated(standard_prisoners_dilemma(), 0.9), [NaiveLearner()], [grid, grid], 0.9)
     meta_game.require_fit()

@@ -78,9 +78,9 @@ def printed(found: Answer) -> str:
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight GiB of memory and two processors, whatever this machine has."""
-    for module in ("rfos._memory", "rfos.policy_metagames"):
+    for module in ("rfos._system.memory", "rfos.metagames.sizes"):
         monkeypatch.setattr(f"{module}.available_bytes", lambda: 8 * GIB)
-    monkeypatch.setattr("rfos.policy_metagames.processors", lambda: 2)
+    monkeypatch.setattr("rfos._system.threads.processors", lambda: 2)
 
 
 # Refusals --------------------------------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ def test_pairs_that_take_too_long_one_by_one_are_refused() -> None:
 def test_iterated_games_count_their_tables_before_they_build_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bytes demanded are at least those measured, and at most twice; too many are refused at once."""
     demanded = []
-    monkeypatch.setattr("rfos.stochastic_games.require_memory", lambda needed, *words: demanded.append(needed))
+    monkeypatch.setattr("rfos._system.memory.require_memory", lambda needed, *words: demanded.append(needed))
     game = public_goods(6)
     tracemalloc.start()
     iterated(game, 0.9)
@@ -175,7 +175,7 @@ def test_iterated_games_count_their_tables_before_they_build_them(monkeypatch: p
     tracemalloc.stop()
     assert peak <= demanded[0] <= 2 * peak
     monkeypatch.undo()
-    monkeypatch.setattr("rfos._memory.available_bytes", lambda: 8 * GIB)
+    monkeypatch.setattr("rfos._system.memory.available_bytes", lambda: 8 * GIB)
     began = time.process_time()
     with pytest.raises(MemoryError, match=r"iterated game of 1,024 joint actions needs .* bytes"):
         iterated(public_goods(10), 0.9)

@@ -176,7 +176,7 @@ def test_combinations_that_cannot_run_are_refused():
 
 def test_what_does_not_fit_into_memory_is_refused_by_the_spec(monkeypatch):
     """The message names the bytes; nothing has been built."""
-    monkeypatch.setattr("rfos._memory.available_bytes", lambda: 1000)
+    monkeypatch.setattr("rfos._system.memory.available_bytes", lambda: 1000)
     with pytest.raises(MemoryError, match=r"matching-pennies with window 1, .* needs [\d,]+ bytes, above the limit"):
         parse_spec(SMALL)
 
@@ -495,10 +495,10 @@ def test_what_is_too_large_is_refused_before_its_table_is_built(monkeypatch):
     cells._as_mdp.cache_clear()
     lists = SMALL[SMALL.rindex("[[grid]]") :].replace("m = [2]\n", "").replace('"rmax"', '"rmax-paper-m"')
     text = 'title = "x"\nseed = 1\n' + lists.replace("levels = [3]", "levels = [7]")
-    monkeypatch.setattr("rfos.sweeps.spec.LONGEST_TABLE", 0)
+    monkeypatch.setattr("rfos.laboratory.sweeps.spec.LONGEST_TABLE", 0)
     with pytest.raises(ValueError, match=r"with 7 levels, .* above the limit of 0"):
         parse_spec(text)
-    monkeypatch.setattr("rfos._memory.available_bytes", lambda: 1000)
+    monkeypatch.setattr("rfos._system.memory.available_bytes", lambda: 1000)
     with pytest.raises(MemoryError, match=r"with 7 levels, .* needs [\d,]+ bytes"):
         parse_spec(text)
 
@@ -724,7 +724,7 @@ LEAST = replace(CELL, measure="least-m", m=None, steps=None, horizon=10, window=
 
 
 def test_a_ledger_cell_is_the_ledger_of_the_same_run():
-    """Count, bound, sum of e_t and theorem are those of rfos.pac.ledger with the cell's stream."""
+    """Count, bound, sum of e_t and theorem are those of rfos.learning.ledger.ledger with the cell's stream."""
     result = json.loads(measure(LEDGER).result)
     seeds = np.random.SeedSequence(7, spawn_key=LEDGER.words)
     episodes = measures_module.run_length(LEDGER) // 10
@@ -875,7 +875,7 @@ def test_a_state_is_numbers_and_nothing_that_is_run():
 
 def test_a_state_that_is_too_large_is_not_kept(monkeypatch):
     """The cell goes on to its end in one leg: the same bytes."""
-    monkeypatch.setattr("rfos._legs.LARGEST_STATE", 1000)
+    monkeypatch.setattr("rfos._system.checkpoints.LARGEST_STATE", 1000)
     assert measure(SHORT, None, 0.0).result == measure(SHORT).result
 
 

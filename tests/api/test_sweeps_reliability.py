@@ -507,7 +507,7 @@ def test_long_cells_on_a_dask_cluster_are_left_and_taken_up_again(tmp_path, clus
             return "of the driver"
 
         def __reduce__(self):
-            return operator.attrgetter("fingerprint"), (importlib.import_module("rfos.sweeps.fingerprint"),)
+            return operator.attrgetter("fingerprint"), (importlib.import_module("rfos.laboratory.sweeps.fingerprint"),)
 
     def other_code(outcomes, left):
         monkeypatch.setattr(executors, "fingerprint", Elsewhere())
@@ -544,7 +544,7 @@ def test_workers_without_the_package_and_a_lost_scheduler_are_told_in_one_line(t
 def test_a_scheduler_that_does_not_answer_is_refused(tmp_path, monkeypatch):
     """In one line, and no store is made."""
     pytest.importorskip("distributed")
-    monkeypatch.setattr("rfos.sweeps.executors.CONNECTING", 1)
+    monkeypatch.setattr("rfos.laboratory.sweeps.executors.CONNECTING", 1)
     for address in ("tcp://127.0.0.1:1", "nonsense://there"):
         with pytest.raises(OSError, match="no scheduler with workers answers at") as caught:
             sweep(parse_spec(spec_text(seeds=1, steps=10)), tmp_path / "store.db", Dask(address))

@@ -47,7 +47,11 @@ def processes() -> dict[str, rfos.Environment]:
     mdp = rfos.TabularMDP(rng.dirichlet([1.0] * 8, (8, 4)), rng.random((8, 4)), 0.9)
     hidden = rfos.WindowMetaGame(pennies, rfos.QLearner(), window=3, discount=0.8, horizon=10)
     window = rfos.WindowMetaGame(pennies, rfos.WindowQLearner(), window=3, discount=0.8, horizon=10)
-    return {"MDP, 8 successors": rfos.Environment(mdp), "windows": rfos.Environment(window), "hidden": rfos.Environment(hidden)}
+    return {
+        "MDP, 8 successors": rfos.Environment(mdp),
+        "windows": rfos.Environment(window),
+        "hidden": rfos.Environment(hidden),
+    }
 
 
 def main() -> None:

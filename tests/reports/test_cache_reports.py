@@ -477,14 +477,14 @@ def test_the_end_of_a_file_is_not_an_interrupt(tmp_path, monkeypatch):
     """130 means Ctrl-C and nothing else: an EOFError, which the command line's library renames, is shown as it is."""
     from rfos.commands import main
 
-    monkeypatch.setattr("rfos.verification.verify", lambda *_, **__: pickle.loads(b""))
+    monkeypatch.setattr("rfos.laboratory.verification.engine.verify", lambda *_, **__: pickle.loads(b""))
     with pytest.raises(EOFError, match="Ran out of input"):
         main.main(["verify", "--instances", "1", "--jobs", "1"])
 
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("rfos.verification.verify", interrupt)
+    monkeypatch.setattr("rfos.laboratory.verification.engine.verify", interrupt)
     done = here("verify", "--instances", "1", "--jobs", "1", cwd=tmp_path)
     assert done.returncode == 130
     assert "rfos: interrupted" in done.stderr

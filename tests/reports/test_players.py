@@ -227,6 +227,6 @@ def test_always_defect_is_answered_with_defection():
 
 def test_opponents_of_the_package_pass_their_own_check():
     """Every window of every named game against the Q-learner."""
-    for name in rfos.games.NAMED_GAMES:
+    for name in rfos.games.named.NAMED_GAMES:
         game = rfos.WindowMetaGame(rfos.named_game(name), WindowQLearner(), window=1, discount=0.8)
         assert np.allclose(game.opponents_play.sum(axis=1), 1)

@@ -405,7 +405,7 @@ def test_coarser_levels_are_compared_where_finer_ones_take_long() -> None:
     assert shaping_study._finer((0.1, 0.3, 0.9), 5) == pytest.approx((0.1, 0.2, 0.3, 0.6, 0.9))
     assert shaping_study._finer((5.0,), 5) == (9.0,)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rfos.policy_metagames.QUICK_PAIRS", 2000)  # 2^10 pairs are, 3^10 are not
+        patch.setattr("rfos.metagames.sizes.QUICK_PAIRS", 2000)  # 2^10 pairs are, 3^10 are not
         found = quietly(Request("ipd", levels="3", inner_discount=0.9, starts=3, steps=4, discount=0.8))
     others = found.other_levels
     assert others is not None

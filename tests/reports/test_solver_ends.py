@@ -459,7 +459,7 @@ def test_the_same_mdp_is_solved_alike_however_many_processors(monkeypatch: pytes
         monkeypatch.setattr(equations, "MOST_FILL", fill)
         found = []
         for count in (1, 2, 5):
-            monkeypatch.setattr("rfos._threads.processors", lambda count=count: count)
+            monkeypatch.setattr("rfos._system.threads.processors", lambda count=count: count)
             solution = solve(mdp, max_iterations=1000)
             assert solution.method == "policy_iteration"
             found.append(solution.lower.tobytes() + solution.policy.tobytes())

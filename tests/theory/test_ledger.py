@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import scipy.stats
 from exact import ExactMDP, exploring_values, slow_ledger
+from rfos.learning.guarantees import covering, theory_m
 from tabular import dense_of
 
 import bounds.exploration
@@ -19,7 +20,6 @@ from rfos.games.named import matching_pennies
 from rfos.games.stochastic import one_shot
 from rfos.learning.accounts import MARK, ContinuingAccount, EpisodicAccount
 from rfos.learning.agents import PaperRmax, Rmax
-from rfos.learning.guarantees import covering, theory_m
 from rfos.learning.ledger import ledger
 from rfos.learning.observer import Moment
 from rfos.learning.run import run
@@ -206,7 +206,7 @@ def test_the_memory_of_a_ledger_is_asked_for_before_it_is_taken(branching, n_act
     rng, n_states = np.random.default_rng(78), 4000
     mdp = domains.random_mdp(rng, n_states, n_actions, branching, "4/5").mdp("sparse")
     asked = []
-    monkeypatch.setattr("rfos.pac._ledger.require_memory", lambda size, *words: asked.append(size))
+    monkeypatch.setattr("rfos._system.memory.require_memory", lambda size, *words: asked.append(size))
     choice = rng.integers(0, n_actions, (3, n_states) if play == "staged" else n_states)
     weights = np.full((n_states, n_actions), 1 / n_actions) if play == "drawn" else choice
     for measured in (False, True):  # the first compiles

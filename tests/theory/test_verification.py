@@ -5,9 +5,9 @@ from types import MappingProxyType
 
 import numpy as np
 import pytest
-import rfos.verification
 import scipy.stats
 
+import rfos.laboratory.verification.registry
 from bounds.exploration import x1, x3
 from bounds.rmax import default_weights
 from rfos.laboratory.verification.counts import slow_tries
@@ -163,7 +163,7 @@ def test_failures_are_pooled_over_instances(monkeypatch):
         sample=lambda rng: rng.random(10),
         sides=lambda draws, planted: quantile_sides(draws, 0.3 if planted else 0.6, 0.5),
     )
-    monkeypatch.setattr(rfos.verification, "STATEMENTS", MappingProxyType({"T1": statement}))
+    monkeypatch.setattr(rfos.laboratory.verification.registry, "STATEMENTS", MappingProxyType({"T1": statement}))
     [row] = verify(["T1"], instances=1000, jobs=1)
     assert row.passed
     assert (row.trials, row.allowed) == (10_000, 0.5)
@@ -189,7 +189,7 @@ def test_a_false_statement_without_counterexample_fails(monkeypatch):
     """A registered counterexample that is none is reported."""
     name = "false: G3 under held policies"
     tame = replace(STATEMENTS[name], sides=lambda instance, planted: Sides(0.0, 1.0))
-    monkeypatch.setattr(rfos.verification, "STATEMENTS", MappingProxyType({name: tame}))
+    monkeypatch.setattr(rfos.laboratory.verification.registry, "STATEMENTS", MappingProxyType({name: tame}))
     [row] = verify([name], jobs=1)
     assert not row.passed
 
@@ -203,7 +203,7 @@ def test_a_violated_statement_fails_and_names_its_instance(monkeypatch):
         sample=lambda rng: int(rng.integers(100)),
         sides=lambda k, planted: Sides(2.0 if k == 7 else 0.5, 1.0),
     )
-    monkeypatch.setattr(rfos.verification, "STATEMENTS", MappingProxyType({"N1": statement}))
+    monkeypatch.setattr(rfos.laboratory.verification.registry, "STATEMENTS", MappingProxyType({"N1": statement}))
     [row] = verify(["N1"], instances=1000, jobs=1)
     assert not row.passed
     assert 1 <= row.violations < 40

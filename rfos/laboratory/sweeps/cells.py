@@ -63,7 +63,7 @@ class Cell:
     game : str
         A named game, or "public-goods-N" for N players; with levels also "ipd" or "imp". Rewards are the game's own.
     opponent : str
-        One of `OPPONENTS` with a window, of `rfos.learners.NAMED_LEARNERS` with levels.
+        One of `OPPONENTS` with a window, of `rfos.metagames.learners.NAMED_LEARNERS` with levels.
     agent : str
         One of `AGENTS`.
     epsilon, delta, discount : float

@@ -170,7 +170,11 @@ def sweep(
     path = checks.path("path", path)
     members = ("base", "workers", "memory", "outcomes")
     checks.offers(
-        "executor", executor, "an executor", members, "give InProcess() or Processes(2) of rfos.sweeps.executors"
+        "executor",
+        executor,
+        "an executor",
+        members,
+        "give InProcess() or Processes(2) of rfos.laboratory.sweeps.executors",
     )
     for name, given in (("acknowledge", acknowledge), ("fail", fail)):
         if given is not None:

@@ -383,7 +383,7 @@ class Store:
         ValueError
             If the store has rows that no sweep has written, of whatever code: how many, and what is wrong with the
             first. A row of this code must also be a cell that a spec may ask for, with a result that its measure may
-            bring (`rfos.sweeps.rows.read`), alike in all repetitions where they must be.
+            bring (`rfos.laboratory.sweeps.rows.read`), alike in all repetitions where they must be.
         """
         return [row for row in self._sound(code) if row.code == code]
 
