@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sp
 
-import rfos.learning.run
+import rfos
 from rfos.planning.mdp import TabularMDP
 
 Branch = tuple[int, Fraction, Fraction]
@@ -161,9 +161,9 @@ def epochs(process, agent, *, steps: int, horizon=None, starts=None, rng=0):
     the result of a run that ends there.
     """
     options = {"horizon": horizon, "starts": starts, "rng": rng, "bins": 1}
-    final = rfos.rmax.run(process, agent, steps=steps, **options)
+    final = rfos.run(process, agent, steps=steps, **options)
     times = sorted(int(t) for t in final.known_at if t)
-    return final, [(t, rfos.rmax.run(process, agent, steps=t, **options)) for t in times]
+    return final, [(t, rfos.run(process, agent, steps=t, **options)) for t in times]
 
 
 def first_policy(process, agent, *, horizon=None) -> np.ndarray:
@@ -215,7 +215,7 @@ def slow_ledger(exact: ExactMDP, agent, *, epsilon: Fraction, steps: int, horizo
     """Replay a run step by step and evaluate what is played at each step, by elimination."""
     process = exact.mdp(storage)
     options = {"steps": steps, "horizon": horizon, "starts": starts, "rng": rng}
-    known_at = rfos.rmax.run(process, agent, bins=1, **options).known_at
+    known_at = rfos.run(process, agent, bins=1, **options).known_at
     episodic = agent.planning == "episode"
     values: dict = {}
     exploring: dict = {}

@@ -8,11 +8,12 @@ certainty: it takes a pair m times, and no more where nothing unknown could pay 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rfos._system import checks
 from rfos._system.randomness import Seed, seed_sequence
@@ -28,6 +29,8 @@ from rfos.learning.check_worlds import (
     reward_coins,
     successor_coins,
 )
+from rfos.learning.environment import Environment
+from rfos.learning.player import PlayingAgent, checked_policy
 from rfos.planning.evaluate import evaluate_policy
 from rfos.planning.solve import solve
 
@@ -37,23 +40,15 @@ FALSE_ALARM = 1e-6
 Kind = Literal["outside of its bound", "not epsilon-optimal", "against the protocol"]
 
 
-class RmaxAgent(Protocol):
-    """An agent as `check_rmax` sees it."""
-
-    def act(self, state: int) -> int:
-        """Return the action that it would take in a state, by all it has observed; nothing else may change."""
-        ...
-
-    def observe(self, state: int, action: int, reward: float, next_state: int) -> None:
-        """Take note of one step, before the next action is asked for."""
-        ...
+class RmaxAgent(PlayingAgent, Protocol):
+    """An R-max of one's own: an agent as `run` and `ledger` take it, that takes a pair as known after m visits."""
 
 
 class RmaxFactory(Protocol):
-    """What makes an agent."""
+    """What makes such an agent: a function, or its class where m is a field."""
 
-    def __call__(self, *, n_states: int, n_actions: int, r_max: float, discount: float, m: int) -> RmaxAgent:
-        """Return an agent for rewards in [0, r_max] that takes a pair as known after m visits."""
+    def __call__(self, *, m: int) -> RmaxAgent:
+        """Return an agent that takes a pair as known after m visits."""
         ...
 
 
@@ -111,51 +106,49 @@ def _play(factory: RmaxFactory, instance: Instance, rng: np.random.Generator) ->
     """Let an agent act, and return what it did that R-max does not do."""
     mdp, name = instance.mdp, instance.name
     n_states, n_actions = mdp.n_states, mdp.n_actions
-    sizes = {"n_states": n_states, "n_actions": n_actions}
-    agent = factory(**sizes, r_max=instance.r_max, discount=mdp.discount, m=instance.m)
+    environment = Environment(mdp)
+    player = factory(m=instance.m).begin(environment, np.random.default_rng(rng.integers(2**32)))
     best = solve(mdp).lower - instance.epsilon
-    judged: dict[tuple[int, ...], Any] = {}
+    judged: dict[bytes, Any] = {}
     visits = np.zeros((n_states, n_actions), np.int64)
     bad, state = 0, 0
 
-    def ask(states: Sequence[int]) -> list[int] | Finding:
-        answers = [agent.act(s) for s in states]
-        for s, answer in zip(states, answers, strict=True):
-            if not (isinstance(answer, int | np.integer) and 0 <= answer < n_actions):
-                detail = f"act({s}) is {answer!r}: actions are 0 to {n_actions - 1}"
-                return Finding(name, "against the protocol", detail)
-        return [int(answer) for answer in answers]
+    def against(detail: str) -> list[Finding]:
+        return [Finding(name, "against the protocol", detail)]
 
-    def falls_short(policy: tuple[int, ...]) -> Any:
-        if policy not in judged:
-            judged[policy] = evaluate_policy(mdp, np.array(policy)).upper < best
-        return judged[policy]
+    def falls_short(policy: NDArray[Any]) -> Any:
+        key = policy.tobytes()
+        if key not in judged:
+            judged[key] = evaluate_policy(mdp, policy).upper < best
+        return judged[key]
 
-    # Every state is asked where each step is judged, the own one twice.
-    counts = instance.most_bad is not None
+    policy, changed = checked_policy(player, environment), True
     for _ in range(instance.steps):
-        answers = ask((state, *range(n_states), state) if counts else (state,))
-        if isinstance(answers, Finding):
-            return [answers]
-        action = answers[0]
-        if counts:
-            policy = tuple(answers[1:-1])
-            if policy[state] != action or answers[-1] != action:
-                return [Finding(name, "against the protocol", f"act({state}) changes without a new observation")]
+        answers = player.act(state), player.act(state)
+        for answer in answers:
+            if not (isinstance(answer, int | np.integer) and 0 <= answer < n_actions):
+                return against(f"act({state}) is {answer!r}: actions are 0 to {n_actions - 1}")
+        action = int(answers[0])
+        # Where each step is judged the policy is asked for at each; else where it is said to have changed.
+        if instance.most_bad is not None or changed:
+            now = checked_policy(player, environment)
+            if not changed and (now != policy).any():
+                return against("its policy changed, and observe did not say so")
+            policy = now
+        if answers[1] != action or policy[state] != action:
+            return against(f"act({state}) changes without a new observation")
+        if instance.most_bad is not None:
             bad += bool(falls_short(policy)[state])
         visits[state, action] += 1
         reward, following = instance.step(state, action, int(visits[state, action]), rng)
-        agent.observe(state, action, reward, following)
+        changed = bool(player.observe(state, action, reward, following))
         state = following
     findings = []
     if instance.most_bad is not None and bad > instance.most_bad:
         detail = f"{bad} of {instance.steps} steps are bad, the bound is {instance.most_bad}"
         findings.append(Finding(name, "outside of its bound", detail))
-    if counts or instance.ends_well:
-        answers = ask(range(n_states))
-        if isinstance(answers, Finding):
-            return [*findings, answers]
-        short = falls_short(tuple(answers))
+    if instance.most_bad is not None or instance.ends_well:
+        short = falls_short(checked_policy(player, environment))
         # Where a state is met no more R-max promises nothing of it.
         if short.any() if instance.ends_well else short[state]:
             detail = f"it still falls short by more than {instance.epsilon:g} after {instance.steps} steps"
@@ -188,8 +181,8 @@ def check_rmax(agent: RmaxFactory, *, rng: Seed = 0) -> RmaxCheck:
 
     The agent must be the canonical R-max (Brafman & Tennenholtz 2002; Kakade 2003): a pair is known once it has been
     observed m times, and its mean reward and its law are frozen then; unknown pairs are worth V_max =
-    r_max/(1-discount); it plays greedily for that model, unknown actions first among equals, planned to within a
-    hundredth of V_max; `observe` comes before the next `act`, which only answers.
+    (largest reward)/(1-discount); it plays greedily for that model, unknown actions first among equals, planned to
+    within a hundredth of V_max; `observe` comes before the next `act`, which only answers.
 
     What is looked at, and what it finds:
 
@@ -213,7 +206,8 @@ def check_rmax(agent: RmaxFactory, *, rng: Seed = 0) -> RmaxCheck:
     Parameters
     ----------
     agent : RmaxFactory
-        Called with ``n_states, n_actions, r_max, discount, m``; returns an object with `act` and `observe`.
+        Called with ``m=...``, as the class of an agent with that field is; returns an agent with `begin`. Rewards are
+        at most the largest of `environment.reward_range`.
     rng : int, SeedSequence or Generator, optional
         Of the random instances.
 
@@ -227,15 +221,19 @@ def check_rmax(agent: RmaxFactory, *, rng: Seed = 0) -> RmaxCheck:
     An agent that never looks further than its first action:
 
     >>> class Stubborn:
-    ...     def __init__(self, **sizes): pass
+    ...     def __init__(self, m): pass
+    ...     def begin(self, environment, rng):
+    ...         self.actions = np.zeros(environment.n_states, int)
+    ...         return self
     ...     def act(self, state): return 0
-    ...     def observe(self, state, action, reward, next_state): pass
+    ...     def observe(self, state, action, reward, next_state): return False
+    ...     def policy(self): return self.actions
     >>> found = check_rmax(Stubborn)
     >>> found.passed, found.findings[0].instance, found.findings[0].kind
     (False, 'corridor to the best reward', 'outside of its bound')
     """
     if not callable(agent):
-        mend = "give a class or function that takes n_states, n_actions, r_max, discount and m, and returns an agent"
+        mend = "give a class or function that takes m and returns an agent"
         raise checks.WrongKindError(f"agent is {checks.described(agent)}, which cannot be called: {mend}")
     stream = np.random.default_rng(seed_sequence(rng))
     instances = [corridor(), one_visit(), close_rewards(0), close_rewards(2), detour(True), detour(False)]

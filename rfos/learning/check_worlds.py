@@ -38,12 +38,19 @@ class Instance:
     """Whether the policy at the end must be epsilon-optimal in every state."""
     visits: dict[tuple[int, int], tuple[int, str]] = field(default_factory=dict)
     """Visits that a pair must have in the end, and why."""
-    r_max: float = 1.0
 
 
 def _table(successor: list[list[int]], reward: list[list[float]]) -> Step:
     """Return the step of a deterministic MDP."""
     return lambda s, a, visit, rng: (reward[s][a], successor[s][a])
+
+
+def _with_the_largest_reward(successor: list[list[int]], reward: list[list[float]], discount: float) -> TabularMDP:
+    """Return a deterministic MDP, and beside it a state that nothing leads to and that pays 1, the largest reward."""
+    n_actions = len(successor[0])
+    return TabularMDP(
+        np.array([*successor, [len(successor)] * n_actions]), np.array([*reward, [1.0] * n_actions]), discount
+    )
 
 
 def _certain(
@@ -58,7 +65,7 @@ def _certain(
     )
     most = int(promised) * m
     step = _table(np.array(successor).tolist(), np.array(reward, np.float64).tolist())
-    return Instance(name, mdp, m, 2 * most + 50, step, epsilon, most, r_max=r_max)
+    return Instance(name, mdp, m, 2 * most + 50, step, epsilon, most)
 
 
 def corridor() -> Instance:
@@ -74,7 +81,7 @@ def detour(worth: bool) -> Instance:
     """A loop for ever, or a step to a state where nothing pays: worth it while 0.9 V_max is more than the loop's."""
     m, safe = 20, 0.882 if worth else 0.918
     successor, reward = [[0, 1], [0, 0]], [[safe, 0.0], [0.0, 0.0]]
-    mdp = TabularMDP(np.array(successor), np.array(reward), 0.9)
+    mdp = _with_the_largest_reward(successor, reward, 0.9)
     tries = 2 * m if worth else m
     why = (
         "its unknown pairs one step away are worth more than the loop"
@@ -101,7 +108,7 @@ def close_rewards(best: int) -> Instance:
 def frozen_rewards() -> Instance:
     """Action 0 pays .8, but nothing on the m visits after its first m; action 1 pays .6: what is known stays known."""
     m = 20
-    mdp = TabularMDP(np.array([[0, 0]]), np.array([[0.8, 0.6]]), 0.5)
+    mdp = _with_the_largest_reward([[0, 0]], [[0.8, 0.6]], 0.5)
 
     def step(s: int, a: int, visit: int, rng: np.random.Generator) -> tuple[float, int]:
         return (0.0 if m < visit <= 2 * m else 0.8) if a == 0 else 0.6, 0
@@ -147,7 +154,7 @@ def _chances(n_actions: int, rng: np.random.Generator) -> Float:
 def reward_coins(rng: np.random.Generator) -> Instance:
     """One state, eight coins that pay 1 or nothing."""
     chances = _chances(8, rng)
-    mdp = TabularMDP(np.zeros((1, 8), np.int64), chances[None], 0.5)
+    mdp = _with_the_largest_reward([[0] * 8], [chances.tolist()], 0.5)
 
     def step(s: int, a: int, visit: int, rng: np.random.Generator) -> tuple[float, int]:
         return float(rng.random() < chances[a]), 0

@@ -256,8 +256,13 @@ def least_sufficient_m(
         Chance that the interval is wrong, in (0, 1).
     resolution : float
         The search ends where the gaps between comparisons are at most this share of m.
-    horizon, starts, pooled
-        As for `run` and `Rmax`.
+    horizon, starts
+        As of an `Environment`, where a process is given.
+    pooled : bool
+        As of `Rmax`.
+    agent : Agent, optional
+        An agent of one's own in the place of R-max, a dataclass with a field m. Its policy must change only when a pair
+        has been visited m times, for a run ends where no such pair can be reached any more.
     largest : int, optional
         Largest m that is tried; default the theory's.
     max_runs : int

@@ -203,6 +203,6 @@ def test_a_missing_package_is_named_with_the_extra(call, message):
 
 def test_quantecon_is_refused_where_the_jit_is_off(monkeypatch):
     """Its own kernels fail interpreted, with an error that names nothing of use."""
-    monkeypatch.setattr("rfos._kernels._jit.INTERPRETED", True)
+    monkeypatch.setattr("rfos._system.optional.INTERPRETED", True)
     with pytest.raises(ImportError, match="needs quantecon, which runs compiled only: unset NUMBA_DISABLE_JIT"):
         to_quantecon(TabularMDP([[0]], [[1.0]], 0.5))

@@ -21,8 +21,10 @@ from rfos.games.named import matching_pennies, standard_prisoners_dilemma
 from rfos.games.normal_form import NormalFormGame
 from rfos.games.stochastic import iterated, one_shot
 from rfos.learning.agents import PaperRmax, Rmax
-from rfos.learning.run import run, world_of
-from rfos.learning.theorems import coverage, derived_m
+from rfos.learning.coverage import coverage, derived_m
+from rfos.learning.environment import Environment
+from rfos.learning.kernel_play import world_of
+from rfos.learning.run import run
 from rfos.metagames.grids import LevelGrid, SimplexGrid
 from rfos.metagames.learners import NaiveLearner
 from rfos.metagames.opponents import Always, MemoryOne, QLearner, WindowQLearner
@@ -94,7 +96,8 @@ def test_kernels_are_compiled_with_and_without_learners_only():
     tables = (ROUNDED.to_mdp(), SPREAD.to_mdp())
     processes = (HIDDEN, EXACT, CERTAIN, one_window, TWO_STATES, COINS, sparse, EXACT.to_mdp(), *tables)
     worlds, learners = (
-        {numba.typeof(part) for part in parts} for parts in zip(*(world_of(p, 5, None) for p in processes), strict=True)
+        {numba.typeof(part) for part in parts}
+        for parts in zip(*(world_of(Environment(p, 5)) for p in processes), strict=True)
     )
     assert len(worlds) == 1, worlds
     assert len(learners) == 2, learners
@@ -211,22 +214,22 @@ def test_pooled_counts_make_all_actions_of_a_window_known_together():
         (EXACT, PaperRmax(), {}, None, "the preset departs from R-max"),
         (TWO_STATES, Rmax(m=1, pooled=True), {}, None, "X2 proves for window meta-games only"),
         (EXACT, Rmax(m=1, planning="episode"), {"horizon": 5}, "T1-ep", "planned for the rest of the episode"),
-        (COINS, Rmax(m=1, planning="episode"), {"horizon": 5, "uniform_starts": False}, "T1-ep", "restarts every T"),
+        (COINS, Rmax(m=1, planning="episode"), {"horizon": 5, "starts": [0]}, "T1-ep", "restarts every T"),
         (EXACT, Rmax(m=1, planning="episode"), {}, None, "there are no episodes: give a horizon"),
         (TWO_STATES, Rmax(m=1), {}, "T1'", "m = 1 is enough"),
         (CERTAIN, Rmax(m=1), {}, "T1", "without restarts"),
         (TWO_STATES, Rmax(m=1), {"horizon": 5}, "X4", "deterministic, restarts uniformly"),
-        (TWO_STATES, Rmax(m=1), {"horizon": 5, "uniform_starts": False}, None, "T1 is false then"),
+        (TWO_STATES, Rmax(m=1), {"horizon": 5, "starts": [0]}, None, "T1 is false then"),
         (EXACT, Rmax(m=1), {}, "T1", "an MDP without restarts"),
         (EXACT, Rmax(m=1, pooled=True), {}, "T1", "an MDP without restarts"),
         (EXACT, Rmax(m=1), {"horizon": 5}, "X4", "restarts uniformly in all meta-states"),
-        (EXACT, Rmax(m=1), {"horizon": 5, "uniform_starts": False}, None, r"plan for the episode \(T1-ep\)"),
+        (EXACT, Rmax(m=1), {"horizon": 5, "starts": [0]}, None, r"plan for the episode \(T1-ep\)"),
         (ROUNDED, Rmax(m=1), {}, "T1'", "deterministic: m = 1 is enough"),
         (ROUNDED.to_mdp(), Rmax(epsilon=0.1), {}, "T1'", "deterministic: m = 1 is enough"),
         (ROUNDED, Rmax(epsilon=0.1), {"horizon": 5}, "X4", "deterministic, restarts"),
         (SPREAD, Rmax(epsilon=0.1), {}, "T1' with X1", "reveals the row: m = 1 is enough; successors are random"),
         (SPREAD, Rmax(epsilon=0.1), {"horizon": 5}, "X4", "reveals the row, restarts"),
-        (SPREAD, Rmax(epsilon=0.1), {"horizon": 5, "uniform_starts": False}, None, "T1 is false then"),
+        (SPREAD, Rmax(epsilon=0.1), {"horizon": 5, "starts": [0]}, None, "T1 is false then"),
         (SPREAD, Rmax(m=1, planning="episode"), {"horizon": 5}, "T1-ep", "planned for the rest"),
         (UNSEEN, Rmax(epsilon=0.1), {}, "T1", "an MDP without restarts"),
         (UNSEEN, Rmax(m=1, epsilon=0.1), {}, None, r"m is 1, below the \d+ that T1 needs"),

@@ -21,7 +21,7 @@ from rfos.laboratory.sweeps.rows import Row
 from rfos.laboratory.sweeps.spec import read_spec
 from rfos.laboratory.sweeps.tables import cell_table, curve_bands, curve_table, labels
 from rfos.laboratory.sweeps.variables import bound_of
-from rfos.learning.theorems import derived_m
+from rfos.learning.coverage import derived_m
 
 CELL = Cell(
     measure="run",

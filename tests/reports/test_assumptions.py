@@ -16,10 +16,10 @@ from bounds import STATEMENTS, bounds_of, optimise, rivals, rmax, sharp
 from rfos.games.named import matching_pennies
 from rfos.laboratory.sweeps.spec import parse_spec
 from rfos.learning.agents import Rmax
+from rfos.learning.coverage import coverage, derived_m
 from rfos.learning.least_m import least_sufficient_m
 from rfos.learning.ledger import ledger
 from rfos.learning.run import run
-from rfos.learning.theorems import coverage, derived_m
 from rfos.metagames.opponents import WindowQLearner
 
 POINT = {"n_states": 64, "n_actions": 2, "branching": 2, "r_max": 1, "epsilon": 1, "delta": 0.05, "discount": "4/5"}

@@ -24,11 +24,11 @@ from rfos.games.stochastic import StochasticGame, iterated, one_shot
 from rfos.laboratory.sweeps.measures import measure
 from rfos.laboratory.sweeps.spec import parse_spec
 from rfos.learning.agents import Rmax
+from rfos.learning.coverage import Coverage
 from rfos.learning.least_m import least_sufficient_m
 from rfos.learning.ledger import ledger
-from rfos.learning.observer import Watcher
+from rfos.learning.observer import Observer
 from rfos.learning.run import run
-from rfos.learning.theorems import Coverage
 from rfos.learning.trace import Trace
 from rfos.metagames.continuous import hold, roll_out
 from rfos.metagames.grids import LevelGrid, SimplexGrid
@@ -575,18 +575,18 @@ def test_a_sweep_begins_a_cell_again_where_its_checkpoint_does_not_fit() -> None
     assert measure(cell, b"nonsense").result == measure(cell).result is not None
 
 
-def test_a_watchers_meter_is_checked() -> None:
+def test_an_observers_step_costs_are_checked() -> None:
     """Kernels add up in it without looking."""
 
-    class Looks(Watcher):
+    class Looks(Observer):
         def __init__(self, meter: kernels.Meter) -> None:
             self.given = meter
 
         @property
-        def meter(self) -> kernels.Meter:
+        def step_costs(self) -> kernels.Meter:
             return self.given
 
-        def told(self, moment: object) -> bool:
+        def on_plan(self, event: object) -> bool:
             return False
 
     mdp = TabularMDP(rows(), R, 0.9)
@@ -595,8 +595,8 @@ def test_a_watchers_meter_is_checked() -> None:
         kernels.Meter(np.zeros((4, 4)), np.zeros(1), np.zeros(2)),
         kernels.Meter(np.zeros((4, 4)), np.zeros(2), np.zeros(2, np.float32)),
     ):
-        with pytest.raises(ValueError, match="the meter's"):
-            run(mdp, Rmax(m=2), steps=10, rng=1, watcher=Looks(meter))  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="the step costs'"):
+            run(mdp, Rmax(m=2), steps=10, rng=1, observer=Looks(meter))  # type: ignore[arg-type]
 
 
 # Small. -------------------------------------------------------------------------------------------------------------

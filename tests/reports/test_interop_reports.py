@@ -14,10 +14,10 @@ from rfos.games.equilibria import DegenerateGameWarning, nash_equilibria
 from rfos.games.named import chicken, matching_pennies, three_player_matching_pennies
 from rfos.games.normal_form import NormalFormGame
 from rfos.learning.agents import Rmax
+from rfos.learning.coverage import coverage
 from rfos.learning.least_m import least_sufficient_m
 from rfos.learning.ledger import ledger
 from rfos.learning.run import run
-from rfos.learning.theorems import coverage
 from rfos.planning import mdp as mdp_module
 from rfos.planning.interop import from_arrays_ass, from_gymnasium, to_quantecon
 from rfos.planning.solve import solve

@@ -11,10 +11,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from rfos.learning.agents import PaperRmax, Rmax
+from rfos.learning.coverage import coverage
 from rfos.learning.least_m import least_sufficient_m
 from rfos.learning.ledger import ledger
 from rfos.learning.run import run
-from rfos.learning.theorems import coverage
 from rfos.planning.evaluate import evaluate_policy
 from rfos.planning.interop import to_quantecon
 from rfos.planning.mdp import TabularMDP

@@ -28,11 +28,10 @@ from rfos.laboratory.sweeps.fits import all_fits
 from rfos.laboratory.sweeps.rows import Row
 from rfos.learning.agents import PaperRmax, Rmax
 from rfos.learning.aliasing import aliasing
-from rfos.learning.guarantees import theory_m
+from rfos.learning.coverage import coverage, derived_m, theory_m
 from rfos.learning.least_m import least_sufficient_m
 from rfos.learning.ledger import ledger
 from rfos.learning.run import run
-from rfos.learning.theorems import coverage, derived_m
 from rfos.learning.trace import Progress
 from rfos.metagames import continuous, discretisation, grids, yardsticks
 from rfos.metagames.grids import MAX_LEVELS, CubeGrid, LevelGrid, SimplexGrid

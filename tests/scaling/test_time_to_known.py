@@ -11,8 +11,8 @@ from exact import replay
 import bounds.rmax
 from rfos.games.named import matching_pennies
 from rfos.learning.agents import PaperRmax, Rmax
+from rfos.learning.coverage import derived_m
 from rfos.learning.run import run
-from rfos.learning.theorems import derived_m
 from rfos.metagames.opponents import QLearner, WindowQLearner
 from rfos.metagames.window import WindowMetaGame
 

@@ -6,9 +6,43 @@ import re
 import numpy as np
 import pytest
 import scipy.stats
+from agents import PythonRmax
 
+from rfos import testing
 from rfos.learning import check, check_worlds
-from rfos.testing import check_rmax
+
+
+def as_agent(player_class):
+    """What makes an agent whose players are of a class: it says truly when its policy changed."""
+
+    class Player:
+        def __init__(self, environment, m):
+            sizes = {"n_states": environment.n_states, "n_actions": environment.n_actions}
+            self.inner = player_class(**sizes, r_max=environment.reward_range[1], discount=environment.discount, m=m)
+
+        def act(self, state):
+            return self.inner.act(state)
+
+        def observe(self, state, action, reward, next_state):
+            before = self.inner.policy.copy()
+            self.inner.observe(state, action, reward, next_state)
+            return bool((self.inner.policy != before).any())
+
+        def policy(self):
+            return self.inner.policy
+
+    class Agent:
+        def __init__(self, m):
+            self.m = m
+
+        def begin(self, environment, rng):
+            return Player(environment, self.m)
+
+    return Agent
+
+
+def check_rmax(player_class, rng=0):
+    return testing.check_rmax(as_agent(player_class), rng=rng)
 
 
 class PlainRmax:
@@ -293,3 +327,25 @@ def test_findings_say_what_was_done():
 def test_rewards_that_are_too_small_stay_inside_of_every_bound():
     """They make an R-max for a larger r_max: it explores more than it must, and only its visits show that."""
     assert {f.kind for f in check_rmax(Grudging).findings} == {"against the protocol"}
+
+
+def test_an_agent_that_plays_is_the_agent_that_is_checked():
+    """One object for `run`, the ledger and this check; with m of a tenth it is found."""
+    assert testing.check_rmax(PythonRmax).passed
+    assert not testing.check_rmax(lambda m: PythonRmax(max(1, m // 10))).passed
+
+
+def test_a_player_that_hides_a_change_of_its_policy_is_found():
+    """The ledger evaluates a policy when it is told of one: it must be told."""
+
+    class Silent:
+        def __init__(self, m):
+            self.agent = PythonRmax(m)
+
+        def begin(self, environment, rng):
+            player = self.agent.begin(environment, rng)
+            observe = player.observe
+            player.observe = lambda *step: observe(*step) and False
+            return player
+
+    assert "its policy changed, and observe did not say so" in str(testing.check_rmax(Silent))

@@ -10,7 +10,6 @@ import scipy.stats
 
 from rfos.games.named import matching_pennies
 from rfos.learning import least_m
-from rfos.learning import sequential as sequential_module
 from rfos.learning.agents import Rmax
 from rfos.learning.least_m import least_sufficient_m
 from rfos.learning.run import run
@@ -127,7 +126,7 @@ def test_the_error_of_a_whole_search_is_the_one_that_is_stated(monkeypatch, erro
             rates.append(rate)
             super().__init__(least, rate)
 
-    monkeypatch.setattr(sequential_module, "SequentialTest", Recorded)
+    monkeypatch.setattr(least_m, "SequentialTest", Recorded)
     found = least_sufficient_m(COINS, 0.1, 0.2, error=error, horizon=2, max_runs=60, resolution=0.01, largest=64)
     each = rates[::2]  # two tests of each m, of which one can be wrong
     assert each == rates[1::2]
@@ -201,18 +200,18 @@ def test_runs_that_do_not_end_are_cut_off_and_said_to_be():
     assert all(c.cut == c.runs and c.unknown == 0 for c in found.comparisons)
 
 
-def test_a_run_ends_where_its_watcher_says_so():
+def test_a_run_ends_where_its_observer_says_so():
     """The trace ends there too: its steps, its bins, its means."""
     found = []
 
     class AtThird:
-        meter = None
+        step_costs = None
 
-        def told(self, moment):
-            found.append(moment.step)
+        def on_plan(self, event):
+            found.append(event.step)
             return len(found) == 4  # the plan before the first step is the first
 
-    trace = run(COINS, Rmax(m=2), steps=1000, bins=50, rng=1, watcher=AtThird())
+    trace = run(COINS, Rmax(m=2), steps=1000, bins=50, rng=1, observer=AtThird())
     whole = run(COINS, Rmax(m=2), steps=1000, bins=50, rng=1)
     known = sorted(whole.known_at[whole.known_at > 0])
     assert found == [0, *known[:3]]

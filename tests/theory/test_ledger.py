@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import scipy.stats
 from exact import ExactMDP, exploring_values, slow_ledger
-from rfos.learning.guarantees import covering, theory_m
 from tabular import dense_of
 
 import bounds.exploration
@@ -20,10 +19,11 @@ from rfos.games.named import matching_pennies
 from rfos.games.stochastic import one_shot
 from rfos.learning.accounts import MARK, ContinuingAccount, EpisodicAccount
 from rfos.learning.agents import PaperRmax, Rmax
+from rfos.learning.coverage import derived_m, guarantee, theory_m
+from rfos.learning.environment import Environment
 from rfos.learning.ledger import ledger
-from rfos.learning.observer import Moment
+from rfos.learning.observer import PlanEvent
 from rfos.learning.run import run
-from rfos.learning.theorems import derived_m
 from rfos.metagames.grids import SimplexGrid
 from rfos.metagames.learners import NaiveLearner
 from rfos.metagames.opponents import QLearner, WindowQLearner
@@ -110,12 +110,12 @@ def test_what_no_bracket_can_decide_is_reported_as_undecided():
 def test_marks_of_many_undecided_steps_do_not_run_into_those_of_bad_ones():
     """bad + 2^26 undecided: told apart up to 2^26 steps of one plan, and enclosed beyond."""
     account = ContinuingAccount(TabularMDP([[0, 0]], [[0.0, 1.0]], 0.5), 2.0)
-    account.meter.total[0] = 5 + MARK * 7
+    account.step_costs.total[0] = 5 + MARK * 7
     account.close(1000)
     assert (account.bad, account.possible) == (5, 12)
     bad, undecided = 2**27, 3
     account = ContinuingAccount(TabularMDP([[0, 0]], [[0.0, 1.0]], 0.5), 2.0)
-    account.meter.total[0] = bad + MARK * undecided
+    account.step_costs.total[0] = bad + MARK * undecided
     account.close(2**28)
     assert account.bad <= bad
     assert account.possible >= bad + undecided
@@ -126,7 +126,7 @@ def test_the_sum_of_exploring_is_enclosed_over_many_plans():
     for e in (0.1, 0.3, 0.7, 1 / 3):
         account = ContinuingAccount(TabularMDP([[0, 0]], [[0.0, 1.0]], 0.5), 0.1)
         for step in range(1, 100_001):
-            account.meter.total[1] = e
+            account.step_costs.total[1] = e
             account.close(step)
         exact = 100_000 * Fraction(e)
         assert Fraction(account.low) <= exact <= Fraction(account.high)
@@ -137,14 +137,14 @@ def test_nothing_is_decided_beyond_the_range_of_floats_and_e_is_0_once_all_is_kn
     """Values above 1e300 leave every state undecided; known pairs need no bracket of e."""
     huge = TabularMDP([[0, 0]], [[0.0, 1e301]], 0.5)
     account = ContinuingAccount(huge, 1e300)
-    account.open(Moment(0, 0, np.array([1]), np.ones(2, bool)))
-    assert account.meter.table[0, 0] == MARK
+    account.open(PlanEvent(0, 0, np.array([1]), np.ones(2, bool)))
+    assert account.step_costs.table[0, 0] == MARK
     account = ContinuingAccount(TabularMDP([[0, 0]], [[0.0, 1.0]], 0.5), 0.1)
-    account.open(Moment(0, 0, np.array([1]), np.ones(2, bool)))
+    account.open(PlanEvent(0, 0, np.array([1]), np.ones(2, bool)))
     assert account.width > 0
-    assert account.meter.table[0, 1] <= 1 <= account.meter.table[0, 1] + account.width
-    account.open(Moment(3, 0, np.array([1]), np.zeros(2, bool)))
-    assert (account.width, account.meter.table[0, 1]) == (0.0, 0.0)
+    assert account.step_costs.table[0, 1] <= 1 <= account.step_costs.table[0, 1] + account.width
+    account.open(PlanEvent(3, 0, np.array([1]), np.zeros(2, bool)))
+    assert (account.width, account.step_costs.table[0, 1]) == (0.0, 0.0)
 
 
 class Bracketed(ContinuingAccount):
@@ -171,12 +171,12 @@ def test_brackets_of_what_is_played_hold_the_exact_values(stochastic):
         unknown = rng.random((n_states, n_actions)) < 0.5
         account = Bracketed(exact.mdp(("dense", "sparse")[i % 2]), 1e-6)
         for _ in range(120):
-            account.open(Moment(0, 0, play, unknown.ravel()))
+            account.open(PlanEvent(0, 0, play, unknown.ravel()))
         high, low = account.ends
         for mine, value in zip(account.values[0], exact.value(shares), strict=True):
             assert Fraction(mine) + Fraction(low) <= value <= Fraction(mine) + Fraction(high)
         exploring = exploring_values(exact, shares, frozenset(np.flatnonzero(unknown).tolist()))
-        for mine, e in zip(account.meter.table[::n_actions, 1], exploring, strict=True):
+        for mine, e in zip(account.step_costs.table[::n_actions, 1], exploring, strict=True):
             assert Fraction(mine) <= e <= Fraction(mine) + Fraction(account.width)
         widths.append((high - low, account.width))
     assert np.max(widths) < 1e-11  # all has converged
@@ -194,7 +194,7 @@ def test_the_brackets_of_drawn_play_count_the_terms_of_all_actions():
     shares = [[1 - (n - 1) * Fraction(n, 2**53), *[Fraction(n, 2**53)] * (n - 1)], *[[Fraction(1, n)] * n] * (n + 1)]
     account = Bracketed(exact.mdp(), 1e-6)
     for _ in range(60):
-        account.open(Moment(0, 0, np.array(shares, np.float64), np.zeros(exact.n_states * n, np.bool_)))
+        account.open(PlanEvent(0, 0, np.array(shares, np.float64), np.zeros(exact.n_states * n, np.bool_)))
     high, low = map(Fraction, account.ends)
     assert Fraction(account.values[0][0]) + low <= exact.value(shares)[0] <= Fraction(account.values[0][0]) + high
 
@@ -212,7 +212,7 @@ def test_the_memory_of_a_ledger_is_asked_for_before_it_is_taken(branching, n_act
     for measured in (False, True):  # the first compiles
         tracemalloc.start()
         account = EpisodicAccount(mdp, 0.3, 3) if play == "staged" else ContinuingAccount(mdp, 0.3)
-        account.open(Moment(0, 0, weights, np.ones(n_states * n_actions, np.bool_)))
+        account.open(PlanEvent(0, 0, weights, np.ones(n_states * n_actions, np.bool_)))
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         if measured:
@@ -235,16 +235,16 @@ class Checked(ContinuingAccount):
         self.transitions, self.rewards = dense_of(mdp)
         self.checked = 0
 
-    def open(self, moment):
-        super().open(moment)
+    def open(self, event):
+        super().open(event)
         mdp = self.mdp
-        found = evaluate_policy(mdp, moment.play, tol=1e-11)
+        found = evaluate_policy(mdp, event.policy, tol=1e-11)
         gap = self.best.value - found.value - self.epsilon
         clear = abs(gap) > 1e-9
-        bad, low = self.meter.table[:, :2].reshape(mdp.n_states, -1, 2).transpose(2, 1, 0)
+        bad, low = self.step_costs.table[:, :2].reshape(mdp.n_states, -1, 2).transpose(2, 1, 0)
         assert (bad[:, clear] == (gap[clear] > 0)).all()
-        weights = np.eye(mdp.n_actions)[moment.play] if moment.play.ndim == 1 else moment.play
-        unknown = moment.unknown.reshape(mdp.n_states, -1) & np.ones(mdp.n_actions, bool)
+        weights = np.eye(mdp.n_actions)[event.policy] if event.policy.ndim == 1 else event.policy
+        unknown = event.unknown.reshape(mdp.n_states, -1) & np.ones(mdp.n_actions, bool)
         stop = (weights * unknown).sum(axis=1)
         onward = np.einsum("sa,saj->sj", weights * ~unknown, self.transitions)
         exploring = np.linalg.solve(np.eye(mdp.n_states) - mdp.discount * onward, stop)
@@ -260,7 +260,7 @@ def test_every_policy_is_evaluated_as_by_other_solvers(agent):
     """V^pi against `evaluate_policy`, e against a dense solve: pairs, pooled counts, softmax play."""
     for seed in range(4):
         account = Checked(EXACT.to_mdp(), 0.3)
-        trace = run(EXACT, agent, steps=4000, rng=seed, watcher=account)
+        trace = run(EXACT, agent, steps=4000, rng=seed, observer=account)
         assert account.checked == account.evaluations == trace.plans + 1
 
 
@@ -334,7 +334,7 @@ def test_t1_plus_promises_a_run_what_its_family_states(pooled):
     agent = Rmax(epsilon=0.4, delta=0.1, pooled=pooled)
     m = theory_m(EXACT, agent)
     assert m["T1+"] < m["T1"]
-    promised = covering(EXACT, agent, m["T1+"], epsilon=0.4, delta=0.1, horizon=None, uniform_starts=True)
+    promised = guarantee(Environment(EXACT), agent, m["T1+"], epsilon=0.4, delta=0.1)
     sizes = {"n_states": 16, "n_actions": 2, "branching": 2, "r_max": 1, "discount": "4/5"}
     at = {**sizes, "epsilon": "2/5", "delta": "1/10", **bounds.rmax.default_weights("episodic")}
     family = bounds.sharp.t1_plus(pooled=pooled)

@@ -6,8 +6,8 @@ import pytest
 
 from rfos.games.named import matching_pennies
 from rfos.learning.agents import PaperRmax, Rmax
+from rfos.learning.coverage import coverage, derived_m
 from rfos.learning.run import run
-from rfos.learning.theorems import coverage, derived_m
 from rfos.metagames.opponents import QLearner, WindowQLearner
 from rfos.metagames.window import WindowMetaGame
 from rfos.planning.mdp import TabularMDP

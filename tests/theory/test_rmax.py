@@ -16,8 +16,9 @@ import bounds.rmax
 from rfos.games.named import matching_pennies, standard_prisoners_dilemma
 from rfos.games.stochastic import iterated, one_shot
 from rfos.learning.agents import PaperRmax, Rmax
+from rfos.learning.coverage import coverage, derived_m
 from rfos.learning.run import run
-from rfos.learning.theorems import PLANNING_SHARE, coverage, derived_m
+from rfos.learning.theorems import PLANNING_SHARE
 from rfos.metagames.grids import LevelGrid, SimplexGrid
 from rfos.metagames.learners import NaiveLearner
 from rfos.metagames.opponents import QLearner, WindowQLearner
@@ -432,10 +433,10 @@ def test_all_but_few_episodes_are_epsilon_optimal():
     failures, runs = 0, 40
     for i, exact in enumerate(small_mdps(runs, seed=37)):
         mdp = exact.mdp()
-        assert coverage(mdp, agent, horizon=HORIZON, uniform_starts=False).theorem == "T1-ep"
+        assert coverage(mdp, agent, horizon=HORIZON, starts=[0]).theorem == "T1-ep"
         values = t1_values(mdp, agent, "episodic")
         promised = bounds.rmax.t1_episodic().evaluate(**values, horizon=HORIZON)
-        assert derived_m(mdp, agent, horizon=HORIZON, uniform_starts=False) == promised["m"]
+        assert derived_m(mdp, agent, horizon=HORIZON, starts=[0]) == promised["m"]
         bad = count_bad_episodes(
             exact, agent, episodes=2 * promised["episodes"], epsilon=Fraction(2, 5), horizon=HORIZON, rng=i
         )
@@ -451,11 +452,11 @@ def test_coverage_says_in_words_which_theorem_holds():
     assert coverage(stochastic, agent).theorem == "T1"
     assert coverage(stochastic, agent, horizon=3).theorem == "X4"
     for mdp in (CORRIDOR.mdp(), stochastic):
-        lost = coverage(mdp, agent, horizon=3, uniform_starts=False)
+        lost = coverage(mdp, agent, horizon=3, starts=[0])
         assert lost.theorem is None
         assert "T1 is false" in lost.reason
         assert "T1-ep" in lost.reason
-    assert coverage(CORRIDOR.mdp(), Rmax(m=1, planning="episode"), horizon=3, uniform_starts=False).theorem == "T1-ep"
+    assert coverage(CORRIDOR.mdp(), Rmax(m=1, planning="episode"), horizon=3, starts=[0]).theorem == "T1-ep"
     trace = run(CORRIDOR.mdp(), agent, episodes=5, horizon=3, starts=[0], **PLAIN)
     assert "T1 is false" in trace.coverage.reason
     hidden = WindowMetaGame(matching_pennies(), QLearner(), window=1, discount=0.8)

@@ -184,7 +184,7 @@ def test_evaluations_that_are_needed_do_not_pause():
 def test_exact_solutions_are_exact():
     """`exact` is V* of the stored floats with rows divided by their sums; lower and upper are floats around it."""
     for i, (_, mdp) in enumerate(instances(120, 25)):
-        rows = exact_module._rational(mdp)
+        rows = exact_module.rational(mdp)
         exact = ExactMDP(
             tuple(
                 tuple(tuple((j, p, r) for j, p in branches.items()) for branches, r in zip(row, rewards, strict=True))

@@ -11,8 +11,9 @@ from exact import ExactMDP
 import bounds.rmax
 from rfos.games.named import matching_pennies
 from rfos.learning.agents import PaperRmax, Rmax
+from rfos.learning.coverage import coverage, derived_m
 from rfos.learning.run import run
-from rfos.learning.theorems import PLANNING_SHARE, coverage, derived_m
+from rfos.learning.theorems import PLANNING_SHARE
 from rfos.metagames.opponents import QLearner, WindowQLearner
 from rfos.metagames.window import WindowMetaGame
 from rfos.planning.evaluate import evaluate_policy
