@@ -239,6 +239,7 @@ def run(
     while loop.bin < len(length.bin_end) and not loop.ended:
         loop.fill(progress)
     learned = play.learned()._asdict()
+    allowed = learned.pop("allowed")
     owned: dict[str, Any] = {name: None if array is None else hand_over(array) for name, array in learned.items()}
     return Trace(
         agent=agent,
@@ -251,5 +252,6 @@ def run(
         known=loop.known[: loop.bin],
         plans=loop.plans,
         seconds=time.thread_time() - began,
+        allowed=allowed,
         **owned,
     )

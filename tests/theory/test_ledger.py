@@ -206,7 +206,7 @@ def test_the_memory_of_a_ledger_is_asked_for_before_it_is_taken(branching, n_act
     rng, n_states = np.random.default_rng(78), 4000
     mdp = domains.random_mdp(rng, n_states, n_actions, branching, "4/5").mdp("sparse")
     asked = []
-    monkeypatch.setattr("rfos._system.memory.require_memory", lambda size, *words: asked.append(size))
+    monkeypatch.setattr("rfos.learning.accounts.require_memory", lambda size, *words: asked.append(size))
     choice = rng.integers(0, n_actions, (3, n_states) if play == "staged" else n_states)
     weights = np.full((n_states, n_actions), 1 / n_actions) if play == "drawn" else choice
     for measured in (False, True):  # the first compiles
