@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rfos.metagames.grids import CubeGrid as CubeGrid
     from rfos.metagames.grids import LevelGrid as LevelGrid
     from rfos.metagames.grids import SimplexGrid as SimplexGrid
+    from rfos.metagames.hidden import HiddenOpponent as HiddenOpponent
     from rfos.metagames.learners import LOLA as LOLA
     from rfos.metagames.learners import NaiveLearner as NaiveLearner
     from rfos.metagames.opponents import MemoryOne as MemoryOne
@@ -60,6 +61,7 @@ _EXPORTS = {
     "learning.run": "run",
     "learning.trace": "Trace",
     "metagames.grids": "CubeGrid LevelGrid SimplexGrid",
+    "metagames.hidden": "HiddenOpponent",
     "metagames.learners": "LOLA NaiveLearner",
     "metagames.opponents": "MemoryOne QLearner WindowBestResponse WindowOpponent WindowQLearner",
     "metagames.policy": "PolicyMetaGame",

@@ -45,6 +45,15 @@ class Learners(NamedTuple):
     reset: Array  # (L,) bool
 
 
+class Automaton(NamedTuple):
+    """Opponents with a hidden state among finitely many, all together."""
+
+    thresholds: Array  # (X, B) int64, of the cumulative probabilities of the joint replies
+    following: Array  # (X, A*B) int64, the next state by the joint action a * B + b
+    start: Any  # int64, the state at an episode's first step
+    state: Array  # (1,) int64, changed while playing
+
+
 class Behaviour(NamedTuple):
     """What the agent plays: drawn from a distribution per meta-state, or one action per stage and meta-state."""
 
@@ -63,7 +72,7 @@ class Memory(NamedTuple):
     pooled: Any  # bool
 
 
-class Meter(NamedTuple):
+class StepCosts(NamedTuple):
     """What is added up while a run goes on: two numbers of each step, and one of each beginning of an episode.
 
     The numbers of a step stand before the pair's rewards, which are read at each step anyhow: a table of their own
@@ -114,14 +123,14 @@ def draw_learner(q, learner, n_actions, exploration, u):
 
 
 @kernel
-def advance(world, learners, behaviour, memory, rng, position, total, meter, law, stop):
+def advance(world, learners, automaton, behaviour, memory, rng, position, total, step_costs, law, stop):
     """Play until a row becomes known or `stop` steps are done; return whether a row became known.
 
-    `position` int64[3] holds steps done, step within the episode, meta-state; `total` float64[1] gains the
-    rewards; `learners` is Learners or None, `meter` a Meter or None, `law` None or the thresholds of cumulative start
-    probabilities, int64 (S,), which replace `world.starts`. What None leaves out is not compiled: the loop is short of
-    registers. Draws per step: the agent's action (only where drawn), then one per learner, or one for the branch;
-    before them, at an episode's first step, one for the start.
+    `position` int64[3] holds steps done, step within the episode, meta-state; `total` float64[1] gains the rewards;
+    `learners` is Learners or None, `automaton` an Automaton or None, not both, `step_costs` StepCosts or None, `law`
+    None or the thresholds of cumulative start probabilities, int64 (S,), which replace `world.starts`. What None leaves
+    out is not compiled: the loop is short of registers. Draws per step: the agent's action (only where drawn), then one
+    per learner, else one for the branch; before them, at an episode's first step, one for the start.
     """
     s0, s1, s2, s3 = rng[0], rng[1], rng[2], rng[3]
     step, t, s = position[0], position[1], position[2]
@@ -143,6 +152,9 @@ def advance(world, learners, behaviour, memory, rng, position, total, meter, law
             low = threshold(explore)
             tie = threshold(explore + (1.0 - learners.exploration[0]) / 2)
             high = threshold(explore + (1.0 - learners.exploration[0]) / 1)
+    x = np.int64(0)
+    if automaton is not None:
+        x = automaton.state[0]
     keep = 1.0 - rate
     found = False
     while step < stop and not found:
@@ -158,8 +170,10 @@ def advance(world, learners, behaviour, memory, rng, position, total, meter, law
                         learners.q[i] = learners.initial[i]
                         if single:
                             q0, q1 = learners.q[0, 0], learners.q[0, 1]
-            if meter is not None:
-                worth0 += meter.starts[np.uint64(s)]
+            if automaton is not None:
+                x = automaton.start
+            if step_costs is not None:
+                worth0 += step_costs.starts[np.uint64(s)]
         if behaviour.drawn:
             s0, s1, s2, s3, word = sfc64(s0, s1, s2, s3)
             bits = np.int64(word >> np.uint64(11))
@@ -171,7 +185,14 @@ def advance(world, learners, behaviour, memory, rng, position, total, meter, law
         else:
             a = behaviour.action[np.uint64(t), np.uint64(s)]
         pair = np.uint64(s * n_actions + a)
-        if learners is None:
+        if automaton is not None:
+            s0, s1, s2, s3, word = sfc64(s0, s1, s2, s3)
+            bits = np.int64(word >> np.uint64(11))
+            b = np.int64(0)
+            for j in range(n_branches - 1):
+                b += np.int64(bits >= automaton.thresholds[np.uint64(x), np.uint64(j)])
+            x = automaton.following[np.uint64(x), np.uint64(a * n_branches + b)]
+        elif learners is None:
             s0, s1, s2, s3, word = sfc64(s0, s1, s2, s3)
             bits = np.int64(word >> np.uint64(11))
             b = np.int64(0)
@@ -197,12 +218,12 @@ def advance(world, learners, behaviour, memory, rng, position, total, meter, law
                 gain = learners.rate[i] * learners.reward[i, a, b]
                 learners.q[i, j] = (1.0 - learners.rate[i]) * learners.q[i, j] + gain
         branch = np.uint64(b)
-        if meter is None:
+        if step_costs is None:
             rewards += world.reward[pair, branch]
         else:
-            worth0 += meter.table[pair, np.uint64(0)]
-            worth1 += meter.table[pair, np.uint64(1)]
-            rewards += meter.table[pair, branch + np.uint64(2)]
+            worth0 += step_costs.table[pair, np.uint64(0)]
+            worth1 += step_costs.table[pair, np.uint64(1)]
+            rewards += step_costs.table[pair, branch + np.uint64(2)]
         step += 1
         row = np.uint64(s) if memory.pooled else pair
         if memory.visits[row] < memory.m:
@@ -219,6 +240,8 @@ def advance(world, learners, behaviour, memory, rng, position, total, meter, law
         if single:
             learners.q[0, 0] = q0
             learners.q[0, 1] = q1
+    if automaton is not None:
+        automaton.state[0] = x
     rng[0] = s0
     rng[1] = s1
     rng[2] = s2
@@ -227,9 +250,9 @@ def advance(world, learners, behaviour, memory, rng, position, total, meter, law
     position[1] = t
     position[2] = s
     total[0] = rewards
-    if meter is not None:
-        meter.total[0] += worth0
-        meter.total[1] += worth1
+    if step_costs is not None:
+        step_costs.total[0] += worth0
+        step_costs.total[1] += worth1
     return found
 
 

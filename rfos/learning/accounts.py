@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfos._kernels import ledger as kernels
-from rfos._kernels.rmax import Meter
+from rfos._kernels.rmax import StepCosts
 from rfos._system.arrays import Float, Int
 from rfos._system.checkpoints import Arrays, take_up
 from rfos._system.memory import require_memory
@@ -56,7 +56,7 @@ class Account:
         self.certify = Certifier(mdp)
         # The rewards in the table are filled in by the run.
         pairs = mdp.n_states * mdp.n_actions
-        self.step_costs = Meter(np.zeros((pairs, 2 + mdp.branching)), np.zeros(mdp.n_states), np.zeros(2))
+        self.step_costs = StepCosts(np.zeros((pairs, 2 + mdp.branching)), np.zeros(mdp.n_states), np.zeros(2))
         self.step = self.evaluations = 0
         self.bad = self.possible = 0
         self.low = self.high = self.width = 0.0

@@ -42,6 +42,12 @@ def world_of(environment: Environment) -> tuple[kernels.World, kernels.Learners 
     return world._replace(starts=starts, horizon=horizon), learners
 
 
+def automaton_of(environment: Environment) -> kernels.Automaton | None:
+    """Return the kernel's automaton of opponents with a hidden state among finitely many, or None."""
+    process = environment.played
+    return process.automaton() if isinstance(process, WindowMetaGame) else None
+
+
 class KernelPlay:
     """R-max or the paper's agent in an environment; see `Play`."""
 
@@ -52,6 +58,7 @@ class KernelPlay:
         process = environment.played
         self.n_states, self.n_actions = process.n_states, process.n_actions
         self.world, self.learners = world_of(environment)
+        self.automaton = automaton_of(environment)
         law = environment.start_law
         self.law = None if law is None else thresholds(law)
         pooled = isinstance(agent, Rmax) and agent.pooled
@@ -85,6 +92,7 @@ class KernelPlay:
         found: bool = kernels.advance(
             self.world,
             self.learners,
+            self.automaton,
             self.planner.behaviour,
             self.memory,
             self.stream,
@@ -116,6 +124,8 @@ class KernelPlay:
         memory = self.memory._asdict()
         del memory["m"], memory["pooled"]
         learners = {} if self.learners is None else {"learners": self.learners.q}
+        if self.automaton is not None:
+            learners["hidden"] = self.automaton.state
         own = {"position": self.position, "stream": self.stream, "total": self.total}
         return {**memory, **self.planner.changing(), **learners, **own}
 
@@ -124,6 +134,8 @@ class KernelPlay:
         memory, position = self.memory, self.position
         within("step of the episode", position[1:2], 0, self.world.horizon - 1)
         within("state", position[2:], 0, self.n_states - 1)
+        if self.automaton is not None:
+            within("hidden state", self.automaton.state, 0, len(self.automaton.following) - 1)
         within("visits", memory.visits, 0, memory.m)
         within("branches", memory.branches, 0, memory.m)
         within("known_at", memory.known_at, 0, int(position[0]))

@@ -24,7 +24,7 @@ class Observer(Protocol):
     """Looks on while a run goes on."""
 
     @property
-    def step_costs(self) -> kernels.Meter | None:
+    def step_costs(self) -> kernels.StepCosts | None:
         """Numbers that are added up at each step; an observer may change them at each plan.
 
         The rewards in the table are not its own: the run puts them there.
@@ -44,7 +44,7 @@ class Observer(Protocol):
         return
 
 
-def check_step_costs(costs: kernels.Meter, rewards: tuple[int, ...], n_states: int) -> None:
+def check_step_costs(costs: kernels.StepCosts, rewards: tuple[int, ...], n_states: int) -> None:
     """Raise ValueError unless an observer's arrays are those that kernels add up."""
     expected = {"table": (rewards[0], 2 + rewards[1]), "starts": (n_states,), "total": (2,)}
     for name, shape in expected.items():

@@ -18,7 +18,7 @@ from rfos._kernels.random import fill_uniform
 from rfos._system.arrays import Float, Int
 from rfos._system.randomness import Seed, seed_sequence, stream
 from rfos.learning.environment import Environment
-from rfos.learning.kernel_play import world_of
+from rfos.learning.kernel_play import automaton_of, world_of
 from rfos.learning.observer import Observer, check_step_costs
 from rfos.learning.play import Learned
 from rfos.learning.player import PlayingAgent, checked_policy, visits_asked
@@ -113,6 +113,28 @@ class _Learners:
         return action
 
 
+class _Automaton:
+    """Hidden opponents with finitely many states, who draw the branch of a pair; the twin of the kernel's."""
+
+    def __init__(self, automaton: kernels.Automaton, draw: Callable[[], float]) -> None:
+        self.draw, self.start = draw, int(automaton.start)
+        self.limits, self.following = _as_floats(automaton.thresholds).tolist(), automaton.following.tolist()
+        self.n_branches = automaton.thresholds.shape[1]
+        self.state = self.start
+
+    def begin_episode(self) -> None:
+        """Go back to the start."""
+        self.state = self.start
+
+    def branch(self, pair: int, action: int) -> int:
+        """Return the joint reply, and take the next state."""
+        u, limits, b = self.draw(), self.limits[self.state], 0
+        while b < self.n_branches - 1 and u >= limits[b]:
+            b += 1
+        self.state = self.following[self.state][action * self.n_branches + b]
+        return b
+
+
 class PythonPlay:
     """An agent of one's own in an environment; see `Play`."""
 
@@ -125,7 +147,13 @@ class PythonPlay:
         self.world, learners = world_of(environment)
         self.draw = _draws(root)
         self.learners = None if learners is None else _Learners(learners, self.draw)
-        self.branch = _by_row(self.world, self.draw) if self.learners is None else self.learners.branch
+        hidden = automaton_of(environment)
+        self.automaton = None if hidden is None else _Automaton(hidden, self.draw)
+        self.branch: Callable[[int, int], int]
+        if self.automaton is not None:
+            self.branch = self.automaton.branch
+        else:
+            self.branch = _by_row(self.world, self.draw) if self.learners is None else self.learners.branch
         law = environment.start_law
         self.law = None if law is None else _as_floats(thresholds(law))
         pairs = self.n_states * self.n_actions
@@ -215,6 +243,8 @@ class PythonPlay:
         """Return the state of an episode's first step, and let the learners begin it."""
         if self.learners is not None:
             self.learners.begin_episode()
+        if self.automaton is not None:
+            self.automaton.begin_episode()
         if self.law is None:
             return int(self.world.starts[int(u * len(self.world.starts))])
         return min(int(np.searchsorted(self.law, u, side="right")), self.n_states - 1)

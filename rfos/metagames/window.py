@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from rfos._kernels.rmax import Learners, World
+from rfos._kernels.rmax import Automaton, Learners, World
 from rfos._system import checks
 from rfos._system.arrays import Owned, hand_over
-from rfos._system.memory import ROWS
+from rfos._system.memory import ROWS, require_memory
 from rfos.games.normal_form import NormalFormGame
+from rfos.metagames.hidden import HiddenOpponent, JointAutomaton, joint_automaton
 from rfos.metagames.opponents import BUILT_IN, QLearner, WindowOpponent
 from rfos.metagames.windows import WindowIndex
 from rfos.planning.mdp import TabularMDP, check_discount
@@ -25,6 +27,19 @@ from rfos.planning.storages import ShiftRegister, thresholds
 
 CONTINUING = np.iinfo(np.int64).max
 """Steps of an episode that never ends, for kernels."""
+
+
+Opponent = QLearner | HiddenOpponent | WindowOpponent
+
+WINDOW, FINITE, LEARNER = "functions of the window", "automata with a hidden state", "hidden learners"
+"""The kinds of opponents."""
+
+
+def _kind(opponent: object) -> str:
+    """Return of which kind an opponent is."""
+    if isinstance(opponent, QLearner):
+        return LEARNER
+    return FINITE if hasattr(opponent, "next_state") else WINDOW
 
 
 def check_horizon(horizon: int | None) -> None:
@@ -45,8 +60,9 @@ class WindowMetaGame:
     ----------
     game : NormalFormGame
         Any number of players and actions; the shaper earns ``game.payoffs[0]``.
-    opponent : QLearner or WindowOpponent, or a sequence of them
-        One for each other player, or one for all. Either all are hidden learners or all are functions of the window.
+    opponent : QLearner, HiddenOpponent or WindowOpponent, or a sequence of them
+        One for each other player, or one for all. All are Q-learners with hidden values, or all have a hidden state
+        among finitely many, or all are functions of the window.
     window : int
         Number of joint actions remembered, h >= 1. `index` documents and inverts the numbering of windows.
     discount : float in [0, 1)
@@ -71,7 +87,7 @@ class WindowMetaGame:
     """
 
     game: NormalFormGame
-    opponent: QLearner | WindowOpponent | Sequence[QLearner | WindowOpponent]
+    opponent: Opponent | Sequence[Opponent]
     window: int
     discount: float
     horizon: int | None = None
@@ -90,15 +106,15 @@ class WindowMetaGame:
         opponents = self.opponents
         if len(opponents) != n_opponents:
             raise ValueError(f"{len(opponents)} opponents for {n_opponents} other players: give one for each")
+        kinds = set()
         for player, opponent in enumerate(opponents, start=1):
+            kinds.add(_kind(opponent))
             if not isinstance(opponent, QLearner):
                 members = ("probabilities",)
                 checks.offers(f"the opponent of player {player}", opponent, "an opponent", members, checks.OPPONENT)
-        hidden = sum(isinstance(opponent, QLearner) for opponent in opponents)
-        if hidden not in (0, n_opponents):
+        if len(kinds) > 1:
             raise ValueError(
-                f"{hidden} of {n_opponents} opponents are hidden learners: let all be hidden, or all functions of the "
-                "window"
+                f"of {n_opponents} opponents some are {' and some are '.join(sorted(kinds))}: let all be of one kind"
             )
         self.index  # noqa: B018  its sizes are checked here, before anything is computed
 
@@ -108,7 +124,7 @@ class WindowMetaGame:
         return WindowIndex(self.game.n_actions, self.window)
 
     @property
-    def opponents(self) -> tuple[QLearner | WindowOpponent, ...]:
+    def opponents(self) -> tuple[Opponent, ...]:
         """One opponent for each player from 1 on."""
         if isinstance(self.opponent, Sequence) and not isinstance(self.opponent, str):
             return tuple(self.opponent)
@@ -132,7 +148,12 @@ class WindowMetaGame:
     @property
     def is_markov(self) -> bool:
         """Whether the opponents' play is a function of the meta-state, so that the meta-game is an MDP."""
-        return not isinstance(self.opponents[0], QLearner)
+        return _kind(self.opponents[0]) == WINDOW
+
+    @cached_property
+    def hidden(self) -> JointAutomaton | None:
+        """The opponents' hidden states, where they are finitely many; None else."""
+        return joint_automaton(self.game, self.opponents) if _kind(self.opponents[0]) == FINITE else None
 
     @cached_property
     def rewards(self) -> NDArray[np.float64]:
@@ -159,6 +180,7 @@ class WindowMetaGame:
             raise ValueError(
                 "the opponent's state is hidden, so its play is no function of the window and V* is not defined: "
                 "use an opponent that is a function of the window (WindowQLearner, tit_for_tat, ...)"
+                + (", or solve for a shaper who sees its state: to_mdp(informed=True)" if self.hidden else "")
             )
         self.index.require(self._play_bytes)
         if self.game.n_players == 2:
@@ -204,20 +226,60 @@ class WindowMetaGame:
         """Bytes of what is made of some rows of the opponents' play at once, a few numbers for each of theirs."""
         return min(self.n_states, ROWS) * 32 * self.branching
 
-    def to_mdp(self) -> TabularMDP:
+    def to_mdp(self, *, informed: bool = False) -> TabularMDP:
         """Return the meta-game as an MDP with the storage of a shift register, 4 + 8 * branching bytes per window.
+
+        Parameters
+        ----------
+        informed : bool
+            For opponents with a hidden state among X: the MDP of a shaper who sees that state beside the window.
+            Meta-state window * X + x; episodes start in every window, and in the opponents' start.
 
         Raises
         ------
         ValueError
-            If the opponent's state is hidden.
+            If the opponent's state is hidden and the shaper not informed, or the other way round.
         MemoryError
             If it does not fit this machine.
         """
+        if informed:
+            return self._informed()
         self.index.require(max(self._play_bytes, self.n_states * (8 * self.branching + 4) + self._block_bytes))
         play = self.opponents_play
         register = ShiftRegister(hand_over(self.index.shifted()), hand_over(self.index.offset()), hand_over(play))
         return TabularMDP(hand_over(register), self.rewards, self.discount)
+
+    def _informed(self) -> TabularMDP:
+        """Return the MDP of windows and hidden states."""
+        hidden = self.hidden
+        if hidden is None:
+            raise ValueError(
+                "informed=True is for opponents with a hidden state among finitely many (HiddenOpponent): "
+                f"{self.opponents[0]!r} is not one"
+            )
+        n_hidden, rows = hidden.n_states, self.n_states * hidden.n_states * self.n_actions
+        require_memory(rows * (64 * self.branching + 64), "the informed meta-game", "choose a shorter window")
+        windows = self.index.shifted()[:, None] + self.index.offset().reshape(-1)  # (S, A*B)
+        successor = windows[:, None, :] * n_hidden + hidden.following  # (S, X, A*B)
+        shape = (self.n_states, n_hidden, self.n_actions, self.branching)
+        law = np.broadcast_to(hidden.play[None, :, None, :], shape)
+        indptr = np.arange(rows + 1, dtype=np.int64) * self.branching
+        flat = (law.ravel(), successor.ravel(), indptr)
+        transitions = sp.csr_array(flat, shape=(rows, self.n_states * n_hidden))
+        transitions.sum_duplicates()
+        expected = hidden.play @ self.rewards.T  # (X, A)
+        starts = np.zeros((self.n_states, n_hidden))
+        starts[:, hidden.start] = 1 / self.n_states
+        return TabularMDP(transitions, np.tile(expected, (self.n_states, 1)), self.discount, starts=starts.ravel())
+
+    def automaton(self) -> Automaton | None:
+        """Return the hidden states for kernels, at their start; None where there are none, or not finitely many."""
+        hidden = self.hidden
+        if hidden is None:
+            return None
+        return Automaton(
+            thresholds(hidden.play), np.array(hidden.following), np.int64(hidden.start), np.array([hidden.start])
+        )
 
     @property
     def world_bytes(self) -> int:
@@ -260,8 +322,8 @@ class WindowMetaGame:
         )
 
     def learners(self) -> Learners | None:
-        """Return the hidden learners at the start of a run, for kernels; None where the game is Markov."""
-        if self.is_markov:
+        """Return the hidden learners at the start of a run, for kernels; None where there are none."""
+        if not isinstance(self.opponents[0], QLearner):
             return None
         hidden = [opponent for opponent in self.opponents if isinstance(opponent, QLearner)]
         sizes = self.game.n_actions[1:]

@@ -579,11 +579,11 @@ def test_an_observers_step_costs_are_checked() -> None:
     """Kernels add up in it without looking."""
 
     class Looks(Observer):
-        def __init__(self, meter: kernels.Meter) -> None:
+        def __init__(self, meter: kernels.StepCosts) -> None:
             self.given = meter
 
         @property
-        def step_costs(self) -> kernels.Meter:
+        def step_costs(self) -> kernels.StepCosts:
             return self.given
 
         def on_plan(self, event: object) -> bool:
@@ -591,9 +591,9 @@ def test_an_observers_step_costs_are_checked() -> None:
 
     mdp = TabularMDP(rows(), R, 0.9)
     for meter in (
-        kernels.Meter(np.zeros((4, 3)), np.zeros(2), np.zeros(2)),
-        kernels.Meter(np.zeros((4, 4)), np.zeros(1), np.zeros(2)),
-        kernels.Meter(np.zeros((4, 4)), np.zeros(2), np.zeros(2, np.float32)),
+        kernels.StepCosts(np.zeros((4, 3)), np.zeros(2), np.zeros(2)),
+        kernels.StepCosts(np.zeros((4, 4)), np.zeros(1), np.zeros(2)),
+        kernels.StepCosts(np.zeros((4, 4)), np.zeros(2), np.zeros(2, np.float32)),
     ):
         with pytest.raises(ValueError, match="the step costs'"):
             run(mdp, Rmax(m=2), steps=10, rng=1, observer=Looks(meter))  # type: ignore[arg-type]

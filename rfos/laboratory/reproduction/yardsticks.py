@@ -62,7 +62,7 @@ def best_window_policy(
             np.zeros(rows, np.int64), np.zeros((rows, game.branching), np.int64), np.zeros(rows, np.int64), 0, False
         )
         total = np.zeros(1)
-        played = world, game.learners(), behaviour, memory, stream(rng, (stage,)), np.zeros(3, np.int64), total
+        played = world, game.learners(), None, behaviour, memory, stream(rng, (stage,)), np.zeros(3, np.int64), total
         kernels.advance(*played, None, None, steps)
         return float(total[0]) / steps
 

@@ -1,0 +1,209 @@
+"""Opponents with a hidden state: what kernels play, the MDP of a shaper who sees it, the automata of the package."""
+
+import math
+
+import numpy as np
+import pytest
+from agents import PythonRmax
+
+import rfos
+from rfos.learning.theorems import Assumption
+from rfos.metagames.automata import (
+    AUTOMATA,
+    Automaton,
+    fictitious_player,
+    from_table,
+    generous_tit_for_tat,
+    grim_trigger,
+    tit_for_two_tats,
+    tsetlin,
+)
+from rfos.metagames.opponents import Always
+
+DILEMMA = rfos.named_game("standard-prisoners-dilemma")
+PENNIES = rfos.named_game("matching-pennies")
+THREE = rfos.named_game("three-player-matching-pennies")
+
+
+def met(opponent, game=DILEMMA, **options):
+    return rfos.WindowMetaGame(game, opponent, **{"window": 1, "discount": 0.9, "horizon": 6, **options})
+
+
+class Coin:
+    """Plays .3, .7 in each window."""
+
+    def probabilities(self, game, player, index):
+        return np.tile([0.3, 0.7], (index.n_states, 1))
+
+
+def test_with_one_state_the_game_is_that_of_a_constant_opponent():
+    """Play, counts and rewards, byte for byte: the automaton draws what the window's law draws."""
+    mixed = Automaton([[0.3, 0.7]], [[0, 0, 0, 0]])
+    agent, options = rfos.Rmax(m=5, epsilon=0.1), {"steps": 2000, "bins": 9, "rng": 4}
+    ours = rfos.run(met(mixed), agent, **options)
+    theirs = rfos.run(met(Coin()), agent, **options)
+    for field in ("mean_reward", "visits", "branch_counts", "policy", "known_at"):
+        assert getattr(ours, field).tobytes() == getattr(theirs, field).tobytes()
+
+
+@pytest.mark.parametrize("name", AUTOMATA)
+def test_kernels_play_what_a_loop_of_python_plays(name):
+    """For each automaton of the package, restarts included."""
+    process, options = met(AUTOMATA[name](DILEMMA)), {"steps": 1500, "bins": 5, "rng": 8}
+    ours = rfos.run(process, rfos.Rmax(m=6, epsilon=0.1), **options)
+    own = rfos.run(process, PythonRmax(m=6), **options)
+    for field in ("mean_reward", "visits", "branch_counts", "policy"):
+        assert getattr(ours, field).tobytes() == getattr(own, field).tobytes()
+
+
+def test_two_hidden_opponents_are_one_automaton():
+    """Their replies are drawn independently, and each takes its own next state."""
+    opponents = [tsetlin(THREE, 1, depth=2), tsetlin(THREE, 2, depth=3)]
+    process = met(opponents, THREE)
+    hidden = process.hidden
+    assert hidden.n_states == 4 * 6
+    for x in range(hidden.n_states):
+        first, second = divmod(x, 6)
+        expected = np.outer(opponents[0].play[first], opponents[1].play[second]).ravel()
+        assert (hidden.play[x] == expected).all()
+        pairs = opponents[0].following[first] * 6 + opponents[1].following[second]
+        assert (hidden.following[x] == pairs).all()
+    own = rfos.run(process, PythonRmax(m=3), steps=800, rng=1)
+    assert own.visits.tobytes() == rfos.run(process, rfos.Rmax(m=3, epsilon=0.1), steps=800, rng=1).visits.tobytes()
+
+
+def test_the_informed_shaper_alternates_against_tit_for_two_tats():
+    """She earns T, R, T, R, ...: V* = (T + discount R)/(1 - discount^2) where one defection is forgiven."""
+    process = met(tit_for_two_tats(), horizon=None)
+    mdp = process.to_mdp(informed=True)
+    found = rfos.solve(mdp, tol=1e-10)
+    payoffs = DILEMMA.payoffs[0]
+    reward, temptation = payoffs[0, 0], payoffs[1, 0]
+    by_hand = (temptation + 0.9 * reward) / (1 - 0.81)
+    for window in range(4):
+        assert found.lower[window * 3] - 1e-9 <= by_hand <= found.upper[window * 3] + 1e-9
+        assert found.policy[window * 3 : window * 3 + 2].tolist() == [1, 0]
+
+
+def test_the_informed_mdp_is_what_kernels_play():
+    """The mean reward of a policy of windows, against its exact mean over the MDP's own starts, within 5 sigma."""
+    process = met(generous_tit_for_tat(0.25), horizon=4)
+    mdp, actions = process.to_mdp(informed=True), np.array([0, 1, 1, 0])
+    trace = rfos.run(process, _Fixed(actions), steps=40_000, rng=3)
+    law, mean = mdp.starts, 0.0
+    dense = np.zeros((8, 8))
+    rewards = np.zeros(8)
+    for window in range(4):
+        for x in range(2):
+            s = window * 2 + x
+            dense[s] = _row(mdp, s, actions[window])
+            rewards[s] = mdp.rewards[s, actions[window]]
+    for _ in range(4):
+        mean += law @ rewards / 4
+        law = law @ dense
+    assert abs(trace.mean_reward.mean() - mean) < 5 * 3 / math.sqrt(10_000)
+
+
+def _row(mdp, state, action):
+    successor, probability, _ = mdp.storage.branches(mdp.finite_rewards)
+    row = np.zeros(mdp.n_states)
+    np.add.at(row, successor[state * 2 + action], probability[state * 2 + action])
+    return row
+
+
+class _Fixed:
+    """Plays one action in each window."""
+
+    def __init__(self, actions):
+        self.actions = actions
+
+    def begin(self, environment, rng):
+        return self
+
+    def act(self, state):
+        return int(self.actions[state])
+
+    def observe(self, *step):
+        return False
+
+    def policy(self):
+        return self.actions
+
+
+def test_a_window_hides_the_state_and_the_result_says_so():
+    """No theorem covers it, V* is not defined over windows, and the informed MDP is named."""
+    process = met(grim_trigger())
+    assert rfos.ledger(process, rfos.Rmax(m=2), epsilon=0.5, episodes=5, rng=1).fails is Assumption.MARKOV
+    with pytest.raises(ValueError, match=r"hidden.*to_mdp\(informed=True\)"):
+        process.to_mdp()
+    with pytest.raises(ValueError, match="informed=True is for opponents with a hidden state"):
+        met(Always(0)).to_mdp(informed=True)
+
+
+def test_automata_do_what_their_names_say():
+    """By hand, step by step."""
+
+    def replies(automaton, shaper):
+        x, found = automaton.start, []
+        for a in shaper:
+            b = int(automaton.play[x].argmax())
+            found.append(b)
+            x = automaton.following[x, a * 2 + b]
+        return found
+
+    assert replies(tit_for_two_tats(), [1, 0, 1, 1, 1, 0, 0]) == [0, 0, 0, 0, 1, 1, 0]
+    assert replies(grim_trigger(), [0, 1, 0, 0]) == [0, 0, 1, 1]
+    assert replies(from_table(1, [0, 0, 1, 1]), [1, 0, 1]) == [0, 1, 0]
+    # Memory 2, defects only where the shaper defected in both steps: tit for two tats once more.
+    table = [int(first >= 2 and second >= 2) for first in range(4) for second in range(4)]
+    assert replies(from_table(2, table), [1, 0, 1, 1, 1, 0, 0]) == [0, 0, 0, 0, 1, 1, 0]
+    # In matching pennies player 1 differs from what the shaper did most.
+    assert replies(fictitious_player(PENNIES, memory=3), [0, 0, 1, 1, 1]) == [0, 1, 1, 1, 0]
+    # Tsetlin in the dilemma, aspiration the mean payoff: defection of the shaper is below it.
+    assert replies(tsetlin(DILEMMA, depth=2), [0, 1, 1, 1]) == [0, 0, 0, 1]
+    assert generous_tit_for_tat(0.25).play.tolist() == [[1.0, 0.0], [0.25, 0.75]]
+
+
+class Wrong(Automaton):
+    """An automaton of a user, with a mistake in it."""
+
+
+WRONG = {
+    "rows": (([[0.6, 0.6], [1, 0]], np.zeros((2, 4), int)), r"player 1 \(Wrong\) plays \[0.6, 0.6\] in state 0"),
+    "columns": (
+        ([[1, 0]], np.zeros((1, 2), int)),
+        r"int64 and shape \(1, 2\): give integers of shape \(1, 4\)",
+    ),
+    "range": (([[1, 0]], [[0, 0, 7, 0]]), "in state 0 after joint action 2 is 7: give a state from 0 to 0"),
+    "start": (([[1, 0]], [[0] * 4], 3), "start of the opponent of player 1 .* is 3: give a state from 0 to 0"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_a_hidden_opponent_returns_is_checked(case):
+    """One sentence that names the opponent, the state and the value."""
+    tables, message = WRONG[case]
+    with pytest.raises(ValueError, match=message):
+        rfos.run(met(Wrong(*tables)), rfos.Rmax(m=1), steps=5)
+
+
+def test_opponents_of_several_kinds_are_refused():
+    """All are learners, or automata, or functions of the window."""
+    with pytest.raises(ValueError, match="some are automata with a hidden state and some are functions of the window"):
+        met([tsetlin(THREE, 1), Coin()], THREE)
+
+
+def test_a_run_is_taken_up_with_the_hidden_state(monkeypatch):
+    """Left after each plan and taken up again: the bytes of the undisturbed run."""
+    from rfos._system.checkpoints import Leg, Unfinished
+
+    process, agent = met(tsetlin(DILEMMA, depth=4), horizon=None), rfos.Rmax(m=4, epsilon=0.1)
+    whole, state = rfos.run(process, agent, steps=900, rng=6), None
+    for _ in range(100):
+        try:
+            found = rfos.run(process, agent, steps=900, rng=6, leg=Leg(0.0, state))
+            break
+        except Unfinished as left:
+            state = left.state
+    assert found.mean_reward.tobytes() == whole.mean_reward.tobytes()
+    assert found.visits.tobytes() == whole.visits.tobytes()
