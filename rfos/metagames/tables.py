@@ -21,12 +21,12 @@ from rfos._kernels import learners as learners_kernels
 from rfos._kernels import policies as policies_kernels
 from rfos._kernels import returns as returns_kernels
 from rfos._kernels.grids import SHIFT, UNIT, corners
-from rfos._system.arrays import Float, Float32, Int, Owned, hand_over, integers
+from rfos._system.arrays import Float, Int, Owned, hand_over, integers
 from rfos._system.threads import in_ranges
 from rfos.games.stochastic import StochasticGame, is_iterated
 from rfos.metagames.grids import LevelGrid, SimplexGrid
 from rfos.metagames.learners import LOLA, FictitiousPlay, Fixed, NaiveLearner, QLearning, SmoothedBestResponse, plays_as
-from rfos.planning.storages import Chain, CheckedStorage
+from rfos.planning.storages import Chain, CheckedStorage, Sweep
 
 SMALLEST, LARGEST = 1e-30, 1e30
 """Largest rewards of games outside of this do not go into float32 tables: 2^-150 must be nothing beside them."""
@@ -201,21 +201,11 @@ class PolicyTable(CheckedStorage):
         """Return (X, A)."""
         return self.n_states, self.n_actions
 
-    def improve(
-        self,
-        rewards: Float,
-        discount: float,
-        values: Float,
-        new_values: Float,
-        policy: Int,
-        table: Float32,
-        first: int,
-        last: int,
-    ) -> None:
+    def improve(self, sweep: Sweep, first: int, last: int) -> None:
         """Fill `new_values` and `policy` with the maxima of Q and their actions, states `first` to `last` - 1."""
-        policies_kernels.improve_table(
-            rewards, self.corner, self.steps, self.strides, discount, values, new_values, policy, table, first, last
-        )
+        filled = sweep.values, sweep.new_values, sweep.policy, sweep.table
+        walks = self.corner, self.steps, self.strides
+        policies_kernels.improve_table(sweep.rewards, *walks, sweep.discount, *filled, first, last)
 
     def backup(self, rewards: Float, discount: float, values: Float, q: Float) -> None:
         """Fill `q` (X, A) with rewards + discount * the barycentric means of values."""
@@ -278,22 +268,11 @@ class OnTheFly(CheckedStorage):
         """Return (2,): smallest and largest reward of any pair."""
         return (2,)
 
-    def improve(
-        self,
-        rewards: Float,
-        discount: float,
-        values: Float,
-        new_values: Float,
-        policy: Int,
-        table: Float32,
-        first: int,
-        last: int,
-    ) -> None:
+    def improve(self, sweep: Sweep, first: int, last: int) -> None:
         """Fill `new_values` and `policy` with the maxima of Q and their actions, states `first` to `last` - 1."""
         d = self.dynamics
-        policies_kernels.improve_on_the_fly(
-            *d.parts(), self.nearest, d.strides, discount, values, new_values, policy, table, first, last
-        )
+        filled = sweep.values, sweep.new_values, sweep.policy, sweep.table
+        policies_kernels.improve_on_the_fly(*d.parts(), self.nearest, d.strides, sweep.discount, *filled, first, last)
 
     def backup(self, rewards: Float, discount: float, values: Float, q: Float) -> None:
         """Fill `q` (X, A) with rewards + discount * the barycentric means of values."""

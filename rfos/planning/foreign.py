@@ -12,7 +12,6 @@ from rfos._system import checks
 from rfos._system.arrays import (
     Bool,
     Float,
-    Float32,
     Int,
     Owned,
     array_of,
@@ -27,6 +26,7 @@ from rfos.planning.storages import (
     Deterministic,
     Sparse,
     Storage,
+    Sweep,
     check_pointers,
     check_rows,
     check_sizes,
@@ -78,19 +78,10 @@ class _Foreign:
         """Return the shape that rewards must have."""
         return tuple(self.given.reward_shape())
 
-    def improve(
-        self,
-        rewards: Float,
-        discount: float,
-        values: Float,
-        new_values: Float,
-        policy: Int,
-        table: Float32,
-        first: int,
-        last: int,
-    ) -> None:
+    def improve(self, sweep: Sweep, first: int, last: int) -> None:
         """Let the storage fill `new_values` and `policy`."""
-        self.given.improve(rewards, discount, values, new_values, policy, table, first, last)
+        self.given.improve(sweep, first, last)
+        policy = sweep.policy
         bad = (policy[first:last] < 0) | (policy[first:last] >= self.n_actions)
         if bad.any():
             state = first + int(bad.argmax())

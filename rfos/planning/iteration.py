@@ -16,7 +16,7 @@ from rfos._system.arrays import Float, Float32, Int
 from rfos._system.memory import ROWS
 from rfos._system.threads import SMALL, Threads, split
 from rfos.planning.mdp import TabularMDP
-from rfos.planning.storages import Chain
+from rfos.planning.storages import Chain, Sweep
 
 Pair = tuple[Float, Float]
 
@@ -136,8 +136,8 @@ class Iteration:
 
         def part(first: int, last: int, result: Float) -> None:
             if left is None:
-                arguments = (values, new_values, policy, self.table, first, last)
-                mdp.storage.improve(mdp.rewards, mdp.discount, *arguments)
+                sweep = Sweep(mdp.rewards, mdp.discount, values, new_values, policy, self.table)
+                mdp.storage.improve(sweep, first, last)
             else:
                 rows = (left.first_row, left.action, *left.rows, mdp.discount)
                 dp.improve_rows(*rows, values, new_values, policy, self.table, first, last)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import InitVar, dataclass, field
 from typing import Any
 
@@ -12,7 +13,7 @@ from rfos._system import checks
 from rfos._system.arrays import Bool, Float, Int, booleans, floats, freeze, hand_over
 from rfos._system.memory import require_memory
 from rfos.planning.foreign import as_storage
-from rfos.planning.storages import ROW_SUM_TOL, Dense, Deterministic, Sparse, Storage
+from rfos.planning.storages import ROW_SUM_TOL, Dense, Deterministic, ShiftRegister, Sparse, Storage
 
 
 def check_discount(discount: float) -> None:
@@ -237,3 +238,94 @@ class TabularMDP:
         q = np.empty((self.n_states, self.n_actions))
         self.storage.backup(self.rewards, self.discount, given, q)
         return q
+
+    def row(self, state: int, action: int) -> Float:
+        """Return the law of the next state, shape (S,).
+
+        Raises
+        ------
+        ValueError
+            If the state or the action is out of range, or the action is not allowed there.
+        MemoryError
+            If a vector of all states does not fit.
+
+        Examples
+        --------
+        >>> TabularMDP([[0, 1], [1, 0]], [[0.0, 0.0], [1.0, 0.0]], 0.5).row(0, 1).tolist()
+        [0.0, 1.0]
+        """
+        successor, probability, _ = self._pair(state, action)
+        require_memory(8 * self.n_states, "a row of the MDP", "use step, which draws from it")
+        law = np.zeros(self.n_states)
+        np.add.at(law, successor, probability)
+        return law
+
+    def dense(self) -> Float:
+        """Return all rows, shape (S, A, S), zeros where an action is not allowed.
+
+        Raises
+        ------
+        MemoryError
+            If the table does not fit this machine.
+
+        Examples
+        --------
+        >>> TabularMDP([[0, 1], [1, 0]], [[0.0, 0.0], [1.0, 0.0]], 0.5).dense().tolist()
+        [[[1.0, 0.0], [0.0, 1.0]], [[0.0, 1.0], [1.0, 0.0]]]
+        """
+        shape = (self.n_states, self.n_actions, self.n_states)
+        require_memory(8 * math.prod(shape) + 40 * self.n_states, "a dense table", "use row(state, action)")
+        table = np.zeros(shape)
+        for action in range(self.n_actions):
+            chosen = np.full(self.n_states, action)
+            start, successor, probability, _ = self.storage.chain(self.finite_rewards, chosen)
+            here = np.repeat(np.arange(self.n_states), np.diff(start))
+            np.add.at(table, (here, chosen[here], successor.astype(np.int64)), probability)
+        if self.allowed is not None:
+            table[~self.allowed] = 0.0
+        return table
+
+    def step(self, state: int, action: int, rng: np.random.Generator) -> tuple[float, int]:
+        """Return the reward of a pair and a next state drawn from its row.
+
+        Parameters
+        ----------
+        state, action : int
+        rng : Generator
+
+        Returns
+        -------
+        reward : float
+            The expected reward of the pair, as R has it; for a shift register that of the successor drawn.
+        next_state : int
+
+        Raises
+        ------
+        ValueError
+            If the state or the action is out of range, or the action is not allowed there.
+
+        Examples
+        --------
+        >>> TabularMDP([[0, 1], [1, 0]], [[0.0, 0.0], [1.0, 0.0]], 0.5).step(1, 0, np.random.default_rng(1))
+        (1.0, 1)
+        """
+        successor, probability, reward = self._pair(state, action)
+        drawn = int(np.searchsorted(np.cumsum(probability)[:-1], rng.random(), side="right"))
+        own = self.rewards[action, drawn] if isinstance(self.storage, ShiftRegister) else reward
+        return float(own), int(successor[drawn])
+
+    def _pair(self, state: int, action: int) -> tuple[Int, Float, float]:
+        """Return the stored successors of a pair, their probabilities and its expected reward."""
+        for name, value, count in (("state", state, self.n_states), ("action", action, self.n_actions)):
+            if not checks.is_whole(value) or not 0 <= value < count:
+                raise ValueError(f"{name} is {checks.shown(value)}: give a whole number from 0 to {count - 1}")
+        if self.allowed is not None and not self.allowed[state, action]:
+            raise ValueError(f"action {action} is not allowed in state {state}: choose one of {self._open(state)}")
+        chain = self.storage.chain(self.finite_rewards, np.array([action]), np.array([state]))
+        return chain.successor.astype(np.int64), chain.probability, float(chain.reward[0])
+
+    def _open(self, state: int) -> list[int]:
+        """Return the actions that are allowed in a state."""
+        assert self.allowed is not None
+        found: list[int] = np.flatnonzero(self.allowed[state]).tolist()
+        return found

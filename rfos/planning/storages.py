@@ -42,6 +42,17 @@ class Chain(NamedTuple):
     reward: Float  # (K,) expected reward per step
 
 
+class Sweep(NamedTuple):
+    """What a sweep over the states reads and fills; the arguments that all kernels of `improve` end with."""
+
+    rewards: Float
+    discount: float
+    values: Float  # (S,)
+    new_values: Float  # (S,), filled
+    policy: Int  # (S,), filled
+    table: Float32  # (S, A), filled with Q, or (0, A)
+
+
 class Storage(Protocol):
     """Transitions of an MDP, however they are kept.
 
@@ -78,21 +89,11 @@ class Storage(Protocol):
         """Return the shape that rewards must have."""
         ...
 
-    def improve(
-        self,
-        rewards: Float,
-        discount: float,
-        values: Float,
-        new_values: Float,
-        policy: Int,
-        table: Float32,
-        first: int,
-        last: int,
-    ) -> None:
-        """For states `first` to `last` - 1, fill `new_values` with max over a of Q and `policy` with its first argmax.
+    def improve(self, sweep: Sweep, first: int, last: int) -> None:
+        """For states `first` to `last` - 1, fill `new_values` with the maxima of Q and `policy` with their actions.
 
-        Q is the one of `backup`, bit for bit; it is kept too if `table` is (S, A) and not (0, A). Threads call it for
-        disjoint ranges at once: it holds no lock.
+        Q is the one of `backup`, bit for bit; it is kept too if `sweep.table` is (S, A) and not (0, A). Threads call
+        it for disjoint ranges at once: it holds no lock.
         """
         ...
 
@@ -235,19 +236,9 @@ class Dense(CheckedStorage):
         """Return (S, A)."""
         return self.n_states, self.n_actions
 
-    def improve(
-        self,
-        rewards: Float,
-        discount: float,
-        values: Float,
-        new_values: Float,
-        policy: Int,
-        table: Float32,
-        first: int,
-        last: int,
-    ) -> None:
+    def improve(self, sweep: Sweep, first: int, last: int) -> None:
         """Fill `new_values` and `policy` with the maxima of Q and their actions, states `first` to `last` - 1."""
-        dp.improve_dense(self.transitions, rewards, discount, values, new_values, policy, table, first, last)
+        dp.improve_dense(self.transitions, *sweep, first, last)
 
     def chain(self, rewards: Float, policy: Int, states: Int | None = None) -> Chain:
         """Return transitions and expected rewards of the pairs (states[i], policy[i])."""
@@ -332,21 +323,9 @@ class Sparse(CheckedStorage):
         """Return (S, A)."""
         return self.n_states, self.n_actions
 
-    def improve(
-        self,
-        rewards: Float,
-        discount: float,
-        values: Float,
-        new_values: Float,
-        policy: Int,
-        table: Float32,
-        first: int,
-        last: int,
-    ) -> None:
+    def improve(self, sweep: Sweep, first: int, last: int) -> None:
         """Fill `new_values` and `policy` with the maxima of Q and their actions, states `first` to `last` - 1."""
-        dp.improve_sparse(
-            self.indptr, self.indices, self.data, rewards, discount, values, new_values, policy, table, first, last
-        )
+        dp.improve_sparse(self.indptr, self.indices, self.data, *sweep, first, last)
 
     def chain(self, rewards: Float, policy: Int, states: Int | None = None) -> Chain:
         """Return transitions and expected rewards of the pairs (states[i], policy[i])."""
@@ -421,19 +400,9 @@ class Deterministic(CheckedStorage):
         """Return (S, A)."""
         return self.n_states, self.n_actions
 
-    def improve(
-        self,
-        rewards: Float,
-        discount: float,
-        values: Float,
-        new_values: Float,
-        policy: Int,
-        table: Float32,
-        first: int,
-        last: int,
-    ) -> None:
+    def improve(self, sweep: Sweep, first: int, last: int) -> None:
         """Fill `new_values` and `policy` with the maxima of Q and their actions, states `first` to `last` - 1."""
-        dp.improve_deterministic(self.successor, rewards, discount, values, new_values, policy, table, first, last)
+        dp.improve_deterministic(self.successor, *sweep, first, last)
 
     def chain(self, rewards: Float, policy: Int, states: Int | None = None) -> Chain:
         """Return transitions and expected rewards of the pairs (states[i], policy[i])."""
@@ -538,28 +507,13 @@ class ShiftRegister(CheckedStorage):
         """Return (A, B): the reward is a function of the joint action."""
         return self.n_actions, self.branching
 
-    def improve(
-        self,
-        rewards: Float,
-        discount: float,
-        values: Float,
-        new_values: Float,
-        policy: Int,
-        table: Float32,
-        first: int,
-        last: int,
-    ) -> None:
+    def improve(self, sweep: Sweep, first: int, last: int) -> None:
         """Fill `new_values` and `policy` with the maxima of Q and their actions, states `first` to `last` - 1."""
         dp.improve_shift(
             self.shifted,
             self.offset,
             self.probability,
-            rewards,
-            discount,
-            values,
-            new_values,
-            policy,
-            table,
+            *sweep,
             first,
             last,
         )

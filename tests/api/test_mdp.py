@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tabular import dense_of
 
+import rfos
 from rfos.planning.mdp import TabularMDP
 from rfos.planning.storages import Deterministic, ShiftRegister, thresholds
 from rfos.testing import STORAGES, distributions, mdps
@@ -175,3 +176,53 @@ def test_no_draw_can_take_a_branch_of_probability_zero(row, padding, scale):
     limits = thresholds(padded)
     assert (limits[2:] == 2**53).all()
     assert (np.diff(limits) >= 0).all()
+
+
+def stored_four_ways():
+    """One MDP of windows as a shift register, sparse, dense; and a table of successors."""
+    process = rfos.WindowMetaGame(rfos.named_game("chicken"), rfos.WindowQLearner(), window=2, discount=0.5).to_mdp()
+    dense = process.dense()
+    _, probability, reward = process.storage.branches(process.rewards)
+    rewards = (probability * reward).sum(axis=1).reshape(process.n_states, process.n_actions)
+    sparse = sp.csr_array(dense.reshape(-1, process.n_states))
+    return {
+        "shift register": process,
+        "dense": TabularMDP(dense, rewards, 0.5),
+        "sparse": TabularMDP(sparse, rewards, 0.5),
+        "successors": TabularMDP([[0, 1], [1, 0]], [[0.0, 0.0], [1.0, 0.0]], 0.5),
+    }
+
+
+@pytest.mark.parametrize("name", ["shift register", "dense", "sparse", "successors"])
+def test_rows_dense_and_step_are_the_law_of_the_next_state(name):
+    """Rows sum to 1 and are those of the branches; frequencies of steps lie within 6 sigma of them."""
+    mdp = stored_four_ways()[name]
+    successor, probability, _ = mdp.storage.branches(mdp.finite_rewards)
+    table = mdp.dense()
+    rng = np.random.default_rng(1)
+    for s in range(mdp.n_states):
+        for a in range(mdp.n_actions):
+            expected = np.zeros(mdp.n_states)
+            np.add.at(expected, successor[s * mdp.n_actions + a], probability[s * mdp.n_actions + a])
+            assert mdp.row(s, a).tolist() == table[s, a].tolist() == expected.tolist()
+    s, a = mdp.n_states - 1, 1
+    drawn = [mdp.step(s, a, rng) for _ in range(4000)]
+    counts = np.bincount([following for _, following in drawn], minlength=mdp.n_states) / 4000
+    assert np.abs(counts - table[s, a]).max() < 6 * 0.5 / np.sqrt(4000)
+    expected = (mdp.storage.branches(mdp.finite_rewards)[2] * probability)[s * mdp.n_actions + a].sum()
+    assert abs(np.mean([reward for reward, _ in drawn]) - expected) < 6 * 7 / np.sqrt(4000)
+
+
+def test_rows_that_are_not_there_are_refused(monkeypatch):
+    """Out of range, not allowed, or too large a table: one sentence."""
+    mdp = TabularMDP([[0, 1], [1, 0]], [[0.0, 0.0], [1.0, 0.0]], 0.5, allowed=[[True, True], [True, False]])
+    with pytest.raises(ValueError, match="state is 2: give a whole number from 0 to 1"):
+        mdp.row(2, 0)
+    with pytest.raises(ValueError, match="action is -1: give a whole number from 0 to 1"):
+        mdp.step(0, -1, np.random.default_rng(1))
+    with pytest.raises(ValueError, match=r"action 1 is not allowed in state 1: choose one of \[0\]"):
+        mdp.step(1, 1, np.random.default_rng(1))
+    assert mdp.dense()[1, 1].tolist() == [0.0, 0.0]
+    monkeypatch.setattr("rfos._system.memory.available_bytes", lambda: 100)
+    with pytest.raises(MemoryError, match=r"a dense table needs .* use row\(state, action\)"):
+        mdp.dense()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from rfos._kernels import dp
 from rfos.metagames.windows import WindowIndex
+from rfos.planning.storages import Sweep
 from rfos.testing import STORAGES, mdps, policies
 
 few = settings(max_examples=40)
@@ -86,7 +87,7 @@ def test_improve_is_the_maximum_of_the_backup(storage, data):
     for table in (np.empty(q.shape, np.float32), np.empty((0, mdp.n_actions), np.float32)):
         new_values, policy = np.empty(mdp.n_states), np.empty(mdp.n_states, np.int64)
         for first, last in ((cut, mdp.n_states), (0, cut)):
-            mdp.storage.improve(mdp.rewards, mdp.discount, values, new_values, policy, table, first, last)
+            mdp.storage.improve(Sweep(mdp.rewards, mdp.discount, values, new_values, policy, table), first, last)
         expected = naive.improve(q)
         assert same(new_values, expected[0])
         assert policy.tolist() == expected[1]
@@ -133,7 +134,7 @@ def test_improve_breaks_ties_by_index(storage, data):
     policy = np.full(mdp.n_states, 7)
     zeros = np.zeros(mdp.n_states)
     table = np.empty((0, mdp.n_actions), np.float32)
-    mdp.storage.improve(mdp.rewards, mdp.discount, zeros, zeros.copy(), policy, table, 0, mdp.n_states)
+    mdp.storage.improve(Sweep(mdp.rewards, mdp.discount, zeros, zeros.copy(), policy, table), 0, mdp.n_states)
     assert policy.tolist() == [0] * mdp.n_states
 
 

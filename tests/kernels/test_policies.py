@@ -15,6 +15,7 @@ from rfos.metagames.policy import PolicyMetaGame
 from rfos.metagames.tables import Dynamics, OnTheFly, fill, frozen_share, reward_bounds
 from rfos.planning.mdp import TabularMDP
 from rfos.planning.solve import solve
+from rfos.planning.storages import Sweep
 
 LEARNERS = [
     NaiveLearner(1.0),
@@ -147,7 +148,7 @@ def test_tables_hold_every_pair_and_their_backups_agree() -> None:
     table.backup(rewards, 0.9, values, q)
     new_values, policy = np.empty(5), np.empty(5, np.int64)
     kept = np.empty((5, 5), np.float32)
-    table.improve(rewards, 0.9, values, new_values, policy, kept, 0, 5)
+    table.improve(Sweep(rewards, 0.9, values, new_values, policy, kept), 0, 5)
     assert kept.tobytes() == q.astype(np.float32).tobytes()
     assert new_values.tobytes() == q.max(axis=1).tobytes()
     assert policy.tolist() == q.argmax(axis=1).tolist()
@@ -184,7 +185,7 @@ def test_pairs_evaluated_on_the_fly_are_those_of_the_table_bit_for_bit(game, lev
         q, new_values, policy = np.empty((n, n)), np.empty(n), np.empty(n, np.int64)
         one.backup(given_rewards, 0.9, values, q)
         kept = np.empty((n, n), np.float32)
-        one.improve(given_rewards, 0.9, values, new_values, policy, kept, 0, n)
+        one.improve(Sweep(given_rewards, 0.9, values, new_values, policy, kept), 0, n)
         assert (kept.tobytes(), new_values.tobytes()) == (q.astype(np.float32).tobytes(), q.max(axis=1).tobytes())
         assert policy.tolist() == q.argmax(axis=1).tolist()
         some = one.chain(given_rewards, np.array([3, 0, 26]), np.array([5, 5, 1]))

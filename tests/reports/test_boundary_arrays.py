@@ -206,9 +206,9 @@ class Foreign:
     def reward_shape(self) -> tuple[int, int]:
         return (1, 2)
 
-    def improve(self, rewards, discount, values, new_values, policy, table, first, last) -> None:  # type: ignore[no-untyped-def]
-        q = rewards + discount * values[0]
-        new_values[:], policy[:] = q.max(), self.chosen
+    def improve(self, sweep, first, last) -> None:  # type: ignore[no-untyped-def]
+        q = sweep.rewards + sweep.discount * sweep.values[0]
+        sweep.new_values[:], sweep.policy[:] = q.max(), self.chosen
 
     def backup(self, rewards, discount, values, q) -> None:  # type: ignore[no-untyped-def]
         q[:] = rewards + discount * values[0]
