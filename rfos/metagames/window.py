@@ -267,6 +267,7 @@ class WindowMetaGame:
         flat = (law.ravel(), successor.ravel(), indptr)
         transitions = sp.csr_array(flat, shape=(rows, self.n_states * n_hidden))
         transitions.sum_duplicates()
+        transitions.eliminate_zeros()
         expected = hidden.play @ self.rewards.T  # (X, A)
         starts = np.zeros((self.n_states, n_hidden))
         starts[:, hidden.start] = 1 / self.n_states
