@@ -39,6 +39,10 @@ class TheoremName(StrEnum):
     EPISODIC = "T1-ep"
     RESTARTS = "X4"
 
+    def __repr__(self) -> str:
+        """Return the code as a text, as in the theory."""
+        return repr(str(self))
+
 
 class Assumption(Enum):
     """What a theorem on R-max assumes of a run; the value is the sentence for where it fails."""

@@ -182,7 +182,7 @@ def test_the_readme_s_code_prints_what_it_says(capsys):
     answers = re.findall(r"^print\(.*\)  # (.*)$", code, re.MULTILINE)
     exec(code, {})
     assert capsys.readouterr().out.splitlines() == answers
-    assert len(answers) == 3
+    assert len(answers) == 4
 
 
 def test_the_strategies_say_which_extra_they_need():
