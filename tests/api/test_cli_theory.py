@@ -16,6 +16,7 @@ from bounds.rmax import default_weights, t1, t1_restarts
 from bounds.sharp import t1_observed, t1_plus
 from rfos.commands.bound import evaluate
 from rfos.commands.options import whole
+from rfos.laboratory.verification.registry import STATEMENTS
 
 ROOT = Path(__file__).parents[2]
 ABSTRACT = ("bound", "--states", "16", "--actions", "2", "--branching", "2")
@@ -46,6 +47,7 @@ def as_json(call):
     return run
 
 
+@pytest.mark.processes
 def test_bound_prints_what_the_bounds_say(tmp_path):
     """m, N, steps and log10 of T1 and T1+ at the paper's point, and rivals; in a shell of its own."""
     result = apart(*ABSTRACT, "--json", cwd=tmp_path)
@@ -233,6 +235,7 @@ def definitions_of(text):
     return [line for line in text.splitlines() if " &= " in line]
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("case", [ABSTRACT, WINDOW, (*POLICY, "ipd")], ids=["sizes", "window", "policy"])
 def test_latex_is_definitions_that_fit_a_page_and_a_legend(case, call, tmp_path):
     """V_max, m, k0, C, H, N and λ by name, short; pdflatex sets them, no line is 100 pt too wide."""
@@ -286,7 +289,10 @@ def test_numbers_are_printed_as_they_were_given(as_json):
         ((*POLICY, "ipd", "--levels", "10^9000"), ("10^4000 policies",)),
         (("bound", "--case", "window", "--game", "chicken", "--window", "10^9000"), ("10^4000 windows",)),
         ((*ABSTRACT, "--inner-steps", "0"), ("--inner-steps is 0: it must be from 1",)),
-        ((*ABSTRACT, "--epsilon", "__import__('os').system('false')"), ("epsilon must be a number",)),
+        (
+            (*ABSTRACT, "--epsilon", "__import__('os').system('false')"),
+            ("'--epsilon'", "is not a number; write 0.05 or 1/3"),
+        ),
         ((*ABSTRACT, "--epsilon", "7"), ("epsilon is 7", "5")),
         ((*ABSTRACT, "--delta", "2"), ("delta must be",)),
         ((*ABSTRACT, "--discount", "1"), ("discount must be",)),
@@ -327,19 +333,46 @@ def test_verify_prints_a_table_and_json(as_json, tmp_path):
     found = as_json(*options)
     assert [s["id"] for s in found["statements"]] == ["N1", "P2+"]
     assert all(s["violations"] == 0 and s["verdict"] == "holds" for s in found["statements"])
-    caught = as_json(*options, "--planted")
+    caught = as_json(*options, "--mutants")
     assert all(s["verdict"] == "caught" for s in caught["statements"])
 
 
+@pytest.mark.processes
 def test_verify_ends_with_1_on_a_violation(tmp_path):
     """A statement made false beforehand, in the same process."""
     program = (
-        "from dataclasses import replace\nfrom types import MappingProxyType\n"
-        "import rfos.laboratory.verification.registry as v\nfrom rfos.commands.main import main\n"
+        "from dataclasses import replace\n"
+        "from types import MappingProxyType\n"
+        "import rfos.laboratory.verification.verify as v\n"
+        "from rfos.commands.main import main\n"
         "s = v.STATEMENTS['N1']\n"
-        "v.STATEMENTS = MappingProxyType({'N1': replace(s, sides=lambda i, planted: s.sides(i, True))})\n"
+        "v.STATEMENTS = MappingProxyType({'N1': replace(s, sides=lambda i, mutant: s.sides(i, True))})\n"
         "main(['verify', '--instances', '50', '--jobs', '1'])\n"
     )
     result = run([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert result.returncode == 1, result.stderr
     assert "VIOLATED" in result.stdout
+
+
+def test_verify_lists_every_statement_with_its_title_and_source(as_json, call):
+    """Nothing is run; the same as text, as JSON, and of those that are asked for."""
+    status, text, _ = call("verify", "--list")
+    assert status == 0
+    found = as_json("verify", "--list")["statements"]
+    assert [line["id"] for line in found] == list(STATEMENTS)
+    assert {line["kind"] for line in found} == {"exact", "simulated", "false"}
+    for line in found:
+        assert f"{line['id']}: {line['title']} ({line['source']})" in text
+        assert line["source"]
+    assert {line["id"]: line["source"] for line in found}["P1, rewards"] == "P1; Hoeffding 1963, Theorem 2"
+    assert [line["id"] for line in as_json("verify", "--list", "--statement", "P4")["statements"]] == ["P4"]
+
+
+@pytest.mark.parametrize("option", [(), ("--mutants",)])
+def test_a_code_is_never_printed_without_its_title(call, option):
+    """In the table, below it, and where faults are named."""
+    _, text, _ = call("verify", "--instances", "5", "--statement", "P2+", "--statement", "N1", "--jobs", "1", *option)
+    for code in ("P2+", "N1"):
+        lines = [line for line in text.splitlines() if re.search(rf"(?<![\w']){re.escape(code)}(?!\w)", line)]
+        assert len(lines) == 2 + len(option)
+        assert all(f"{code}: {STATEMENTS[code].title}" in line for line in lines)

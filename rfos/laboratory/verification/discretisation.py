@@ -16,7 +16,7 @@ from rfos.games.named import matching_pennies
 from rfos.games.normal_form import NormalFormGame
 from rfos.games.stochastic import StochasticGame, one_shot
 from rfos.laboratory.verification.engine import Sides, Statement
-from rfos.laboratory.verification.models import SMALL, optimum
+from rfos.laboratory.verification.models import NEARLY_ZERO, optimum
 from rfos.metagames.discretisation import DiscretisationError, discretisation_error
 from rfos.metagames.grids import SimplexGrid
 from rfos.metagames.learners import Learner, NaiveLearner, SmoothedBestResponse
@@ -27,7 +27,7 @@ from rfos.planning.solve import solve
 
 Rounding = Literal["nearest", "barycentric"]
 
-FINE = 64
+FINE_CELLS = 64
 """Cells of the grid that stands for the continuum; its own error is taken off."""
 
 STARTS = (0, 9, 17, 32, 47, 55, 64)
@@ -60,7 +60,7 @@ class Discretised:
     @cached_property
     def continuous(self) -> tuple[Float, Float]:
         """Certain lower and upper ends of V* at the points of the fine grid."""
-        meta_game = self.on(FINE, "nearest")
+        meta_game = self.on(FINE_CELLS, "nearest")
         solution, error = solve(meta_game.to_mdp(), tol=1e-9), discretisation_error(meta_game)
         assert error.lower is not None
         assert error.upper is not None
@@ -105,7 +105,7 @@ class Line:
         """E and E₋ of X5; there is one action, so that its grid costs nothing."""
         at: dict[str, Any] = {"l_reward": 1, "l_state": self.growth, "meta_span": 1, "discount": self.discount}
         at |= {"alpha_state": Fraction(1, 2 * self.levels)}
-        upper = x5().upper.evaluate(**at, l_action=SMALL, alpha_action=SMALL)
+        upper = x5().upper.evaluate(**at, l_action=NEARLY_ZERO, alpha_action=NEARLY_ZERO)
         return float(upper), float(x5().lower.evaluate(**at))
 
 
@@ -135,9 +135,9 @@ def _sample_expanding(rng: np.random.Generator) -> Discretised | Line:
     return _coarse(rng, NaiveLearner(float(rng.choice([0.1, 0.3, 0.6]))))
 
 
-def _both_ends(case: Discretised | Line, planted: bool) -> Sides:
+def _both_ends(case: Discretised | Line, mutant: bool) -> Sides:
     """The end of -E₋ <= V* - V*_d <= E that is nearer to being reached, at the coarse grid's states."""
-    share = 0.5 if planted else 1.0
+    share = 0.5 if mutant else 1.0
     if isinstance(case, Line):
         gap, (upper, lower) = case.gaps(), case.promised()
         above, below = Sides(float(gap.max()), share * upper), Sides(float(-gap.min()), share * lower)
@@ -145,13 +145,13 @@ def _both_ends(case: Discretised | Line, planted: bool) -> Sides:
     solution, error = case.coarse
     assert error.lower is not None
     assert error.upper is not None
-    low, high = (end[:: FINE // case.cells] for end in case.continuous)
+    low, high = (end[:: FINE_CELLS // case.cells] for end in case.continuous)
     above = Sides(float((low - solution.upper).max()), share * error.upper)
     below = Sides(float((solution.lower - high).max()), share * error.lower)
     return max(above, below, key=lambda side: side.ratio)
 
 
-def _loss(case: Discretised, planted: bool) -> Sides:
+def _loss(case: Discretised, mutant: bool) -> Sides:
     """Largest certain loss of the nearest grid point's policy in the continuous meta-game."""
     solution, error = case.coarse
     assert error.loss is not None
@@ -161,7 +161,7 @@ def _loss(case: Discretised, planted: bool) -> Sides:
     highest = case.game.reward_range(0)[1]
     worst = 0.0
     for start in STARTS:
-        x = np.array([[1 - start / FINE, start / FINE]])
+        x = np.array([[1 - start / FINE_CELLS, start / FINE_CELLS]])
         earned, weight = 0.0, 1.0
         for _ in range(steps):
             own = meta_game.grids[0].policy(int(solution.policy[meta_game.nearest([x])]))
@@ -169,9 +169,9 @@ def _loss(case: Discretised, planted: bool) -> Sides:
             weight *= case.discount
             x = case.learner.update(case.game, 1, [own, x])
         earned += weight * highest / (1 - case.discount)
-        state = case.on(FINE, "nearest").nearest([np.array([[1 - start / FINE, start / FINE]])])
+        state = case.on(FINE_CELLS, "nearest").nearest([np.array([[1 - start / FINE_CELLS, start / FINE_CELLS]])])
         worst = max(worst, float(case.continuous[0][state]) - earned)
-    return Sides(worst, error.loss / (2 if planted else 1))
+    return Sides(worst, error.loss / (2 if mutant else 1))
 
 
 @dataclass(frozen=True)
@@ -206,12 +206,12 @@ def _unforgiving(cells: int, discount: float) -> MixedWindow:
     return MixedWindow(rewards, play, cells, discount, f"unforgiving, {cells} cells, discount {discount:g}")
 
 
-def _d2_window(case: MixedWindow, planted: bool) -> Sides:
+def _d2_window(case: MixedWindow, mutant: bool) -> Sides:
     """Loss by cell centres, whose covering radius is 1/cells, against pure actions, which suffice (G3)."""
     centres = (np.arange(case.cells) + 0.5) / case.cells
     left = float((case.value(np.array([1.0, 0.0])) - case.value(centres)).max())
     span, radius = float(np.ptp(case.rewards)), 1 / case.cells
-    if planted:
+    if mutant:
         share, discount = radius / 2, case.discount
         return Sides(left, span * share / ((1 - discount) * (1 - discount + share)))
     return Sides(left, float(d2_window().evaluate(inner_span=span, discount=case.discount, alpha_action=radius)))
@@ -249,13 +249,13 @@ _DOUBLING = tuple(
 )
 
 
-def _modulus(case: Line, planted: bool) -> Sides:
+def _modulus(case: Line, mutant: bool) -> Sides:
     """From 0 to the first grid point and to half of the line, and beyond; without a drift |V*(x)-V*(0)| is ω(x)."""
     at = {"l_reward": 1, "l_state": case.growth, "meta_span": 1, "discount": case.discount}
     found = []
     for x, y in ((0.0, 1 / case.levels), (0.0, 0.5), (0.5, 1.0)):
         right = float(x5().modulus.evaluate(**at, distance=y - x))
-        found.append(Sides(case.value(y) - case.value(x), right / 2 if planted else right))
+        found.append(Sides(case.value(y) - case.value(x), right / 2 if mutant else right))
     return max(found, key=lambda side: side.ratio)
 
 
@@ -264,7 +264,7 @@ def _sample_beta(rng: np.random.Generator) -> Line:
     return Line(growth, 0.0, 1, float(rng.uniform(1.2 / growth, 0.98)))
 
 
-def _beta(case: Line, planted: bool) -> Sides:
+def _beta(case: Line, mutant: bool) -> Sides:
     """Distance from β of the local exponent of ω at distances of L^-n; ω(d) = Kd^β (1 + O((γL)^-n))."""
     at = {"l_reward": 1, "l_state": case.growth, "meta_span": 1, "discount": case.discount}
     far = math.ceil(25 / math.log(case.discount * case.growth))
@@ -273,7 +273,7 @@ def _beta(case: Line, planted: bool) -> Sides:
     )
     slope = float(first - second) / math.log10(case.growth)
     beta = float(x5_exponent().evaluate(l_state=case.growth, discount=case.discount))
-    return Sides(abs(slope - (1 - beta if planted else beta)), 1e-9)
+    return Sides(abs(slope - (1 - beta if mutant else beta)), 1e-9)
 
 
 @dataclass(frozen=True)
@@ -320,14 +320,14 @@ _ONE = np.ones(1)
 _HOLES = tuple(Tilted(np.array([0.5 / k - 1e-9]), _ONE, _ONE, 0.0, 1.0, 1.0, k, g) for k, g in ((1, 0.5), (4, 0.9)))
 
 
-def _d2(case: Tilted, planted: bool) -> Sides:
+def _d2(case: Tilted, mutant: bool) -> Sides:
     """V* - V*_d at the grid's states with the actions at cell centres, its negative, and the slope of V*."""
-    k, share = case.levels, 0.5 if planted else 1.0
+    k, share = case.levels, 0.5 if mutant else 1.0
     exact = case.value(case.points, np.array([0.0, 1.0]))
     coarse = case.value(np.floor(case.points * k + 0.5) / k, (np.arange(k) + 0.5) / k)
-    at = {"l_reward": max(abs(case.slope), abs(case.own), SMALL), "discount": case.discount}
-    at |= {"meta_span": max(abs(case.slope) + abs(case.own), SMALL)}
-    at |= {"l_transition": max(case.tilt * float(np.abs(case.high - case.low).sum()) / 4, SMALL)}
+    at = {"l_reward": max(abs(case.slope), abs(case.own), NEARLY_ZERO), "discount": case.discount}
+    at |= {"meta_span": max(abs(case.slope) + abs(case.own), NEARLY_ZERO)}
+    at |= {"l_transition": max(case.tilt * float(np.abs(case.high - case.low).sum()) / 4, NEARLY_ZERO)}
     cell = Fraction(1, 2 * k)
     found = (
         (exact - coarse, d2().upper.evaluate(**at, alpha_action=cell, alpha_state=cell)),
@@ -341,82 +341,89 @@ DISCRETISATION = (
     Statement(
         "D1",
         "what a grid costs where learning contracts",
-        r"-E_- \le V^*-V^*_d \le E,\ E=\frac{L_R\alpha_a+\hat\gamma L_V(L_F^a\alpha_a+\alpha_s)}{1-\hat\gamma},\ "
+        latex=r"-E_- \le V^*-V^*_d \le E,\ E=\frac{L_R\alpha_a+\hat\gamma L_V(L_F^a\alpha_a+\alpha_s)}{1-\hat\gamma},\ "
         r"E_-=\frac{\hat\gamma L_V\alpha_s}{1-\hat\gamma}",
-        (*_ON_GRID, "projected gradient and smoothed best responses"),
-        _sample_contracting,
-        _both_ends,
-        "a constant halved",
-        (*_DRIFTS, *_STEEP),
+        assumptions=(*_ON_GRID, "projected gradient and smoothed best responses"),
+        sample=_sample_contracting,
+        sides=_both_ends,
+        mutant="a constant halved",
+        extremal=(*_DRIFTS, *_STEEP),
         share=0.02,
+        detects=(1, 1.15),
     ),
     Statement(
         "D2",
         "what a grid costs where transitions are Lipschitz in total variation",
-        r"-E_- \le V^*-V^*_d \le \frac{L_V(\alpha_a+\hat\gamma\alpha_s)}{1-\hat\gamma},\ "
+        latex=r"-E_- \le V^*-V^*_d \le \frac{L_V(\alpha_a+\hat\gamma\alpha_s)}{1-\hat\gamma},\ "
         r"L_V=L_R+\hat\gamma L_P\,\mathrm{span}(R)/(1-\hat\gamma)",
-        ("up to 3 next states, laws and rewards affine in x and a", "also |V*(x)-V*(x')| ≤ L_V d"),
-        _sample_tilted,
-        _d2,
-        "a constant halved",
-        _HOLES,
+        assumptions=("up to 3 next states, laws and rewards affine in x and a", "also |V*(x)-V*(x')| ≤ L_V d"),
+        sample=_sample_tilted,
+        sides=_d2,
+        mutant="a constant halved",
+        extremal=_HOLES,
         share=0.1,
+        attained=True,
     ),
     Statement(
         "D2, windows",
         "what a grid of mixed actions costs in a window meta-game",
-        r"V^*-V^*_d \le \frac{\mathrm{span}(r)\,\delta}{(1-\hat\gamma)(1-\hat\gamma+\hat\gamma\delta)},\ "
+        latex=r"V^*-V^*_d \le \frac{\mathrm{span}(r)\,\delta}{(1-\hat\gamma)(1-\hat\gamma+\hat\gamma\delta)},\ "
         r"\delta=\tfrac12\alpha_a",
-        ("exact windows of one joint action of two, simultaneous moves", "mixed actions at cell centres"),
-        _sample_window,
-        _d2_window,
-        "δ for γ̂δ in the denominator",
-        tuple(_unforgiving(cells, g) for cells in (2, 10) for g in (0.5, 0.95)),
+        assumptions=("exact windows of one joint action of two, simultaneous moves", "mixed actions at cell centres"),
+        sample=_sample_window,
+        sides=_d2_window,
+        mutant="δ for γ̂δ in the denominator",
+        extremal=tuple(_unforgiving(cells, g) for cells in (2, 10) for g in (0.5, 0.95)),
         share=0.3,
+        detects=(1, 1.01),
     ),
     Statement(
         "D3",
         "what the policy of the nearest grid point loses in the continuous meta-game",
-        r"V^*-V^{\pi_d} \le \frac{E+E_-+\varepsilon+2L_V\alpha_s}{1-\hat\gamma}",
-        (*_ON_GRID, "played from seven starts until the rest is worth a millionth"),
-        _sample_contracting,
-        _loss,
-        "a constant halved",
-        (_TURNING, *_STEEP),
+        latex=r"V^*-V^{\pi_d} \le \frac{E+E_-+\varepsilon+2L_V\alpha_s}{1-\hat\gamma}",
+        assumptions=(*_ON_GRID, "played from seven starts until the rest is worth a millionth"),
+        sample=_sample_contracting,
+        sides=_loss,
+        mutant="a constant halved",
+        extremal=(_TURNING, *_STEEP),
         share=0.02,
+        detects=(1, 1.25),
     ),
     Statement(
         "X5",
         "what a grid costs where learning expands",
-        r"-E_- \le V^*-V^*_d \le E,\ E=\frac{L_R\alpha_a+\hat\gamma\,\omega(L_F^a\alpha_a+\alpha_s)}{1-\hat\gamma},\ "
+        latex=r"-E_- \le V^*-V^*_d \le E,\ "
+        r"E=\frac{L_R\alpha_a+\hat\gamma\,\omega(L_F^a\alpha_a+\alpha_s)}{1-\hat\gamma},\ "
         r"E_-=\frac{\hat\gamma\,\omega(\alpha_s)}{1-\hat\gamma}",
-        (*_ON_GRID, "gradient steps on a logit, or x that pays x and goes to min(1, L x + c)"),
-        _sample_expanding,
-        _both_ends,
-        "a constant halved",
-        (*_DOUBLING, _EXPANDING),
+        assumptions=(*_ON_GRID, "gradient steps on a logit, or x that pays x and goes to min(1, L x + c)"),
+        sample=_sample_expanding,
+        sides=_both_ends,
+        mutant="a constant halved",
+        extremal=(*_DOUBLING, _EXPANDING),
         share=0.02,
+        detects=(1, 1.25),
     ),
     Statement(
         "X5, modulus",
         "how the optimal value changes where learning expands",
-        r"|V^*(x)-V^*(x')| \le \omega(d(x,x'))",
-        ("x pays x and goes to min(1, L x + c)",),
-        _sample_line,
-        _modulus,
-        "a constant halved",
-        (Line(2.0, 0.0, 64, 0.8), Line(4.0, 0.0, 10, 0.5)),
+        latex=r"|V^*(x)-V^*(x')| \le \omega(d(x,x'))",
+        assumptions=("x pays x and goes to min(1, L x + c)",),
+        sample=_sample_line,
+        sides=_modulus,
+        mutant="a constant halved",
+        extremal=(Line(2.0, 0.0, 64, 0.8), Line(4.0, 0.0, 10, 0.5)),
         share=0.1,
+        attained=True,
     ),
     Statement(
         "X5, exponent",
         "the exponent of that change",
-        r"\omega(d) = O(d^\beta),\ \beta=\ln(1/\hat\gamma)/\ln L_F^s",
-        ("γL > 1, distances of L^-n; the right side is rounding",),
-        _sample_beta,
-        _beta,
-        "1-β for β",
-        (Line(2.0, 0.0, 1, 0.8),),
+        latex=r"\omega(d) = O(d^\beta),\ \beta=\ln(1/\hat\gamma)/\ln L_F^s",
+        assumptions=("γL > 1, distances of L^-n; the right side is rounding",),
+        sample=_sample_beta,
+        sides=_beta,
+        mutant="1-β for β",
+        extremal=(Line(2.0, 0.0, 1, 0.8),),
         share=0.05,
     ),
 )

@@ -1,14 +1,11 @@
-"""What a statement is, and how it is checked on many instances."""
+"""What a statement is, and how it is checked on many instances. It knows no statement: `registry` lists them."""
 
 from __future__ import annotations
 
 import math
 import zlib
 from collections.abc import Callable, Sequence
-from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from difflib import get_close_matches
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,8 +13,6 @@ import scipy.stats
 from numpy.typing import ArrayLike
 
 from rfos._system import checks
-from rfos._system.processes import Pool
-from rfos._system.threads import processors
 
 TOLERANCE = 1e-9
 """Excess of the left side, relative to 1 + the right side, that counts as rounding."""
@@ -99,25 +94,27 @@ def quantile_sides(values: ArrayLike, right: float, allowed: float) -> Sides:
     return Sides(left, float(right), int((found > right).sum()), len(found), allowed)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Statement:
-    """An inequality, instances of it, and a fault that the check must catch.
+    """An inequality left <= right, instances of it, and a mutant: a fault in it that the check must catch.
 
     Attributes
     ----------
     id : str
-        As in the theory: "P2+".
-    title, latex : str
-        In words, and as a formula.
+        Its code, as in the theory: "P2+". No two statements that are checked together have the same one.
+    title : str
+        What it says, in words.
+    sample : callable
+        (numpy Generator) -> instance, anything; what its `label` or else its text says is printed.
+    sides : callable
+        (instance, mutant) -> Sides; where `mutant` is true the right side carries the fault.
+    latex : str
+        As a formula.
     assumptions : tuple of str
         What the sampled instances satisfy.
-    sample : callable
-        (numpy Generator) -> instance.
-    sides : callable
-        (instance, planted) -> Sides; with `planted` the statement carries the fault.
-    planted : str
+    mutant : str
         The fault in words: a constant halved, a factor dropped, or as small a fault as the check can catch where the
-        theorem is looser than that.
+        theorem is looser than that. Empty where there is none.
     extremal : tuple
         Instances on which the left side is (nearly) the right one; for false statements the counterexamples.
     share : float
@@ -126,19 +123,70 @@ class Statement:
         Whether an instance is a simulation, judged by `quantile_sides`.
     holds : bool
         False for statements that are not true: then at least one instance must violate it.
+    attained : bool
+        Whether some instance makes it an equality, but for rounding; a thousand of them find one.
+    detects : (float, float), optional
+        Where it is not attained: ends between which the factor lies by which the right side may be too small without
+        being reported, on the extremal instances.
+    source : str
+        Theorem, paper and number; default that of the bound with the same label.
+
+    Raises
+    ------
+    ValueError
+        If a field cannot be what it is: one sentence.
+
+    Examples
+    --------
+    The mean of two numbers is at least their geometric mean, and an equality where they are equal:
+
+    >>> mine = Statement(
+    ...     "AM-GM",
+    ...     "arithmetic and geometric mean",
+    ...     sample=lambda rng: rng.random(2),
+    ...     sides=lambda x, mutant: Sides((x[0] * x[1]) ** 0.5, (x[0] + x[1]) / (3 if mutant else 2)),
+    ...     mutant="a third for a half",
+    ...     extremal=((1.0, 1.0),),
+    ...     attained=True,
+    ... )
+    >>> mine.kind, mine.sides(mine.extremal[0], False).ratio
+    ('exact', 1.0)
     """
 
     id: str
     title: str
-    latex: str
-    assumptions: tuple[str, ...]
+    _: KW_ONLY
     sample: Callable[[np.random.Generator], Any]
     sides: Callable[[Any, bool], Sides]
-    planted: str
+    latex: str = ""
+    assumptions: tuple[str, ...] = ()
+    mutant: str = ""
     extremal: tuple[Any, ...] = ()
     share: float = 1.0
     probabilistic: bool = False
     holds: bool = True
+    attained: bool = False
+    detects: tuple[float, float] | None = None
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        for name in ("id", "title"):
+            text = getattr(self, name)
+            if not isinstance(text, str) or not text.strip() or not text.isprintable():
+                raise ValueError(f"{name} of a statement is {text!r}: give a text on one line")
+        for name in ("sample", "sides"):
+            checks.function(f"{name} of statement {self.id!r}", getattr(self, name), "give a function")
+        checks.kind(f"extremal of statement {self.id!r}", self.extremal, tuple, mend="give a tuple of instances")
+        if not 0 < self.share < math.inf:
+            raise ValueError(f"share of statement {self.id!r} is {self.share!r}: give a number above 0")
+        if not (self.holds or self.extremal):
+            raise ValueError(f"statement {self.id!r} does not hold and has no counterexample: give it in extremal")
+
+    @property
+    def kind(self) -> str:
+        """How it is checked: "exact", "simulated", or "false" where it does not hold."""
+        return "false" if not self.holds else "simulated" if self.probabilistic else "exact"
 
     def instance(self, seed: int, number: int) -> Any:
         """Return instance `number`: the extremal ones first, then one that depends on (id, seed, number) alone."""
@@ -155,7 +203,7 @@ class Statement:
 
 
 @dataclass(frozen=True)
-class Row:
+class StatementResult:
     """The result of checking one statement.
 
     Attributes
@@ -172,7 +220,7 @@ class Row:
         Instances that violate it; one more where a simulated statement fails more often on all of them together than
         it allows on average.
     passed : bool
-        No violation; for a false statement, at least one; with a planted fault, at least one.
+        No violation; for a false statement, at least one; with a mutant, at least one.
     failures, trials : int
         Of simulated statements: runs, and those that exceeded the bound.
     allowed : float
@@ -204,16 +252,23 @@ class Row:
         return f"{self.failures:,} of {self.trials:,} runs failed, {100 * self.allowed:.3g} % allowed"
 
 
-class _Chunk(NamedTuple):
-    id: str
-    seed: int
+class Tally(NamedTuple):
+    """What came of some instances of a statement: those from `start` on.
+
+    Attributes
+    ----------
+    start, instances, violations : int
+    ratio : float
+        Largest left side / right side.
+    number : int
+        The instance that reached it.
+    failures, trials : int
+        Of simulations.
+    allowed : float
+        Of simulations: runs that may fail, on average.
+    """
+
     start: int
-    stop: int
-    planted: bool
-
-
-class _Tally(NamedTuple):
-    id: str
     instances: int
     violations: int
     ratio: float
@@ -223,42 +278,67 @@ class _Tally(NamedTuple):
     allowed: float
 
 
-def _check_chunk(chunk: _Chunk) -> _Tally:
-    from rfos.laboratory.verification.registry import STATEMENTS
+def check(statement: Statement, start: int, stop: int, seed: int, mutant: bool) -> Tally:
+    """Check the instances of a statement from `start` to `stop` - 1.
 
-    statement = STATEMENTS[chunk.id]
-    violations, best, at = 0, -math.inf, chunk.start
+    Parameters
+    ----------
+    statement : Statement
+    start, stop : int
+    seed : int
+        Root of the random streams.
+    mutant : bool
+        Check its mutant instead.
+
+    Raises
+    ------
+    ValueError
+        If its sides are not `Sides`.
+    """
+    violations, best, at = 0, -math.inf, start
     failures, trials, allowed = 0, 0, 0.0
-    for number in range(chunk.start, chunk.stop):
-        sides = statement.sides(statement.instance(chunk.seed, number), chunk.planted)
+    for number in range(start, stop):
+        sides = statement.sides(statement.instance(seed, number), mutant)
+        if not isinstance(sides, Sides):
+            raise ValueError(
+                f"sides of statement {statement.id!r} returned {type(sides).__name__} for instance {number}: "
+                "return Sides(left, right)"
+            )
         violations += sides.violated
         failures += sides.failures
         trials += sides.trials
         allowed += sides.trials * sides.allowed
         if sides.ratio > best:
             best, at = sides.ratio, number
-    return _Tally(chunk.id, chunk.stop - chunk.start, violations, best, at, failures, trials, allowed)
+    return Tally(start, stop - start, violations, best, at, failures, trials, allowed)
 
 
-def _row(name: str, mine: Sequence[_Tally], seed: int, planted: bool) -> Row:
-    from rfos.laboratory.verification.registry import STATEMENTS
+def summary(statement: Statement, tallies: Sequence[Tally], seed: int, mutant: bool) -> StatementResult:
+    """Return what all instances of a statement say together.
 
-    statement = STATEMENTS[name]
-    worst = max(mine, key=lambda tally: (tally.ratio, -tally.number))
-    violations = sum(tally.violations for tally in mine)
-    failures, trials = sum(tally.failures for tally in mine), sum(tally.trials for tally in mine)
+    Parameters
+    ----------
+    statement : Statement
+    tallies : sequence of Tally
+        In the order of the instances, at least one.
+    seed : int
+    mutant : bool
+    """
+    worst = max(tallies, key=lambda tally: (tally.ratio, -tally.number))
+    violations = sum(tally.violations for tally in tallies)
+    failures, trials = sum(tally.failures for tally in tallies), sum(tally.trials for tally in tallies)
     # Sums of independent failures have no heavier upper tail than if all had the mean probability (Hoeffding 1956).
-    allowed = math.fsum(tally.allowed for tally in mine) / trials if trials else 0.0
+    allowed = math.fsum(tally.allowed for tally in tallies) / trials if trials else 0.0
     violations += certain_rate(failures, trials) > allowed
-    return Row(
-        id=name,
+    return StatementResult(
+        id=statement.id,
         title=statement.title,
         holds=statement.holds,
-        instances=sum(tally.instances for tally in mine),
+        instances=sum(tally.instances for tally in tallies),
         largest_ratio=worst.ratio,
         reached_by=_describe(statement, seed, worst.number),
         violations=violations,
-        passed=(violations == 0) == (statement.holds and not planted),
+        passed=(violations == 0) == (statement.holds and not mutant),
         failures=failures,
         trials=trials,
         allowed=allowed,
@@ -270,101 +350,3 @@ def _describe(statement: Statement, seed: int, number: int) -> str:
     text = str(getattr(instance, "label", instance))
     text = text if len(text) <= 60 else text[:57] + "..."
     return f"#{number} {text}"
-
-
-def verify(
-    ids: Sequence[str] | None = None,
-    *,
-    instances: int = 200,
-    seed: int = 0,
-    jobs: int | None = None,
-    planted: bool = False,
-    progress: Callable[[int, int], None] | None = None,
-) -> list[Row]:
-    """Check statements on random instances.
-
-    Parameters
-    ----------
-    ids : sequence of str, optional
-        Which; default all.
-    instances : int
-        Random instances of each statement, beside its extremal ones; simulations take a share of it.
-    seed : int
-        Root of all random streams: an instance depends on it, the statement and its number only.
-    jobs : int, optional
-        Processes; default as many as there are processors. The result does not depend on it.
-    planted : bool
-        Check the statements with their planted faults instead; a row then passes if the fault is caught.
-    progress : callable, optional
-        Called with (instances just checked, instances in all).
-
-    Returns
-    -------
-    list of Row
-        In the order of the registry.
-
-    Raises
-    ------
-    ValueError
-        If an id is unknown or a number is out of range.
-    OSError
-        If a process dies.
-
-    Examples
-    --------
-    >>> [row] = verify(["P2+"], instances=20, jobs=1)
-    >>> row.violations, round(row.largest_ratio, 6)
-    (0, 1.0)
-    """
-    from rfos.laboratory.verification.registry import STATEMENTS
-
-    for name, value in (("instances", instances), ("jobs", 1 if jobs is None else jobs)):
-        checks.whole(name, value)
-    checks.whole("seed", seed, 0, give="a whole number, at least 0")
-    chosen = list(STATEMENTS) if ids is None else [name for name in STATEMENTS if name in set(ids)]
-    unknown = sorted(set(ids or ()) - set(STATEMENTS))
-    if unknown:
-        folded = {name.casefold(): name for name in STATEMENTS}
-        near = get_close_matches(unknown[0].casefold(), folded, n=3)
-        near += [key for key in folded if key.startswith(f"{unknown[0].casefold()},") and key not in near]
-        names = [folded[key] for key in near] or list(STATEMENTS)
-        raise ValueError(
-            f"unknown statement {', '.join(map(repr, unknown))}: choose {'one such as' if near else 'among'} "
-            f"{', '.join(map(repr, names))}"
-        )
-    chunks = []
-    for name in chosen:
-        statement = STATEMENTS[name]
-        if planted and not statement.holds:
-            continue
-        total = statement.count(instances)
-        size = max(1, min(round(2000 * statement.share), -(-total // 8)))
-        chunks += [_Chunk(name, seed, i, min(i + size, total), planted) for i in range(0, total, size)]
-    whole = sum(chunk.stop - chunk.start for chunk in chunks)
-    workers = min(len(chunks), jobs or processors())
-    tallies: list[_Tally] = []
-
-    def take(tally: _Tally) -> None:
-        tallies.append(tally)
-        if progress is not None:
-            progress(tally.instances, whole)
-
-    if workers <= 1:
-        for chunk in chunks:
-            take(_check_chunk(chunk))
-    else:
-        # The dear ones first, so that no worker is left with them at the end; counted as soon as they are done.
-        chunks.sort(key=lambda chunk: STATEMENTS[chunk.id].share)
-        try:
-            with Pool(workers) as pool:
-                for done in as_completed([pool.submit(_check_chunk, chunk) for chunk in chunks]):
-                    take(done.result())
-        except BrokenProcessPool:
-            raise OSError(
-                f"one of {workers} worker processes was killed, or ran out of memory: use fewer jobs, and run again"
-            ) from None
-    return [
-        _row(name, mine, seed, planted)
-        for name in chosen
-        if (mine := [tally for tally in sorted(tallies) if tally.id == name])
-    ]

@@ -14,7 +14,7 @@ from bounds.grids import n1
 from bounds.simulation import p2_plus
 from rfos._system.arrays import Float
 from rfos.laboratory.verification.engine import Sides, Statement
-from rfos.laboratory.verification.models import DISCOUNTS, SMALL, optimum, value_of
+from rfos.laboratory.verification.models import DISCOUNTS, NEARLY_ZERO, optimum, value_of
 
 
 @dataclass(frozen=True)
@@ -68,18 +68,18 @@ def _gap(pair: PolicyPair) -> float:
 
 
 def _inner(pair: PolicyPair) -> dict[str, float]:
-    return {"inner_span": max(float(np.ptp(pair.r)), SMALL), "inner_discount": pair.discount}
+    return {"inner_span": max(float(np.ptp(pair.r)), NEARLY_ZERO), "inner_discount": pair.discount}
 
 
-def _g1(pair: PolicyPair, planted: bool) -> Sides:
+def _g1(pair: PolicyPair, mutant: bool) -> Sides:
     distance = float(pair.l1().max(axis=1).sum())
     right = float(theory.g1().evaluate(**_inner(pair), distance=distance))
-    return Sides(_gap(pair), right / 2 if planted else right)
+    return Sides(_gap(pair), right / 2 if mutant else right)
 
 
-def _g1_plus(pair: PolicyPair, planted: bool) -> Sides:
+def _g1_plus(pair: PolicyPair, mutant: bool) -> Sides:
     delta = min(1.0, max(0.0, float((1 - np.prod(1 - pair.l1() / 2, axis=0)).max())))
-    if planted:
+    if mutant:
         right = float(np.ptp(pair.r)) * delta / (1 - pair.discount + delta)
     else:
         right = float(theory.g1_plus().evaluate(**_inner(pair), mismatch=delta))
@@ -126,9 +126,9 @@ _TURNCOAT = MetaGame(
 )
 
 
-def _g2(game: MetaGame, planted: bool) -> Sides:
+def _g2(game: MetaGame, mutant: bool) -> Sides:
     lumped, joint = game.lumped(), game.joint()
-    there = np.broadcast_to(lumped, joint.shape) if planted else lumped[game.learns]
+    there = np.broadcast_to(lumped, joint.shape) if mutant else lumped[game.learns]
     return Sides(float(np.abs(joint - there).max()), 1e-9 / (1 - game.discount))
 
 
@@ -182,15 +182,17 @@ def _drifting(levels: int, discount: float) -> RoundedGame:
 _DRIFTING = tuple(_drifting(k, g) for k in (1, 4) for g in (0.0, 0.8))
 
 
-def _g2_unrounded(game: RoundedGame, planted: bool) -> Sides:
+def _g2_unrounded(game: RoundedGame, mutant: bool) -> Sides:
     """L_R α_s/(1-γ̂) with L_R of a one-shot game."""
-    slope = theory.reward_lipschitz().evaluate(inner_span=max(float(np.ptp(game.payoffs)), SMALL), inner_discount=0)
+    slope = theory.reward_lipschitz().evaluate(
+        inner_span=max(float(np.ptp(game.payoffs)), NEARLY_ZERO), inner_discount=0
+    )
     radius = n1().radius.evaluate(inner_states=1, inner_actions=2, levels=game.levels)
     right = float(slope * radius) / (1 - game.discount)
-    return Sides(game.gap(), right / 2 if planted else right)
+    return Sides(game.gap(), right / 2 if mutant else right)
 
 
-def _g2_unrounded_equal(game: RoundedGame, planted: bool) -> Sides:
+def _g2_unrounded_equal(game: RoundedGame, mutant: bool) -> Sides:
     return Sides(game.gap(), 0.0)
 
 
@@ -232,21 +234,21 @@ _COPIED = RandomLearner(
 )
 
 
-def _g2_random(game: RandomLearner, planted: bool) -> Sides:
+def _g2_random(game: RandomLearner, mutant: bool) -> Sides:
     """Values are shifted by their common least possible amount, 0, so that the ratio is one of values."""
     joint, lumped = game.values()
-    if planted:  # the opponents' present policy for the next one
+    if mutant:  # the opponents' present policy for the next one
         lumped = np.broadcast_to(optimum(game.learns.transpose(1, 0, 2), game.rewards.T, game.discount)[0], joint.shape)
     worst = int(np.argmax(joint - lumped))
     return Sides(float(joint.flat[worst]), float(lumped.flat[worst]))
 
 
-def _g2_random_equal(game: RandomLearner, planted: bool) -> Sides:
+def _g2_random_equal(game: RandomLearner, mutant: bool) -> Sides:
     joint, lumped = game.values()
     return Sides(float(np.abs(joint - lumped).max()), 0.0)
 
 
-def _dropped(game: MetaGame, planted: bool) -> Sides:
+def _dropped(game: MetaGame, mutant: bool) -> Sides:
     """The spread of V_joint over the own policy at a fixed opponents' policy, claimed to be 0."""
     return Sides(float(np.ptp(game.joint(), axis=0).max()), 0.0)
 
@@ -297,8 +299,8 @@ def _sample_held(rng: np.random.Generator) -> HeldGame:
 _SWITCH = HeldGame(np.zeros((2, 1)), np.ones((2, 1)), 0.0, 2, True, "reward: the two own actions differ")
 
 
-def _g3(game: HeldGame, planted: bool) -> Sides:
-    game = replace(game, steps=2, switch=game.rewards.shape[0] > 1) if planted else game
+def _g3(game: HeldGame, mutant: bool) -> Sides:
+    game = replace(game, steps=2, switch=game.rewards.shape[0] > 1) if mutant else game
     gain = game.value(2) - game.value(1)
     return Sides(float(gain.max()), 1e-9 / (1 - game.discount))
 
@@ -347,15 +349,15 @@ def _lapse(t: float, discount: float) -> PooledGame:
     return PooledGame(np.array([[1.0, 0.0]]), play, estimate, policies, discount, label)
 
 
-def _x2(game: PooledGame, planted: bool) -> Sides:
+def _x2(game: PooledGame, mutant: bool) -> Sides:
     """Largest error of eight policies' values; the right side is paid once per window, whatever |Â|."""
     shape = (*game.play.shape[:1], *game.rewards.shape)
     estimate = np.broadcast_to(game.estimate[:, None], shape)
     play = np.array(np.broadcast_to(game.play[:, None], shape))
-    if planted:
+    if mutant:
         play[:, 1:] = np.roll(play[:, 1:], 1, axis=2)
     left = max(float(np.abs(game.value(estimate, p) - game.value(play, p)).max()) for p in game.policies)
-    error = max(float(np.abs(game.estimate - game.play).sum(axis=1).max()), SMALL)
+    error = max(float(np.abs(game.estimate - game.play).sum(axis=1).max()), NEARLY_ZERO)
     return Sides(left, float(p2_plus("known").evaluate(eps_transition=error, discount=game.discount, r_max=1)))
 
 
@@ -365,77 +367,90 @@ GAMES = (
     Statement(
         "G1",
         "the return is Lipschitz in the policies",
-        r"|J(\varphi)-J(\varphi')| \le \frac{\mathrm{span}(r)}{2(1-\gamma)}\,d(\varphi,\varphi')",
-        _STATE_GAMES,
-        _sample_policies,
-        _g1,
-        "½ for 1 (a constant halved)",
-        tuple(_mismatch(d, g) for d, g in ((1.0, 0.0), (1e-6, 0.9))),
+        latex=r"|J(\varphi)-J(\varphi')| \le \frac{\mathrm{span}(r)}{2(1-\gamma)}\,d(\varphi,\varphi')",
+        assumptions=_STATE_GAMES,
+        sample=_sample_policies,
+        sides=_g1,
+        mutant="½ for 1 (a constant halved)",
+        extremal=tuple(_mismatch(d, g) for d, g in ((1.0, 0.0), (1e-6, 0.9))),
+        attained=True,
     ),
     Statement(
         "G1+",
         "the same, sharp at every distance",
-        r"|J(\varphi)-J(\varphi')| \le \mathrm{span}(r)\frac{\delta_\varphi}{1-\gamma+\gamma\delta_\varphi}",
-        _STATE_GAMES,
-        _sample_policies,
-        _g1_plus,
-        "δ for γδ in the denominator",
-        tuple(_mismatch(d, g) for d in (0.01, 0.3, 1.0) for g in (0.0, 0.5, 0.96)),
+        latex=r"|J(\varphi)-J(\varphi')| \le \mathrm{span}(r)\frac{\delta_\varphi}{1-\gamma+\gamma\delta_\varphi}",
+        assumptions=_STATE_GAMES,
+        sample=_sample_policies,
+        sides=_g1_plus,
+        mutant="δ for γδ in the denominator",
+        extremal=tuple(_mismatch(d, g) for d in (0.01, 0.3, 1.0) for g in (0.0, 0.5, 0.96)),
+        attained=True,
     ),
     Statement(
         "G2",
         "exact lumping",
-        r"V^*_{\mathrm{joint}}(\varphi) = V^*_{\mathrm{lumped}}(L(\varphi))",
-        ("deterministic learners without memory", "the right side is rounding"),
-        _sample_meta_game,
-        _g2,
-        "the own policy dropped: V_lumped(ψ)",
-        (_TURNCOAT,),
+        latex=r"V^*_{\mathrm{joint}}(\varphi) = V^*_{\mathrm{lumped}}(L(\varphi))",
+        assumptions=("deterministic learners without memory", "the right side is rounding"),
+        sample=_sample_meta_game,
+        sides=_g2,
+        mutant="the own policy dropped: V_lumped(ψ)",
+        extremal=(_TURNCOAT,),
         share=0.5,
     ),
     Statement(
         "G2, unrounded play",
         "what lumping costs if only the next state is rounded",
-        r"|V^*_{\mathrm{joint}}(\varphi) - V^*_{\mathrm{lumped}}(L_d(\varphi))| \le \frac{L_R\,\alpha_s}{1-\hat\gamma}",
-        ("the opponents play L(φ), the next state is its nearest grid point", "two opponent actions, one inner state"),
-        _sample_rounded,
-        _g2_unrounded,
-        "a constant halved",
-        _DRIFTING,
+        latex=r"|V^*_{\mathrm{joint}}(\varphi) - V^*_{\mathrm{lumped}}(L_d(\varphi))| \le "
+        r"\frac{L_R\,\alpha_s}{1-\hat\gamma}",
+        assumptions=(
+            "the opponents play L(φ), the next state is its nearest grid point",
+            "two opponent actions, one inner state",
+        ),
+        sample=_sample_rounded,
+        sides=_g2_unrounded,
+        mutant="a constant halved",
+        extremal=_DRIFTING,
         share=0.5,
+        attained=True,
     ),
     Statement(
         "G2, random learners",
         "the lumped shaper sees what is drawn before it acts",
-        r"V^*_{\mathrm{joint}}(\varphi) \le \mathbb E\,V^*_{\mathrm{lumped}}(\psi')",
-        ("random learners without memory", "rewards in [0, 1]; the states where the difference is largest"),
-        _sample_random_learner,
-        _g2_random,
-        "the opponents' present policy for the one drawn",
-        (_COPIED,),
+        latex=r"V^*_{\mathrm{joint}}(\varphi) \le \mathbb E\,V^*_{\mathrm{lumped}}(\psi')",
+        assumptions=("random learners without memory", "rewards in [0, 1]; the states where the difference is largest"),
+        sample=_sample_random_learner,
+        sides=_g2_random,
+        mutant="the opponents' present policy for the one drawn",
+        extremal=(_COPIED,),
         share=0.5,
+        attained=True,
     ),
     Statement(
         "G3",
         "pure actions suffice",
-        r"V^*_{\mathrm{mixed}} = V^*_{\mathrm{pure}}",
-        ("exact windows, one inner step, simultaneous moves", "mixed actions in halves; the right side is rounding"),
-        _sample_held,
-        _g3,
-        "the action held for two inner steps",
+        latex=r"V^*_{\mathrm{mixed}} = V^*_{\mathrm{pure}}",
+        assumptions=(
+            "exact windows, one inner step, simultaneous moves",
+            "mixed actions in halves; the right side is rounding",
+        ),
+        sample=_sample_held,
+        sides=_g3,
+        mutant="the action held for two inner steps",
         share=0.5,
     ),
     Statement(
         "X2",
         "counts per window",
-        r"\|\hat V^\pi-V^\pi\|_\infty \le \frac{V_{\max}\,t}{1-\hat\gamma+\hat\gamma t},"
+        latex=r"\|\hat V^\pi-V^\pi\|_\infty \le \frac{V_{\max}\,t}{1-\hat\gamma+\hat\gamma t},"
         r"\ t=\tfrac12\max_w\|\hat\sigma(w)-\sigma(w)\|_1",
-        ("exact windows of one joint action, simultaneous moves, known rewards", "8 policies, all windows"),
-        _sample_pooled,
-        _x2,
-        "opponents that see the shaper's action before they move",
-        tuple(_lapse(t, g) for t in (0.1, 0.5) for g in (0.5, 0.9)),
+        assumptions=("exact windows of one joint action, simultaneous moves, known rewards", "8 policies, all windows"),
+        sample=_sample_pooled,
+        sides=_x2,
+        mutant="opponents that see the shaper's action before they move",
+        extremal=tuple(_lapse(t, g) for t in (0.1, 0.5) for g in (0.5, 0.9)),
         share=0.5,
+        source="X2, of this package",
+        attained=True,
     ),
 )
 
@@ -443,45 +458,41 @@ FALSE_GAMES = (
     Statement(
         "false: G2 by dropping the own policy",
         "V_joint depends on the opponents' last policy alone",
-        r"V^*_{\mathrm{joint}}(a,\psi) = V^*_{\mathrm{joint}}(a',\psi)",
-        ("the meta-state is the joint policy last played",),
-        _sample_meta_game,
-        _dropped,
-        "",
-        (_TURNCOAT,),
+        latex=r"V^*_{\mathrm{joint}}(a,\psi) = V^*_{\mathrm{joint}}(a',\psi)",
+        assumptions=("the meta-state is the joint policy last played",),
+        sample=_sample_meta_game,
+        sides=_dropped,
+        extremal=(_TURNCOAT,),
         holds=False,
     ),
     Statement(
         "false: G2 with unrounded play",
         "lumping is exact on a grid whatever the opponents play",
-        r"V^*_{\mathrm{joint}}(\varphi) = V^*_{\mathrm{lumped}}(L_d(\varphi))",
-        ("the opponents play L(φ), only the next state is rounded",),
-        _sample_rounded,
-        _g2_unrounded_equal,
-        "",
-        _DRIFTING,
+        latex=r"V^*_{\mathrm{joint}}(\varphi) = V^*_{\mathrm{lumped}}(L_d(\varphi))",
+        assumptions=("the opponents play L(φ), only the next state is rounded",),
+        sample=_sample_rounded,
+        sides=_g2_unrounded_equal,
+        extremal=_DRIFTING,
         holds=False,
     ),
     Statement(
         "false: G2 for random learners",
         "lumping is exact for random learners",
-        r"V^*_{\mathrm{joint}}(\varphi) = \mathbb E\,V^*_{\mathrm{lumped}}(\psi')",
-        ("Matching Pennies, an opponent that redraws a pure action: ½ a step against 1",),
-        _sample_random_learner,
-        _g2_random_equal,
-        "",
-        (_REDRAWN,),
+        latex=r"V^*_{\mathrm{joint}}(\varphi) = \mathbb E\,V^*_{\mathrm{lumped}}(\psi')",
+        assumptions=("Matching Pennies, an opponent that redraws a pure action: ½ a step against 1",),
+        sample=_sample_random_learner,
+        sides=_g2_random_equal,
+        extremal=(_REDRAWN,),
         holds=False,
     ),
     Statement(
         "false: G3 under held policies",
         "pure actions suffice for two inner steps under one policy",
-        r"V^*_{\mathrm{mixed}} = V^*_{\mathrm{pure}},\ K=2",
-        ("reward 1 where the two own actions differ: pure 0, mixed ½",),
-        _sample_held,
-        _g3,
-        "",
-        (_SWITCH,),
+        latex=r"V^*_{\mathrm{mixed}} = V^*_{\mathrm{pure}},\ K=2",
+        assumptions=("reward 1 where the two own actions differ: pure 0, mixed ½",),
+        sample=_sample_held,
+        sides=_g3,
+        extremal=(_SWITCH,),
         holds=False,
     ),
 )

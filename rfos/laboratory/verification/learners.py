@@ -15,7 +15,7 @@ from rfos.games.normal_form import NormalFormGame
 from rfos.games.stochastic import StochasticGame, iterated, one_shot
 from rfos.laboratory.verification.engine import Sides, Statement
 from rfos.laboratory.verification.grids import distance
-from rfos.laboratory.verification.models import SMALL
+from rfos.laboratory.verification.models import NEARLY_ZERO
 from rfos.metagames.learners import FictitiousPlay, Learner, NaiveLearner, SmoothedBestResponse
 
 Policies = tuple[Float, ...]
@@ -55,7 +55,7 @@ class Step:
     def span(self, player: int) -> float:
         """span(r_i)."""
         low, high = self.game.reward_range(player)
-        return max(high - low, SMALL)
+        return max(high - low, NEARLY_ZERO)
 
 
 def _label(game: StochasticGame, learner: Learner) -> str:
@@ -155,7 +155,7 @@ def _logit(step: Step) -> dict[str, Any]:
     at = {"step_size": step_size(step)}
     if not step.game.discount:
         gaps = -np.diff(step.game.rewards[1, 0].reshape(-1, 2), axis=1)
-        own = {"payoff_gap": max(float(np.abs(gaps).max()), SMALL), "payoff_gap_span": float(np.ptp(gaps))}
+        own = {"payoff_gap": max(float(np.abs(gaps).max()), NEARLY_ZERO), "payoff_gap_span": float(np.ptp(gaps))}
         return theory.logit_gradient().evaluate(**at, **own)
     at |= {"inner_span": step.span(1), "inner_discount": step.game.discount}
     return theory.logit_gradient(stochastic=True).evaluate(**at)
@@ -168,10 +168,10 @@ def _smoothed(step: Step) -> dict[str, Any]:
 
 
 def _sides(constants: Callable[[Step], dict[str, Any]], fault: Callable[[Step, Constants], Constants]) -> Sider:
-    def sides(step: Step, planted: bool) -> Sides:
+    def sides(step: Step, mutant: bool) -> Sides:
         found = constants(step)
         state, action = float(found["state"]), float(found["action"])
-        if planted:
+        if mutant:
             state, action = fault(step, (state, action))
         return Sides(step.moved, state * step.others + action * step.own)
 
@@ -191,7 +191,7 @@ def _no_exponential(step: Step, constants: Constants) -> Constants:
     return constants[0] / float(np.exp(x / 4)), constants[1]
 
 
-def _jump(step: Step, planted: bool) -> Sides:
+def _jump(step: Step, mutant: bool) -> Sides:
     return Sides(step.moved, 1e6 * step.own)
 
 
@@ -234,64 +234,71 @@ LEARNERS = (
     Statement(
         "L, projected gradient",
         "one opponent's gradient steps on the simplex contract",
-        _CONTRACTION + r"L_F^s=1,\ L_F^a=2\eta\kappa_A\,\mathrm{span}(r)",
-        _ONE_SHOT,
-        _sample_projected,
-        _sides(_projected, _half_action),
-        "L_F^a halved",
-        (_FULL,),
+        latex=_CONTRACTION + r"L_F^s=1,\ L_F^a=2\eta\kappa_A\,\mathrm{span}(r)",
+        assumptions=_ONE_SHOT,
+        sample=_sample_projected,
+        sides=_sides(_projected, _half_action),
+        mutant="L_F^a halved",
+        extremal=(_FULL,),
+        attained=True,
     ),
     Statement(
         "L, several gradients",
         "two opponents' gradient steps on the simplex",
-        _CONTRACTION + r"L_F^s=1+2\eta\max_j\sum_{i\ne j}\kappa_i\mathrm{span}(r_i),\ "
+        latex=_CONTRACTION + r"L_F^s=1+2\eta\max_j\sum_{i\ne j}\kappa_i\mathrm{span}(r_i),\ "
         r"L_F^a=2\eta\sum_i\kappa_i\mathrm{span}(r_i)",
-        _ONE_SHOT,
-        _sample_many,
-        _sides(_many, _no_growth),
-        "L_F^s = 1, as for one opponent",
-        (_CROSS,),
+        assumptions=_ONE_SHOT,
+        sample=_sample_many,
+        sides=_sides(_many, _no_growth),
+        mutant="L_F^s = 1, as for one opponent",
+        extremal=(_CROSS,),
+        attained=True,
     ),
     Statement(
         "L, logit gradient",
         "gradient steps on a logit",
-        _CONTRACTION + r"L_F^s=e^{x/4}\left(1+\tfrac{x}{6\sqrt3}\right),\ L_F^a=\tfrac{\eta}{16}\mathrm{span}(u_0-u_1)",
-        ("2 or 3 own actions, 2 of the opponent", "x = η max|u_0-u_1|"),
-        _sample_logit,
-        _sides(_logit, _no_exponential),
-        "the factor e^{x/4} dropped",
-        _STEEP,
+        latex=_CONTRACTION
+        + r"L_F^s=e^{x/4}\left(1+\tfrac{x}{6\sqrt3}\right),\ L_F^a=\tfrac{\eta}{16}\mathrm{span}(u_0-u_1)",
+        assumptions=("2 or 3 own actions, 2 of the opponent", "x = η max|u_0-u_1|"),
+        sample=_sample_logit,
+        sides=_sides(_logit, _no_exponential),
+        mutant="the factor e^{x/4} dropped",
+        extremal=_STEEP,
+        attained=True,
     ),
     Statement(
         "L, smoothed best response",
         "smoothed best responses contract",
-        _CONTRACTION + r"L_F^s=1-\beta,\ L_F^a=\tfrac{\beta}{2\tau}\mathrm{span}(r)",
-        _ONE_SHOT,
-        _sample_smoothed,
-        _sides(_smoothed, _half_action),
-        "L_F^a halved",
-        (_SMOOTH,),
+        latex=_CONTRACTION + r"L_F^s=1-\beta,\ L_F^a=\tfrac{\beta}{2\tau}\mathrm{span}(r)",
+        assumptions=_ONE_SHOT,
+        sample=_sample_smoothed,
+        sides=_sides(_smoothed, _half_action),
+        mutant="L_F^a halved",
+        extremal=(_SMOOTH,),
+        attained=True,
     ),
     Statement(
         "L, projected gradient, stochastic",
         "gradient steps on the simplex in stochastic games",
-        _CONTRACTION + r"L_F^s=1+\tfrac{4\eta\kappa_A\gamma}{(1-\gamma)^2}\mathrm{span}(r),\ "
+        latex=_CONTRACTION + r"L_F^s=1+\tfrac{4\eta\kappa_A\gamma}{(1-\gamma)^2}\mathrm{span}(r),\ "
         r"L_F^a=\eta\kappa_A\mathrm{span}(r)\left[\tfrac{4\gamma}{(1-\gamma)^2}+\tfrac{2}{1-\gamma}\right]",
-        _MEMORY,
-        _sample_projected_stochastic,
-        _sides(_projected, _no_growth),
-        "L_F^s = 1, as in normal form",
+        assumptions=_MEMORY,
+        sample=_sample_projected_stochastic,
+        sides=_sides(_projected, _no_growth),
+        mutant="L_F^s = 1, as in normal form",
+        attained=True,
     ),
     Statement(
         "L, logit gradient, stochastic",
         "gradient steps on logits in stochastic games",
-        _CONTRACTION
+        latex=_CONTRACTION
         + r"L_F^s=e^{x/4}\left(1+\tfrac{x}{6\sqrt3}\right)+\tfrac{\eta\gamma}{4(1-\gamma)^2}\mathrm{span}(r),\ "
         r"L_F^a=\tfrac{\eta}{16}\mathrm{span}(r)\left[\tfrac{4\gamma}{(1-\gamma)^2}+\tfrac{2}{1-\gamma}\right]",
-        (*_MEMORY, "2 or 3 own actions, 2 of the opponent"),
-        _sample_logit_stochastic,
-        _sides(_logit, _no_growth),
-        "L_F^s = 1, as if learning contracted",
+        assumptions=(*_MEMORY, "2 or 3 own actions, 2 of the opponent"),
+        sample=_sample_logit_stochastic,
+        sides=_sides(_logit, _no_growth),
+        mutant="L_F^s = 1, as if learning contracted",
+        attained=True,
     ),
 )
 
@@ -299,12 +306,11 @@ FALSE_LEARNERS = (
     Statement(
         "false: L, best response",
         "best responses have Lipschitz constants",
-        _CONTRACTION + r"L_F^a = 10^6",
-        ("Matching Pennies: at ½ the reply jumps, whatever the constant",),
-        _sample_projected,
-        _jump,
-        "",
-        (_JUMP,),
+        latex=_CONTRACTION + r"L_F^a = 10^6",
+        assumptions=("Matching Pennies: at ½ the reply jumps, whatever the constant",),
+        sample=_sample_projected,
+        sides=_jump,
+        extremal=(_JUMP,),
         holds=False,
     ),
 )

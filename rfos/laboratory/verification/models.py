@@ -16,7 +16,7 @@ from rfos.laboratory.verification.engine import Sides, Statement
 
 DISCOUNTS = (0.0, 0.25, 0.5, 0.8, 0.9, 0.95, 0.99)
 
-SMALL = 1e-300  # stands for 0 where a symbol must be positive
+NEARLY_ZERO = 1e-300  # stands for 0 where a symbol must be positive
 
 
 def value_of(P: Float, R: Float, discount: float) -> Float:
@@ -92,20 +92,20 @@ def _error(pair: Pair) -> float:
 
 
 def _at(pair: Pair) -> dict[str, Any]:
-    eps = {"eps_transition": max(pair.eps_transition, SMALL), "eps_reward": max(pair.eps_reward, SMALL)}
+    eps = {"eps_transition": max(pair.eps_transition, NEARLY_ZERO), "eps_reward": max(pair.eps_reward, NEARLY_ZERO)}
     return {**eps, "discount": pair.discount, "r_max": 1}
 
 
-def _p2(pair: Pair, planted: bool) -> Sides:
+def _p2(pair: Pair, mutant: bool) -> Sides:
     at = _at(pair)
-    if planted:
+    if mutant:
         at["eps_transition"] /= 2
     return Sides(_error(pair), float(simulation.p2().evaluate(**at)))
 
 
-def _p2_plus(pair: Pair, planted: bool) -> Sides:
+def _p2_plus(pair: Pair, mutant: bool) -> Sides:
     right = float(simulation.p2_plus().evaluate(**_at(pair)))
-    if planted:
+    if mutant:
         g, t = pair.discount, pair.eps_transition / 2
         right = pair.eps_reward / (1 - g) + g * t / (1 - g) / (1 - g + t)
     return Sides(_error(pair), right)
@@ -124,11 +124,11 @@ def _slip(t: float, discount: float) -> Pair:
     return Pair(pair.P, pair.P_hat, pair.R, np.array([1 - t, 0.0]), discount, f"slip, t {t:g}, discount {discount:g}")
 
 
-def _p2_known(pair: Pair, planted: bool) -> Sides:
+def _p2_known(pair: Pair, mutant: bool) -> Sides:
     at = _at(pair)
     del at["eps_reward"]
     right = float(simulation.p2_plus("known").evaluate(**at))
-    return Sides(_error(pair), right * pair.discount if planted else right)
+    return Sides(_error(pair), right * pair.discount if mutant else right)
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ class Snapshot:
     def eps_sim(self) -> float:
         """P2 at the measured errors."""
         rewards, rows = self.errors()
-        at = {"eps_reward": max(rewards, SMALL), "eps_transition": max(rows, SMALL)}
+        at = {"eps_reward": max(rewards, NEARLY_ZERO), "eps_transition": max(rows, NEARLY_ZERO)}
         return float(simulation.p2().evaluate(**at, discount=self.discount, r_max=1))
 
     def optimism_error(self) -> float:
@@ -239,8 +239,8 @@ def _shortfall(snapshot: Snapshot) -> float:
     return float((best - snapshot.optimistic_value()).max())
 
 
-def _p3(snapshot: Snapshot, planted: bool) -> Sides:
-    right = float(simulation.p3().evaluate(eps_plan=0, eps_sim=snapshot.eps_sim() / (2 if planted else 1)))
+def _p3(snapshot: Snapshot, mutant: bool) -> Sides:
+    right = float(simulation.p3().evaluate(eps_plan=0, eps_sim=snapshot.eps_sim() / (2 if mutant else 1)))
     return Sides(_shortfall(snapshot), right)
 
 
@@ -274,7 +274,7 @@ def _misled(discount: float) -> Planning:
     return Planning(P, R, values, 3, discount, f"misled, discount {discount:g}")
 
 
-def _planning(case: Planning, planted: bool) -> Sides:
+def _planning(case: Planning, mutant: bool) -> Sides:
     """Largest loss of the policy that is greedy in the last backup, which changed Q by τ at most."""
     q, values, last = np.zeros_like(case.R), case.values, np.zeros_like(case.R)
     for _ in range(1 + case.backups):
@@ -283,8 +283,8 @@ def _planning(case: Planning, planted: bool) -> Sides:
     at, policy = np.arange(len(q)), q.argmax(axis=1)
     loss = optimum(case.P, case.R, case.discount)[0] - value_of(case.P[at, policy], case.R[at, policy], case.discount)
     change = float(np.abs(q - last).max())
-    right = float(simulation.planning_loss().evaluate(model_change=max(change, SMALL), discount=case.discount))
-    return Sides(float(loss.max()), right / 2 if planted else right)
+    right = float(simulation.planning_loss().evaluate(model_change=max(change, NEARLY_ZERO), discount=case.discount))
+    return Sides(float(loss.max()), right / 2 if mutant else right)
 
 
 @dataclass(frozen=True)
@@ -305,37 +305,37 @@ def _sample_backups(rng: np.random.Generator) -> Backups:
     return Backups(int(rng.integers(1, 100)), int(rng.choice([1, 10, 100, 1000])), float(rng.choice([1e-6, 0.01, 0.2])))
 
 
-def _xi(case: Backups, planted: bool) -> Sides:
+def _xi(case: Backups, mutant: bool) -> Sides:
     """As exponents: -ln of the failure allowed against that of the exact probability; V_max = 1 at discount 0."""
     at = {"n_states": case.pairs + 2, "n_actions": 1, "failure": case.failure, "m": case.m, "discount": 0, "r_max": 1}
-    claimed = float(simulation.optimism_error().evaluate(**at)) / (math.sqrt(2) if planted else 1)
+    claimed = float(simulation.optimism_error().evaluate(**at)) / (math.sqrt(2) if mutant else 1)
     hits = np.arange(case.m + 1)
     one = float(scipy.stats.binom.pmf(hits[0.5 - hits / case.m > claimed], case.m, 0.5).sum())
     exact = -math.expm1(case.pairs * math.log1p(-one))
     return Sides(-math.log(case.failure), -math.log(exact) if exact > 0 else math.inf)
 
 
-def _p3_plus(snapshot: Snapshot, planted: bool) -> Sides:
+def _p3_plus(snapshot: Snapshot, mutant: bool) -> Sides:
     at = {"eps_plan": 0, "eps_sim": snapshot.eps_sim(), "optimism": snapshot.optimism_error()}
     right = float(simulation.p3_plus().evaluate(**at, discount=snapshot.discount))
-    return Sides(_shortfall(snapshot), at["eps_sim"] if planted else right)
+    return Sides(_shortfall(snapshot), at["eps_sim"] if mutant else right)
 
 
-def _p4(snapshot: Snapshot, planted: bool) -> Sides:
+def _p4(snapshot: Snapshot, mutant: bool) -> Sides:
     gap = snapshot.optimistic_value() - snapshot.true_value()
     escape = snapshot.exploring()
     at = int(np.argmax(gap - escape / (1 - snapshot.discount)))
     right = simulation.p4().evaluate(exploring=min(1.0, float(escape[at])), discount=snapshot.discount, r_max=1)
-    return Sides(float(gap[at]), float(right) * (1 - snapshot.discount) if planted else float(right))
+    return Sides(float(gap[at]), float(right) * (1 - snapshot.discount) if mutant else float(right))
 
 
-def _p4_horizon(snapshot: Snapshot, planted: bool) -> Sides:
+def _p4_horizon(snapshot: Snapshot, mutant: bool) -> Sides:
     """At a horizon of one step: p = 1 where an unknown pair is taken at once, else 0."""
     gap = snapshot.optimistic_value() - snapshot.true_value()
     unknown = ~snapshot._picked(snapshot.known)
     at = {"horizon": 1, "discount": snapshot.discount, "r_max": 1}
-    bound, share = simulation.p4("horizon"), 0.5 if planted else 1.0
-    rights = [share * float(bound.evaluate(escape=max(float(u), SMALL), **at)) for u in unknown]
+    bound, share = simulation.p4("horizon"), 0.5 if mutant else 1.0
+    rights = [share * float(bound.evaluate(escape=max(float(u), NEARLY_ZERO), **at)) for u in unknown]
     sides = [Sides(float(left), right) for left, right in zip(gap, rights, strict=True)]
     return max(sides, key=lambda side: side.ratio)
 
@@ -384,7 +384,7 @@ def _hidden_slip(kappa: float, discount: float) -> Aliased:
 SLIPS = tuple(_hidden_slip(k, g) for k in (0.01, 0.3, 0.9) for g in (0.5, 0.9))
 
 
-def _x6(process: Aliased, planted: bool) -> Sides:
+def _x6(process: Aliased, mutant: bool) -> Sides:
     n_z, n_w = process.rows.shape[:2]
     seen = np.arange(n_w)
     rows = process.rows[:, seen, process.policy]  # (Z, W, W)
@@ -400,7 +400,7 @@ def _x6(process: Aliased, planted: bool) -> Sides:
     value = value_of(model, (model * rewards).sum(axis=-1), process.discount)
     kappa = min(1.0, process.kappa)
     right = float(simulation.x6().evaluate(aliasing=kappa, discount=process.discount, r_max=1))
-    return Sides(float(np.abs(truth - value).max()), right * process.discount if planted else right)
+    return Sides(float(np.abs(truth - value).max()), right * process.discount if mutant else right)
 
 
 _UNIT = "rewards in [0, 1]"
@@ -409,109 +409,121 @@ MODELS = (
     Statement(
         "P2",
         "simulation lemma",
-        r"\|\hat V-V\|_\infty \le \frac{\varepsilon_R+\frac12\hat\gamma\varepsilon_P V_{\max}}{1-\hat\gamma}",
-        (_UNIT, "every policy"),
-        _sample_pair,
-        _p2,
-        "ε_P halved",
+        latex=r"\|\hat V-V\|_\infty \le \frac{\varepsilon_R+\frac12\hat\gamma\varepsilon_P V_{\max}}{1-\hat\gamma}",
+        assumptions=(_UNIT, "every policy"),
+        sample=_sample_pair,
+        sides=_p2,
+        mutant="ε_P halved",
         # t -> 0 is where P2 is sharp.
-        tuple(_fall(t, 0.9) for t in (1e-6, 1e-3)),
+        extremal=tuple(_fall(t, 0.9) for t in (1e-6, 1e-3)),
+        attained=True,
     ),
     Statement(
         "P2+",
         "simulation lemma, sharp",
-        r"\|\hat V-V\|_\infty \le \frac{\varepsilon_R}{1-\hat\gamma}"
+        latex=r"\|\hat V-V\|_\infty \le \frac{\varepsilon_R}{1-\hat\gamma}"
         r"+V_{\max}\frac{\hat\gamma t}{1-\hat\gamma+\hat\gamma t},\ t=\varepsilon_P/2",
-        (_UNIT, "every policy"),
-        _sample_pair,
-        _p2_plus,
-        "t for γt in the denominator",
-        FALLS,
+        assumptions=(_UNIT, "every policy"),
+        sample=_sample_pair,
+        sides=_p2_plus,
+        mutant="t for γt in the denominator",
+        extremal=FALLS,
+        attained=True,
     ),
     Statement(
         "P2+, known",
         "simulation lemma, rewards known per successor",
-        r"\|\hat V-V\|_\infty \le V_{\max}\frac{t}{1-\hat\gamma+\hat\gamma t},\ t=\varepsilon_P/2",
-        ("rewards in [0, 1], a function of the successor too",),
-        _sample_known,
-        _p2_known,
-        "a factor γ, as where rewards are expected ones",
-        tuple(_slip(t, g) for t in (0.01, 0.2, 1.0) for g in (0.0, 0.5, 0.9)),
+        latex=r"\|\hat V-V\|_\infty \le V_{\max}\frac{t}{1-\hat\gamma+\hat\gamma t},\ t=\varepsilon_P/2",
+        assumptions=("rewards in [0, 1], a function of the successor too",),
+        sample=_sample_known,
+        sides=_p2_known,
+        mutant="a factor γ, as where rewards are expected ones",
+        extremal=tuple(_slip(t, g) for t in (0.01, 0.2, 1.0) for g in (0.0, 0.5, 0.9)),
+        attained=True,
     ),
     Statement(
         "P3",
         "optimism",
-        r"V^{\pi_t}_{M_K} \ge V^*-\varepsilon_{\mathrm{plan}}-2\varepsilon_{\mathrm{sim}}",
-        (_UNIT, "any known pairs, estimates from samples, exact planning"),
-        _sample_snapshot,
-        _p3,
-        "ε_sim paid once instead of twice",
-        ARMS,
+        latex=r"V^{\pi_t}_{M_K} \ge V^*-\varepsilon_{\mathrm{plan}}-2\varepsilon_{\mathrm{sim}}",
+        assumptions=(_UNIT, "any known pairs, estimates from samples, exact planning"),
+        sample=_sample_snapshot,
+        sides=_p3,
+        mutant="ε_sim paid once instead of twice",
+        extremal=ARMS,
         share=0.5,
+        attained=True,
     ),
     Statement(
         "P3, planning",
         "what a value iteration loses that was stopped",
-        r"V^* - V^{\pi} \le \frac{2\hat\gamma\tau}{1-\hat\gamma}",
-        ("greedy in the last backup, which changed Q by τ at most", _UNIT, "from any values in [0, V_max]"),
-        _sample_planning,
-        _planning,
-        "a constant halved",
-        tuple(_misled(g) for g in (0.5, 0.9)),
+        latex=r"V^* - V^{\pi} \le \frac{2\hat\gamma\tau}{1-\hat\gamma}",
+        assumptions=("greedy in the last backup, which changed Q by τ at most", _UNIT, "from any values in [0, V_max]"),
+        sample=_sample_planning,
+        sides=_planning,
+        mutant="a constant halved",
+        extremal=tuple(_misled(g) for g in (0.5, 0.9)),
         share=0.5,
+        attained=True,
+        source="P3; Williams and Baird 1993",
     ),
     Statement(
         "P3+, ξ",
         "the error of one backup of V*",
-        r"\Pr\Big(\xi > V_{\max}\sqrt{\tfrac{\ln(|\hat S||\hat A|/\delta')}{2m}}\Big) \le \delta'",
-        ("pairs that lead to V_max or 0 with chance ½, exact probabilities", "both sides as -ln"),
-        _sample_backups,
-        _xi,
-        "a constant doubled: 4 for 2 under the root",
-        (Backups(1000, 10_000, 1e-6), Backups(1, 10_000, 1e-12)),
+        latex=r"\Pr\Big(\xi > V_{\max}\sqrt{\tfrac{\ln(|\hat S||\hat A|/\delta')}{2m}}\Big) \le \delta'",
+        assumptions=("pairs that lead to V_max or 0 with chance ½, exact probabilities", "both sides as -ln"),
+        sample=_sample_backups,
+        sides=_xi,
+        mutant="a constant doubled: 4 for 2 under the root",
+        extremal=(Backups(1000, 10_000, 1e-6), Backups(1, 10_000, 1e-12)),
         share=0.1,
+        detects=(1, 1.2),
     ),
     Statement(
         "P3+",
         "optimism, the support paid once",
-        r"V^{\pi_t}_{M_K} \ge V^*-\varepsilon_{\mathrm{plan}}-\varepsilon_{\mathrm{sim}}-\frac{\xi}{1-\hat\gamma}",
-        (_UNIT, "any known pairs, estimates from samples, exact planning"),
-        _sample_snapshot,
-        _p3_plus,
-        "ξ dropped",
-        ARMS,
+        latex=r"V^{\pi_t}_{M_K} \ge V^*"
+        r"-\varepsilon_{\mathrm{plan}}-\varepsilon_{\mathrm{sim}}-\frac{\xi}{1-\hat\gamma}",
+        assumptions=(_UNIT, "any known pairs, estimates from samples, exact planning"),
+        sample=_sample_snapshot,
+        sides=_p3_plus,
+        mutant="ξ dropped",
+        extremal=ARMS,
         share=0.5,
+        attained=True,
     ),
     Statement(
         "P4",
         "explore or exploit",
-        r"V^{\pi_t}(s) \ge V^{\pi_t}_{M_K}(s)-V_{\max}e_t,\ e_t=\mathbb E[\hat\gamma^\tau]",
-        (_UNIT, "any known pairs, estimates from samples, exact planning"),
-        _sample_snapshot,
-        _p4,
-        "R_max for V_max",
-        UNKNOWN,
+        latex=r"V^{\pi_t}(s) \ge V^{\pi_t}_{M_K}(s)-V_{\max}e_t,\ e_t=\mathbb E[\hat\gamma^\tau]",
+        assumptions=(_UNIT, "any known pairs, estimates from samples, exact planning"),
+        sample=_sample_snapshot,
+        sides=_p4,
+        mutant="R_max for V_max",
+        extremal=UNKNOWN,
         share=0.5,
+        attained=True,
     ),
     Statement(
         "P4, horizon",
         "explore or exploit, with a horizon",
-        r"V^{\pi_t}(s) \ge V^{\pi_t}_{M_K}(s)-V_{\max}(p_t+\hat\gamma^H),\ p_t=\Pr(\tau<H)",
-        (_UNIT, "H = 1", "any known pairs, estimates from samples, exact planning"),
-        _sample_snapshot,
-        _p4_horizon,
-        "a constant halved",
-        UNKNOWN,
+        latex=r"V^{\pi_t}(s) \ge V^{\pi_t}_{M_K}(s)-V_{\max}(p_t+\hat\gamma^H),\ p_t=\Pr(\tau<H)",
+        assumptions=(_UNIT, "H = 1", "any known pairs, estimates from samples, exact planning"),
+        sample=_sample_snapshot,
+        sides=_p4_horizon,
+        mutant="a constant halved",
+        extremal=UNKNOWN,
         share=0.5,
+        attained=True,
     ),
     Statement(
         "X6",
         "aliasing",
-        r"|V^\pi(w,z)-\bar V^\pi(w)| \le \frac{R_{\max}\kappa}{(1-\hat\gamma)(1-\hat\gamma+\hat\gamma\kappa)}",
-        (_UNIT, "a function of what is seen", "any mixture of the hidden states' laws as the model"),
-        _sample_aliased,
-        _x6,
-        "a factor γ",
-        SLIPS,
+        latex=r"|V^\pi(w,z)-\bar V^\pi(w)| \le \frac{R_{\max}\kappa}{(1-\hat\gamma)(1-\hat\gamma+\hat\gamma\kappa)}",
+        assumptions=(_UNIT, "a function of what is seen", "any mixture of the hidden states' laws as the model"),
+        sample=_sample_aliased,
+        sides=_x6,
+        mutant="a factor γ",
+        extremal=SLIPS,
+        attained=True,
     ),
 )

@@ -1,8 +1,8 @@
-"""The statements of the theory on random instances: what `rfos verify`, the tests and the notebooks share.
+"""The statements of the theory: what `rfos verify`, the tests and the notebooks share.
 
-`STATEMENTS` maps an id to a `Statement`: an inequality with a sampler of instances, both sides, instances on which it
-is (nearly) an equality, and a planted fault that the check must catch. Adding a statement is adding one entry to one
-of the tuples below. Statements that do *not* hold are there too, with their counterexamples.
+`STATEMENTS` maps a code to a `Statement`: an inequality with a sampler of instances, both sides, instances on which it
+is (nearly) an equality, and a mutant that the check must catch. Each file lists its own in a tuple; adding a statement
+is adding an entry to one of these. Statements that do *not* hold are there too, with their counterexamples.
 
 Right sides come from `bounds`; left sides are measured: values by linear solves in floating point, probabilities by
 simulation, judged by exact binomial limits (`quantile_sides`).
@@ -10,33 +10,57 @@ simulation, judged by exact binomial limits (`quantile_sides`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from rfos.laboratory.verification.aliasing import ALIASING
+from rfos.laboratory.verification.concentration import CONCENTRATION, FALSE_CONCENTRATION
+from rfos.laboratory.verification.counts import COUNTS
 from rfos.laboratory.verification.discretisation import DISCRETISATION
 from rfos.laboratory.verification.engine import Statement
 from rfos.laboratory.verification.games import FALSE_GAMES, GAMES
 from rfos.laboratory.verification.grids import GRIDS
 from rfos.laboratory.verification.learners import FALSE_LEARNERS, LEARNERS
 from rfos.laboratory.verification.models import MODELS
-from rfos.laboratory.verification.runs import FALSE_RUNNING, RUNNING
+from rfos.laboratory.verification.restarts import RESTARTS
 from rfos.laboratory.verification.shaping import SHAPING
+from rfos.laboratory.verification.theorems import FALSE_THEOREMS, THEOREMS
 
-STATEMENTS: Mapping[str, Statement] = MappingProxyType(
-    {
-        statement.id: statement
-        for statement in (
-            *GAMES,
-            *GRIDS,
-            *LEARNERS,
-            *DISCRETISATION,
-            *MODELS,
-            *RUNNING,
-            *SHAPING,
-            *FALSE_GAMES,
-            *FALSE_LEARNERS,
-            *FALSE_RUNNING,
-        )
-    }
+TRUE = (
+    *(*GAMES, *GRIDS, *LEARNERS, *DISCRETISATION, *MODELS, *CONCENTRATION, *COUNTS, *THEOREMS),
+    *(*RESTARTS, *ALIASING, *SHAPING),
 )
-"""All statements by id, the false ones last."""
+FALSE = (*FALSE_GAMES, *FALSE_LEARNERS, *FALSE_THEOREMS, *FALSE_CONCENTRATION)
+
+STATEMENTS: Mapping[str, Statement] = MappingProxyType({statement.id: statement for statement in (*TRUE, *FALSE)})
+"""All statements by code, the false ones last."""
+
+assert len(STATEMENTS) == len(TRUE) + len(FALSE), "each statement has a code of its own"
+
+_LABEL = re.compile(r"(?:false: )?([A-Z]\d?(?:\+|'|-ep)?)(?![^ ,])")
+
+_HOMES = {"L": "D1"}  # Lipschitz constants of learners are what D1 needs
+
+
+def source_of(statement: Statement) -> str:
+    """Return where a statement comes from: its own `source`, or that of the bound with its label.
+
+    Parameters
+    ----------
+    statement : Statement
+
+    Examples
+    --------
+    >>> source_of(STATEMENTS["P4, horizon"])
+    'P4; Kakade 2003, Lemma 8.5.5 (with a horizon)'
+    """
+    from bounds.catalogue import STATEMENTS as CATALOGUE
+    from bounds.catalogue import bounds_of
+
+    found = _LABEL.match(statement.id)
+    label = "" if found is None else _HOMES.get(found[1], found[1])
+    if statement.source or label not in CATALOGUE:
+        return statement.source
+    sources = [bound.source for bound in bounds_of(label).values()]
+    return next((source for source in sources if source.startswith(label)), sources[0])

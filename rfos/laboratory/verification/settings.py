@@ -14,6 +14,9 @@ from rfos.planning.mdp import TabularMDP
 
 TRIALS = 20_000
 
+EXACT_RATE = "exact binomial limits, false alarms 1e-9 an instance and 1e-9 of all together"
+"""How simulated statements are judged."""
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -42,7 +45,7 @@ def seed_of(rng: np.random.Generator) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class World:
+class PlayedWorld:
     """An MDP as arrays, with what is asked of R-max in it."""
 
     P: Float
@@ -59,7 +62,7 @@ class World:
         return TabularMDP(self.P, self.R, self.discount)
 
 
-def small_world(rng: np.random.Generator) -> World:
+def small_world(rng: np.random.Generator) -> PlayedWorld:
     """Three states, two actions, two successors each, every state reached under every policy."""
     P = np.zeros((3, 2, 3))
     for s in range(3):
@@ -69,7 +72,7 @@ def small_world(rng: np.random.Generator) -> World:
             P[s, a, rng.choice([s, (s + 2) % 3])] += 1 - p
     R = rng.choice([0.0, 0.1, 1.0], (3, 2), p=[0.4, 0.4, 0.2])
     R[0, 0], R[2, 1] = 0.0, 1.0
-    return World(P, R, 0.5, 0.25, seed_of(rng) % 2**32, "")
+    return PlayedWorld(P, R, 0.5, 0.25, seed_of(rng) % 2**32, "")
 
 
 RUNS = 40
@@ -78,10 +81,10 @@ SLOW_RUNS = 400
 
 DELTA = 0.05
 
-Theorem = Literal["T1", "T1+", "T1-ep", "T1', observed"]
+RunTheorem = Literal["T1", "T1+", "T1-ep", "T1', observed"]
 
 
-def promised(theorem: Theorem, values: dict[str, Any], horizon: int | None = None) -> tuple[int, int]:
+def promised(theorem: RunTheorem, values: dict[str, Any], horizon: int | None = None) -> tuple[int, int]:
     """Return m and the largest number of bad steps (episodes)."""
     if theorem == "T1":
         t1 = bounds.rmax.t1()

@@ -70,10 +70,10 @@ def _counted(shape: Shape) -> tuple[list[int], dict[str, Bound], dict[str, Any]]
     )
 
 
-def _sizes(shape: Shape, planted: bool) -> Sides:
+def _sizes(shape: Shape, mutant: bool) -> Sides:
     """The largest ratio of a size and the one that is put into the theorem, either way round."""
     counted, formulas, at = _counted(shape)
-    at |= {"players": shape.players - planted, "inner_actions": shape.inner_actions}
+    at |= {"players": shape.players - mutant, "inner_actions": shape.inner_actions}
     claimed = [int(formulas[name].evaluate(**at)) for name in ("n_states", "n_actions", "branching")]
     return Sides(max(max(x / y, y / x) for x, y in zip(counted, claimed, strict=True)), 1.0)
 
@@ -111,7 +111,7 @@ def _sample_growth(rng: np.random.Generator) -> Growth:
     return Growth(_GRIDS[rng.integers(4)], players, states, actions, int(rng.choice([20, 40, 80])))
 
 
-def _exponent(case: Growth, planted: bool) -> Sides:
+def _exponent(case: Growth, mutant: bool) -> Sides:
     """Distance of the elasticity from its limit, over what the logarithms still add so far out, a tenth over digits.
 
     Windows: of the elasticity in |Ŝ| from 1, and the fault makes it the paper's square.
@@ -119,7 +119,7 @@ def _exponent(case: Growth, planted: bool) -> Sides:
     n, s, a = case.players, case.inner_states, case.inner_actions
     at: dict[str, Any] = {"players": n, "inner_actions": a, "epsilon": 0.5, "discount": 0.8, "r_max": 1, "delta": 0.1}
     if case.grid == "window":
-        bound = shaping.case_two("T1", support="paper" if planted else "exact")
+        bound = shaping.case_two("T1", support="paper" if mutant else "exact")
         at |= {**default_weights("continuing"), "window": 10 * case.digits}
         slope, limit = bound.elasticity("window", **at) / (10 * case.digits * n * math.log(a)), 1.0
     else:
@@ -129,7 +129,7 @@ def _exponent(case: Growth, planted: bool) -> Sides:
         if case.grid != "paper":
             del at["delta"]
         slope = -bound.elasticity("radius", **at)
-        n -= planted
+        n -= mutant
         limit = {"paper": (2 * n + 1) * s * a, "paper, B = 1": (n + 1) * s * a, "refined": n * s * (a - 1)}[case.grid]
     return Sides(abs(slope - limit), 0.1 * limit / case.digits)
 
@@ -164,7 +164,7 @@ def _sample_policy_run(rng: np.random.Generator) -> PolicyRun:
     return PolicyRun(payoffs, learner, int(rng.integers(2, 7)), discount, float(rng.choice([0.1, 0.5])), seed)
 
 
-def _policies(case: PolicyRun, planted: bool) -> Sides:
+def _policies(case: PolicyRun, mutant: bool) -> Sides:
     """The exact count of twice as many steps as may be bad."""
     grid = SimplexGrid(1, 2, case.levels)
     game = one_shot(NormalFormGame(case.payoffs))
@@ -175,7 +175,7 @@ def _policies(case: PolicyRun, planted: bool) -> Sides:
     agent = Rmax(m=1, epsilon=case.epsilon)
     found = ledger(meta_game.to_mdp(), agent, steps=2 * most, starts=[0], rng=case.seed)
     assert found.count is not None
-    return Sides(found.count, most / (grid.n_points if planted else 1))
+    return Sides(found.count, most / (grid.n_points if mutant else 1))
 
 
 ACTIONS = 3
@@ -208,7 +208,7 @@ def _sample_window_runs(rng: np.random.Generator) -> WindowRuns:
     return _window_runs(rng, "T1+" if rng.random() < 0.5 else "X4")
 
 
-def _windows(case: WindowRuns, planted: bool) -> Sides:
+def _windows(case: WindowRuns, mutant: bool) -> Sides:
     """Exact counts of runs until all is known; the last action pays 1, so that each step under the others is bad."""
     restarts = case.theorem == "X4"
     weights = {"w_plan": "1/100", "w_sim": "99/100"} if restarts else default_weights("episodic")
@@ -216,7 +216,7 @@ def _windows(case: WindowRuns, planted: bool) -> Sides:
     m = int(visits.evaluate(n_states=ACTIONS**2, n_actions=ACTIONS, branching=ACTIONS, **_ASKED, **weights))
     at = {"players": 2, "inner_actions": ACTIONS, "window": 1, **_ASKED, **weights}
     bound = shaping.case_two(case.theorem)
-    most = int(bound.evaluate(**at, **({"horizon": 1} if restarts else {}))) / (2 if planted else 1)
+    most = int(bound.evaluate(**at, **({"horizon": 1} if restarts else {}))) / (2 if mutant else 1)
     payoffs = np.zeros((2, ACTIONS, ACTIONS))
     payoffs[0, -1] = 1
     agent, counts = Rmax(m=m, epsilon=_ASKED["epsilon"], delta=_ASKED["delta"]), []
@@ -238,55 +238,65 @@ SHAPING = (
     Statement(
         "T2, sizes",
         "the sizes that T2 puts in are those of meta-games",
-        r"|\hat S|=\prod_{i\ne0}N_i\ \text{or}\ \textstyle\prod_i N_i,\ |\hat A|=N_0,\ B=1;\quad "
+        latex=r"|\hat S|=\prod_{i\ne0}N_i\ \text{or}\ \textstyle\prod_i N_i,\ |\hat A|=N_0,\ B=1;\quad "
         r"|\hat S|=(\prod_i|A_i|)^h,\ |\hat A|=|A_0|,\ B=\prod_{i\ne0}|A_i|",
-        ("2 or 3 players, 2 or 3 actions, simplex grids, cube grids and windows", "the left side is the larger ratio"),
-        _sample_shape,
-        _sizes,
-        "a player dropped",
-        (Shape("simplex", 2, 2, 3), Shape("cube", 2, 2, 2), Shape("window", 2, 2, 2)),
+        assumptions=(
+            "2 or 3 players, 2 or 3 actions, simplex grids, cube grids and windows",
+            "the left side is the larger ratio",
+        ),
+        sample=_sample_shape,
+        sides=_sizes,
+        mutant="a player dropped",
+        extremal=(Shape("simplex", 2, 2, 3), Shape("cube", 2, 2, 2), Shape("window", 2, 2, 2)),
         share=0.05,
+        attained=True,
     ),
     Statement(
         "T2, exponents",
         "how T2 grows as the grid becomes fine, or the window long",
-        r"\frac{\partial\ln(\mathrm{bound})}{\partial\ln(1/\alpha)} \to (2n+1)|S||A|,\ (n+1)|S||A|,\ n|S|(|A|-1);"
+        latex=r"\frac{\partial\ln(\mathrm{bound})}{\partial\ln(1/\alpha)} \to (2n+1)|S||A|,\ (n+1)|S||A|,\ n|S|(|A|-1);"
         r"\quad \text{windows: linear in }|\hat S|",
-        (
+        assumptions=(
             "2 to 4 players; α = 10^-20 to 10^-80, windows of 200 to 800 steps",
             "distance from the limit; the right side is what the logarithms still add there",
         ),
-        _sample_growth,
-        _exponent,
-        "a player dropped; for windows, the paper's B = |Ŝ|",
-        (*(Growth(grid, 2, 1, 2, 40) for grid in _GRIDS),),
+        sample=_sample_growth,
+        sides=_exponent,
+        mutant="a player dropped; for windows, the paper's B = |Ŝ|",
+        extremal=(*(Growth(grid, 2, 1, 2, 40) for grid in _GRIDS),),
         share=0.03,
+        detects=(1, 1.5),
     ),
     Statement(
         "T2, policies",
         "R-FOS on a grid of policies",
-        r"\#\mathrm{bad} \le \min(H,N)\,N^2",
-        (
+        latex=r"\#\mathrm{bad} \le \min(H,N)\,N^2",
+        assumptions=(
             "T1' with N1's sizes put in",
             "one-shot 2 x 2 games, 2 to 6 levels, nearest rounding; the ledger's exact count",
         ),
-        _sample_policy_run,
-        _policies,
-        "one N of N² dropped",
-        (_sample_policy_run(np.random.default_rng(393)),),  # a third of the bound
+        sample=_sample_policy_run,
+        sides=_policies,
+        mutant="one N of N² dropped",
+        extremal=(_sample_policy_run(np.random.default_rng(393)),),  # a third of the bound
         share=0.05,
+        detects=(2.7, 2.95),
     ),
     Statement(
         "T2, windows",
         "R-FOS on windows",
-        r"\Pr(\#\mathrm{bad} > T N_{\mathrm{ep}}) \le \delta,\quad "
+        latex=r"\Pr(\#\mathrm{bad} > T N_{\mathrm{ep}}) \le \delta,\quad "
         r"\Pr(\#\mathrm{bad} > CV_{\max}/(w_{\mathrm{esc}}\varepsilon)) \le \delta",
-        ("X4 and T1+ with the sizes of windows put in, at their m", "three actions, random opponents; exact counts"),
-        _sample_window_runs,
-        _windows,
-        "a constant halved",
-        (_window_runs(np.random.default_rng(0), "X4"),),
+        assumptions=(
+            "X4 and T1+ with the sizes of windows put in, at their m",
+            "three actions, random opponents; exact counts",
+        ),
+        sample=_sample_window_runs,
+        sides=_windows,
+        mutant="a constant halved",
+        extremal=(_window_runs(np.random.default_rng(0), "X4"),),
         share=0.005,
         probabilistic=True,
+        detects=(1, 1.7),
     ),
 )
