@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import io
-import json
 import math
 from collections.abc import Sequence
 from html import escape
@@ -13,15 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rfos.commands.options import table
+from rfos.commands import options
+from rfos.commands.options import AS_JSON, STORE, table
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from rfos.laboratory.sweeps.fits import Fits
-    from rfos.laboratory.sweeps.rows import Row
+    from rfos.laboratory.sweeps.rows import StoreRow
     from rfos.laboratory.sweeps.store import Store
-from rfos.commands.options import AS_JSON, STORE
 
 
 def report(
@@ -29,6 +28,13 @@ def report(
     out: Annotated[Path, typer.Option(help="Folder for tables, figures and the page.")],
     code: Annotated[
         str | None, typer.Option(metavar="FINGERPRINT", help="Cells of this version of the code.", show_default=False)
+    ] = None,
+    measure: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODULE:NAME",
+            help="Fit the quantities of a measure of your own too; its module is imported. May be repeated.",
+        ),
     ] = None,
     as_json: Annotated[bool, AS_JSON] = False,
 ) -> None:
@@ -41,13 +47,12 @@ def report(
     with Store(store, read_only=True) as opened:
         chosen = _code(opened, code)
         titles = opened.titles(chosen)
-        files, fits, rows = write_report(opened, chosen, out)
+        files, fits, rows = write_report(opened, chosen, out, tuple(measure or ()))
     from rfos.laboratory.sweeps import tables
 
     idle = len(tables.not_learned(tables.cell_table(rows)))
     failed = sum(row.error is not None for row in rows)
     if as_json:
-        lines = [{key: _plain(value) for key, value in line.items()} for line in fits.fits.to_dict("records")]
         content: dict[str, Any] = {
             "store": str(store),
             "titles": titles,
@@ -55,9 +60,9 @@ def report(
             "cells": len(rows),
             "failed": failed,
             "not_learned": idle,
-            "fits": lines,
+            "fits": fits.fits.to_dict("records"),
         }
-        typer.echo(json.dumps({**content, "files": files}))
+        typer.echo(options.as_json({**content, "files": files}))
         return
     from rfos.laboratory.sweeps import variables
 
@@ -66,8 +71,8 @@ def report(
     typer.echo(f"{len(rows):,} cells of code {chosen}, {failed:,} failed")
     if idle:
         typer.echo(f"{idle_cells(idle)}; they enter no fit")
-    for quantity, variable, found in fits.groups():
-        typer.echo(f"\n{variables.NAMES_OF[quantity]} against {variables.VARIABLES[variable].label}\n")
+    for _, variable, found in fits.groups():
+        typer.echo(f"\n{_words(found)} against {variables.VARIABLES[variable].label}\n")
         lines = found.to_dict("records")
         shown = [_line(line) for line in lines]
         typer.echo(table(list(shown[0]), [list(line.values()) for line in shown]))
@@ -77,8 +82,19 @@ def report(
         typer.echo("\na bound from above may grow faster or slower than what it bounds")
 
 
-def _plain(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _words(lines: pd.DataFrame) -> str:
+    """Return what the quantity of some fits is called."""
+    from rfos.laboratory.sweeps.variables import words
+
+    return words(str(lines["measure"].iloc[0]), str(lines["quantity"].iloc[0]))
+
+
+def _ends(lines: pd.DataFrame) -> str:
+    """Return what the bars of a figure reach to."""
+    from rfos.laboratory.sweeps.measures import measure_of
+
+    known = measure_of(str(lines["measure"].iloc[0])).fitted[str(lines["quantity"].iloc[0])]
+    return "run" if known.ends is None else "end"
 
 
 def _line(line: dict[Any, Any]) -> dict[str, str]:
@@ -122,6 +138,13 @@ def _code(store: Store, wanted: str | None) -> str:
         return wanted
     if fingerprint() in codes:
         return fingerprint()
+    own = [code for code in codes if code.partition("+")[0] == fingerprint()]  # with modules of a user's own
+    if len(own) == 1:
+        return own[0]
+    if len(own) > 1:
+        raise ValueError(
+            f"the store has cells of several versions of your own modules: choose one with --code, {listed}"
+        )
     if len(codes) > 1:
         raise ValueError(f"the store has cells of other versions of the code only: choose one with --code, {listed}")
     (only,) = codes
@@ -129,15 +152,27 @@ def _code(store: Store, wanted: str | None) -> str:
     return only
 
 
-def write_report(store: Store, code: str, out: Path) -> tuple[list[str], Fits, list[Row]]:
-    """Write all files of a report; return their names, the fits and the rows."""
+def write_report(
+    store: Store, code: str, out: Path, measures: tuple[str, ...] = ()
+) -> tuple[list[str], Fits, list[StoreRow]]:
+    """Write all files of a report; return their names, the fits and the rows.
+
+    Parameters
+    ----------
+    store : Store
+    code : str
+    out : Path
+    measures : tuple of str
+        Measures of a user's own whose quantities are fitted.
+    """
     from rfos._system.files import atomic
     from rfos.laboratory.sweeps import fits as fitting
     from rfos.laboratory.sweeps import tables
     from rfos.laboratory.sweeps.page import page
 
     rows = store.rows(code)
-    fits = fitting.all_fits(rows)
+    fits = fitting.all_fits(rows, measures)
+    _name_unfitted(rows, measures)
     out.mkdir(parents=True, exist_ok=True)
     frames = {
         "cells": tables.cell_table(rows),
@@ -160,6 +195,16 @@ def write_report(store: Store, code: str, out: Path) -> tuple[list[str], Fits, l
     return written, fits, rows
 
 
+def _name_unfitted(rows: list[StoreRow], measures: tuple[str, ...]) -> None:
+    """Say of which measures nothing was fitted, since a store's modules are not imported unasked."""
+    from rfos.laboratory.sweeps.parts import is_own
+    from rfos.laboratory.sweeps.tables import cell_of
+
+    for name in sorted({cell.measure for cell in map(cell_of, rows)} - set(measures)):
+        if is_own(name):
+            typer.echo(f"measure {name} is in the tables only: --measure {name} imports it and fits it", err=True)
+
+
 def _write_parquet(frames: dict[str, pd.DataFrame], out: Path) -> list[str]:
     """Write the tables as Parquet where pyarrow is installed; say so where it is not."""
     from rfos._system.files import atomic
@@ -180,7 +225,7 @@ def _figure_name(quantity: str, variable: str) -> str:
     return f"scaling_{quantity}_{variable}"
 
 
-def _draw(rows: list[Row], fits: Fits, out: Path) -> dict[str, bytes]:
+def _draw(rows: list[StoreRow], fits: Fits, out: Path) -> dict[str, bytes]:
     """Write the figures; return them as SVG, by name."""
     import matplotlib
 
@@ -190,15 +235,15 @@ def _draw(rows: list[Row], fits: Fits, out: Path) -> dict[str, bytes]:
 
     figures = {}
     for quantity, variable, lines in fits.groups():
-        what, along = variables.NAMES_OF[quantity], variables.VARIABLES[variable].label
+        what, along = _words(lines), variables.VARIABLES[variable].label
         if fits.points["fit"].isin(lines.index).any():  # else there is no run with a number
             figures[_figure_name(quantity, variable)] = plots.scaling(lines, fits.points, along, what)
     bands = tables.curve_bands(rows)
     if len(bands):
         figures[CURVES] = plots.sweep_curves(bands)
     drawings = {}
-    for name, figure in figures.items():
-        drawn = io.BytesIO()
+    for name, axes in figures.items():
+        drawn, figure = io.BytesIO(), plots.figure_of(axes)
         # The same results are the same bytes: no date, no random names.
         with matplotlib.rc_context({"svg.hashsalt": name}):
             figure.savefig(drawn, format="svg", metadata={"Date": None})
@@ -229,18 +274,18 @@ def _sections(cells: pd.DataFrame, code: str, fits: Fits, drawings: dict[str, by
         "<p>Slopes are of mean log against log variable, with 95 % intervals: of runs from their spread, by Student's "
         "rule over seeds and by bootstrap, of the least m from the ends of its intervals. They are made wider by what "
         "the points are off a line. Beside them are the bound's own exponents at the same points. Within "
-        f"{fitting.ALIKE:g} counts as alike, and an interval that reaches over the end of that is undecided. A bound "
-        "from above may grow faster or slower than what it bounds.</p>"
+        f"{fitting.SAME_EXPONENTS:g} counts as alike, and an interval that reaches over the end of that is undecided. "
+        "A bound from above may grow faster or slower than what it bounds.</p>"
     )
     sections = [("Cells", counts + html(tables.axes(cells)) + (rule if len(fits.fits) else ""))]
     for quantity, variable, lines in fits.groups():
-        what, along = variables.NAMES_OF[quantity], variables.VARIABLES[variable].label
+        what, along = _words(lines), variables.VARIABLES[variable].label
         heading = f"{what[0].upper()}{what[1:]} against {along}"
         records = lines.to_dict("records")
         shown = pd.DataFrame([_line(line) for line in records])
         # Below the table: a column of sentences would be out of sight on a phone, and make its rows high.
         reasons = items(_verdicts(records))
-        caption = f"{heading}; bars from the lowest to the highest {'end' if quantity == variables.LEAST_M else 'run'}."
+        caption = f"{heading}; bars from the lowest to the highest {_ends(lines)}."
         drawing = drawings.get(_figure_name(quantity, variable))
         sections.append((heading, (picture(caption, drawing) if drawing else "") + html(shown) + reasons))
     if CURVES in drawings:

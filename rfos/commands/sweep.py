@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,17 +9,31 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rfos.commands.options import whole
+from rfos.commands import options
+from rfos.commands.options import AS_JSON, STORE, whole
+from rfos.commands.report import write_report
 
 if TYPE_CHECKING:
     from rfos.laboratory.sweeps.cells import Outcome
     from rfos.laboratory.sweeps.executors import Executor
-from rfos.commands.options import AS_JSON, STORE
-from rfos.commands.report import write_report
+
+
+def _print_example(wanted: bool) -> None:
+    if wanted:
+        from rfos.laboratory.sweeps.spec import example
+
+        typer.echo(example(), nl=False)
+        raise typer.Exit()
 
 
 def sweep(
-    spec: Annotated[Path, typer.Argument(help="A TOML file of grids, or a spec that is shipped: states, scaling.")],
+    spec: Annotated[
+        Path,
+        typer.Argument(
+            help="A TOML file of grids, or a spec that is shipped: states, scaling. A module:name in it is imported, "
+            "which runs that module: run no spec of a stranger's that names one."
+        ),
+    ],
     store: Annotated[Path, STORE],
     jobs: Annotated[
         int | None, typer.Option(parser=whole, metavar="N", help="Processes; default one per processor.")
@@ -37,6 +50,15 @@ def sweep(
     retry: Annotated[bool, typer.Option("--retry", help="Measure cells again that have failed.")] = False,
     audit: Annotated[bool, typer.Option("--audit", help="Measure 1 % of the finished cells again.")] = False,
     as_json: Annotated[bool, AS_JSON] = False,
+    example: Annotated[
+        bool,
+        typer.Option(
+            "--example",
+            is_eager=True,
+            callback=_print_example,
+            help="Print a spec with every key, and measure nothing.",
+        ),
+    ] = False,
 ) -> None:
     """Measure the cells of a spec that the store does not have."""
     from rfos._system.files import require_writable
@@ -89,14 +111,16 @@ def sweep(
         typer.echo(f"{store} also has {count:,} cells of other versions of the code; they were left alone", err=True)
     files: list[str] = []
     if out is not None:
+        from rfos.laboratory.sweeps.parts import is_own
         from rfos.laboratory.sweeps.store import Store
 
         with Store(store, read_only=True) as opened:
-            files = write_report(opened, found.code, out)[0]
+            own = tuple(sorted({cell.measure for cell in chosen.cells if is_own(cell.measure)}))
+            files = write_report(opened, found.code, out, own)[0]
     if as_json:
         failed = [{"key": key, "error": error} for key, error in found.failed]
         content = {**vars(found), "failed": failed, "title": chosen.title, "store": str(store), "files": files}
-        typer.echo(json.dumps(content))
+        typer.echo(options.as_json(content))
     else:
         line = f"{chosen.title}: {found.cells:,} cells, {found.found:,} already there, {found.measured:,} measured now"
         typer.echo(f"{line}, {len(found.failed):,} failed")

@@ -11,10 +11,10 @@ from scipy import optimize, stats
 
 from rfos._system.arrays import Float
 
-WRONG = 0.05
+INTERVAL_ERROR = 0.05
 """Chance that an interval of a slope is wrong, at most."""
 
-SAME = 1e-12
+EQUAL_SLOPES = 1e-12
 """Slopes that differ by no more are equal but for rounding."""
 
 
@@ -94,17 +94,17 @@ def slope(x: Sequence[float], samples: Sequence[Sequence[float]], resolution: Se
         return Slope(found, math.nan, math.nan, misfit, bend, "one run a point has no interval")
     each = weights @ logs
     rounded = 0.0 if resolution is None else _rounded(weights, np.exp(logs.min(axis=1)), np.array(resolution))
-    if np.ptp(each) <= SAME * (1 + abs(found)) and rounded == 0:
+    if np.ptp(each) <= EQUAL_SLOPES * (1 + abs(found)) and rounded == 0:
         return Slope(found, math.nan, math.nan, misfit, bend, "all seeds have the same slope, and show no spread")
     spread = each.std(ddof=1) + rounded * math.sqrt(fewest / (fewest - 1))
-    half = float(rounded + stats.t.ppf(1 - WRONG / 2, fewest - 1) * spread / math.sqrt(fewest))
+    half = float(rounded + stats.t.ppf(1 - INTERVAL_ERROR / 2, fewest - 1) * spread / math.sqrt(fewest))
 
     def of_means(*drawn: Float, axis: int = -1) -> Float:
         result: Float = np.tensordot(weights, np.stack([sample.mean(axis=axis) for sample in drawn]), axes=1)
         return result
 
     drawn = stats.bootstrap(
-        tuple(logs), of_means, confidence_level=1 - WRONG, method="percentile", rng=np.random.default_rng(0)
+        tuple(logs), of_means, confidence_level=1 - INTERVAL_ERROR, method="percentile", rng=np.random.default_rng(0)
     ).confidence_interval
     low, high = float(drawn.low) - rounded, float(drawn.high) + rounded
     return Slope(found, min(found - half, low), max(found + half, high), misfit, bend)
@@ -149,7 +149,7 @@ def slope_of_intervals(x: Sequence[float], low: Sequence[float], high: Sequence[
     assert nearest.x is not None  # a level line, far enough outside, is always one
     off = max(0.0, float(nearest.x[2]))
     misfit, bend = math.exp(off), 2 * off / float(np.ptp(log_x))
-    if wrong > WRONG:
+    if wrong > INTERVAL_ERROR:
         why = f"some interval is wrong with chance up to {min(wrong, 1):.2g}: more seeds would make that smaller"
         return Slope(found, math.nan, math.nan, misfit, bend, why)
     extremes = np.sort(weights[:, None] * ends.T, axis=1).sum(axis=0)

@@ -115,6 +115,7 @@ def test_sweep_prints_json_and_writes_whole_files(done: Path) -> None:
     assert {"report.html", "learning_curves.svg", "scaling_steps_all_known_n_states.png"} <= set(summary["files"])
 
 
+@pytest.mark.processes
 def test_a_second_sweep_and_a_report_say_the_same(done: Path) -> None:
     """Nothing is measured again; the report's files are those that the sweep wrote, byte for byte."""
     again = here("sweep", "spec.toml", "--store", "store.db", "--audit", cwd=done)
@@ -176,7 +177,8 @@ def test_legends_lie_within_their_figures(tmp_path: Path) -> None:
         fits = pd.DataFrame([{"held": f"{label}, m {i}", "slope": math.nan} for i in range(count)])
         line = {"middle": 3.0, "lowest": 2.0, "highest": 4.0, "log10_bound": math.nan}
         points = pd.DataFrame([{"fit": i, "x": x, **line} for i in range(count) for x in (1, 2)])
-        for figure in (plots.sweep_curves(bands), plots.scaling(fits, points, "window", "steps")):
+        for drawn in (plots.sweep_curves(bands), plots.scaling(fits, points, "window", "steps")):
+            figure = plots.figure_of(drawn)
             figure.savefig(tmp_path / "figure.png")
             (legend,) = figure.legends
             inside, whole = legend.get_window_extent(), figure.bbox
@@ -225,6 +227,7 @@ def rewrite(path: Path, which: slice = slice(None), **columns: object) -> list[s
     return [row[0] for row in stored]
 
 
+@pytest.mark.processes
 def test_a_result_that_does_not_come_again_stops_the_sweep(done: Path, tmp_path: Path) -> None:
     """Change every stored result: the audit ends with exit status 1, the key, and the store as it is."""
     shutil.copy(done / "store.db", tmp_path / "store.db")
@@ -257,6 +260,7 @@ def test_failed_cells_are_named_and_make_the_exit_status_1(tmp_path: Path) -> No
     assert here(*options, "--retry", cwd=tmp_path).returncode == 0
 
 
+@pytest.mark.processes
 def test_a_store_of_another_version_of_the_code_is_shown_and_named(done: Path, tmp_path: Path) -> None:
     """One other version is reported, with a word; of two, one must be chosen."""
     shutil.copy(done / "store.db", tmp_path / "store.db")

@@ -19,7 +19,7 @@ import pytest
 from commands import run as run_command
 
 import rfos
-from rfos._system.checkpoints import Leg, MisfitError
+from rfos._system.checkpoints import Checkpoint, MisfitError
 from rfos.laboratory.sweeps import cells, driver, executors, fingerprint, store
 from rfos.laboratory.sweeps import measures as measures_module
 from rfos.laboratory.sweeps.cells import DIED, Cell, Outcome, Task
@@ -232,10 +232,9 @@ def test_the_fingerprint_covers_all_that_a_cell_imports():
     for name in loaded:
         if name.partition(".")[0] in ("rfos", "bounds") and "sweeps" not in name:
             path = root.joinpath(*name.split("."))
-            assert (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")) in covered | {
-                root / "rfos/laboratory/__init__.py",
-                root / "rfos/__init__.py",
-            }, name
+            if name.startswith("rfos") and path.is_dir():
+                continue  # the folders of the wings hold no code
+            assert (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")) in covered, name
     assert len(covered) > 40
     names = {str(path.relative_to(root)) for path in covered}
     assert not any(name.startswith(("rfos/commands", "rfos/plots", "rfos/testing")) for name in names)
@@ -247,10 +246,9 @@ def test_the_fingerprint_changes_with_a_source_and_with_a_library(tmp_path, monk
     fresh = fingerprint.fingerprint.__wrapped__
     first = fresh()
     assert first == fingerprint.fingerprint() == fresh()
-    other = tmp_path / "rmax.py"
-    other.write_text("changed")
-    changed = [*fingerprint.sources()[:-1], other]
-    monkeypatch.setattr(fingerprint, "sources", lambda: changed)
+    bare = fingerprint._without_docstrings
+    last = fingerprint.sources()[-1].read_bytes()
+    monkeypatch.setattr(fingerprint, "_without_docstrings", lambda source: bare(source) + b"x" * (source == last))
     assert fresh() != first
     monkeypatch.undo()
     monkeypatch.setattr(fingerprint.importlib.metadata, "version", lambda name: "0.0")
@@ -314,8 +312,10 @@ def fault(monkeypatch):
 
     def plant(what):
         honest = measures_module.MEASURES["run"]
-        planted = {"run": lambda cell, leg: what(cell) if cell.seed == 1 else honest(cell, leg)}
-        monkeypatch.setattr(measures_module, "MEASURES", planted)
+        faulty = replace(
+            honest, run=lambda cell, checkpoint: what(cell) if cell.seed == 1 else honest.run(cell, checkpoint)
+        )
+        monkeypatch.setattr(measures_module, "MEASURES", {"run": faulty})
 
     return plant
 
@@ -351,7 +351,7 @@ def test_other_bytes_for_the_same_cell_stop_the_run(tmp_path, fault):
     path = tmp_path / "store.db"
     counter = itertools.count()
     honest = measures_module.MEASURES["run"]
-    fault(lambda cell: {**honest(cell, Leg()), "plans": next(counter)})
+    fault(lambda cell: {**honest.run(cell, Checkpoint()), "plans": next(counter)})
     sweep(only, path, InProcess())
     before = rows(path)
     with pytest.raises(NondeterminismError, match=r"cell [0-9a-f]{64} is not deterministic") as caught:
@@ -417,7 +417,7 @@ def test_cells_of_another_version_of_the_code_are_kept_and_not_mixed(tmp_path, m
     path = tmp_path / "store.db"
     sweep(small, path, InProcess())
     code = fingerprint.fingerprint()
-    monkeypatch.setattr(driver, "fingerprint", lambda: "another version")
+    monkeypatch.setattr(driver, "fingerprint", lambda modules: "another version")
     found = sweep(small, path, InProcess())
     assert (found.found, found.measured, found.others) == (0, 18, {code: 18})
     with Store(path, read_only=True) as store:
@@ -851,14 +851,14 @@ KINDS = [
 
 @pytest.mark.parametrize("cell", KINDS, ids=lambda cell: f"{cell.measure} {cell.agent} {cell.opponent}")
 def test_a_cell_in_many_legs_brings_the_bytes_of_one(cell):
-    """Left as often as there is occasion, each leg in the state that the last one wrote."""
-    legs, outcome = 0, measure(cell, None, 0.0)
+    """Left as often as there is occasion, each checkpoint in the state that the last one wrote."""
+    checkpoints, outcome = 0, measure(cell, None, 0.0)
     while outcome.state is not None:
         assert outcome.result is outcome.error is None
-        legs, outcome = legs + 1, measure(cell, outcome.state, 0.0)
+        checkpoints, outcome = checkpoints + 1, measure(cell, outcome.state, 0.0)
     assert outcome.error is None
     assert outcome.result == measure(cell).result
-    assert legs >= 3
+    assert checkpoints >= 3
 
 
 def test_a_state_is_numbers_and_nothing_that_is_run():
@@ -869,19 +869,19 @@ def test_a_state_is_numbers_and_nothing_that_is_run():
     bad = io.BytesIO()
     np.savez(bad, loop=np.array([print], dtype=object))
     with pytest.raises(MisfitError, match="the checkpoint is damaged"):
-        Leg(0.0, bad.getvalue())
+        Checkpoint(0.0, bad.getvalue())
     assert measure(SHORT, bad.getvalue()).result == measure(SHORT).result is not None
 
 
 def test_a_state_that_is_too_large_is_not_kept(monkeypatch):
-    """The cell goes on to its end in one leg: the same bytes."""
+    """The cell goes on to its end in one checkpoint: the same bytes."""
     monkeypatch.setattr("rfos._system.checkpoints.LARGEST_STATE", 1000)
     assert measure(SHORT, None, 0.0).result == measure(SHORT).result
 
 
 @pytest.mark.parametrize("executor", [InProcess, pytest.param(lambda: Processes(2), marks=pytest.mark.jit)])
 def test_cells_that_are_left_and_taken_up_again_bring_the_same_store(tmp_path, monkeypatch, executor):
-    """Every cell in as many legs as it can; nothing stays of them but the results, and each is acknowledged once."""
+    """Every cell left as often as it can be; nothing stays of that but the results, each acknowledged once."""
     small = replace(parse_spec(SMALL), cells=tuple(KINDS))
     sweep(small, tmp_path / "undisturbed.db", InProcess())
     monkeypatch.setattr(executors, "CHECKPOINT", 0.0)
@@ -903,8 +903,8 @@ def test_cells_that_are_left_and_taken_up_again_bring_the_same_store(tmp_path, m
     assert rows(tmp_path / "store.db") == rows(tmp_path / "undisturbed.db")
     assert len(told) == len(KINDS)
     assert left[-1] == 0
-    legs = [outcome for outcome in seen if outcome.state is not None]
-    assert len(legs) > 3 * len(KINDS)
+    checkpoints = [outcome for outcome in seen if outcome.state is not None]
+    assert len(checkpoints) > 3 * len(KINDS)
     with sqlite3.connect(tmp_path / "store.db") as connection:
         assert connection.execute("SELECT count(*) FROM checkpoints").fetchone() == (0,)
         seconds = dict(connection.execute("SELECT cell, seconds FROM cells"))
@@ -913,19 +913,19 @@ def test_cells_that_are_left_and_taken_up_again_bring_the_same_store(tmp_path, m
 
 
 def test_an_interrupted_cell_goes_on_where_it_was_left(tmp_path, monkeypatch):
-    """The first leg after the interrupt starts from the stored state; one of other code does not."""
+    """The first checkpoint after the interrupt starts from the stored state; one of other code does not."""
     only = replace(parse_spec(SMALL), cells=(SHORT,))
     path = tmp_path / "store.db"
     monkeypatch.setattr(executors, "CHECKPOINT", 0.0)
     states, stop = [], [4]
 
-    def legs(chunk, seconds):
+    def checkpoints(chunk, seconds):
         states.append(chunk[0].state)
         if len(states) == stop[0]:
             raise KeyboardInterrupt
         return measures_module.measure_all(chunk, seconds)
 
-    monkeypatch.setattr(executors, "measure_all", legs)
+    monkeypatch.setattr(executors, "measure_all", checkpoints)
     with pytest.raises(KeyboardInterrupt):
         sweep(only, path, InProcess())
     assert rows(path) == []
@@ -934,7 +934,7 @@ def test_an_interrupted_cell_goes_on_where_it_was_left(tmp_path, monkeypatch):
     assert states[0] is None
     # Other code begins anew, and leaves alone what is not its own.
     stop[0] = len(states) + 2
-    monkeypatch.setattr(driver, "fingerprint", lambda: "another version")
+    monkeypatch.setattr(driver, "fingerprint", lambda modules: "another version")
     with pytest.raises(KeyboardInterrupt):
         sweep(only, path, InProcess())
     assert states[stop[0] - 2] is None
@@ -957,7 +957,8 @@ def test_a_damaged_checkpoint_is_refused(tmp_path):
 
 def test_a_worker_with_other_code_is_found_out_by_what_it_brings(monkeypatch):
     """Each chunk says which code measured it; the sweep of a pool ends there, and nothing of it is kept."""
-    answer = executors.measured((Task(CELL),), 10.0)
-    assert executors._checked(answer)[0].result == measure(CELL).result
+    chunk = (Task(CELL),)
+    answer = executors.measured(chunk, 10.0)
+    assert executors._checked(answer, chunk)[0].result == measure(CELL).result
     with pytest.raises(ValueError, match=r"a worker that came later has other code \(later\) than this driver"):
-        executors._checked(("later", answer[1]))
+        executors._checked(("later", answer[1]), chunk)

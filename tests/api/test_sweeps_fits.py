@@ -13,11 +13,11 @@ import scipy.stats
 
 import bounds.exploration
 import bounds.rmax
-from rfos.laboratory.statistics import WRONG, Slope, slope, slope_of_intervals
+from rfos.laboratory.statistics import INTERVAL_ERROR, Slope, slope, slope_of_intervals
 from rfos.laboratory.sweeps import cells, measures
 from rfos.laboratory.sweeps.cells import Cell, canonical
 from rfos.laboratory.sweeps.fits import AS_BOUND, FASTER, SLOWER, UNDECIDED, all_fits, verdict
-from rfos.laboratory.sweeps.rows import Row
+from rfos.laboratory.sweeps.rows import StoreRow
 from rfos.laboratory.sweeps.spec import read_spec
 from rfos.laboratory.sweeps.tables import cell_table, curve_bands, curve_table, labels
 from rfos.laboratory.sweeps.variables import bound_of
@@ -47,7 +47,7 @@ def sizes(cell):
 def row(cell, value):
     """A row as the store has it, with a number of steps until all pairs are known."""
     result = {**sizes(cell), "theorem": "X4", "m": 3, "steps": 100, "steps_all_known": value}
-    return Row(cell.key("code"), "code", cell.name, canonical(result), None)
+    return StoreRow(cell.key("code"), "code", cell.name, canonical(result), None)
 
 
 def data(change, values, power, seeds=4, scale=0.01):
@@ -149,7 +149,7 @@ def test_points_without_a_logarithm_are_left_out_and_it_is_said_why():
     """A run that failed, did not get so far, or has 0 takes its point with it."""
     found = data("window", [1, 2, 3], 1.0)
     cell = replace(CELL, window=3, seed=1)
-    broken = Row(cell.key("code"), "code", cell.name, None, "Error: planted")
+    broken = StoreRow(cell.key("code"), "code", cell.name, None, "Error: planted")
     for other, why in (
         (row(cell, None), "64 (a run has no number)"),
         (row(cell, 0), "64 (a run has 0, which has no logarithm)"),
@@ -184,6 +184,7 @@ def test_runs_that_show_no_spread_have_no_interval():
         assert why in reason
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("runs", [2, 3, 5, 12])
 def test_the_interval_of_a_slope_covers_it_at_few_runs(runs):
     """The stated 95 %, of 300 samples at 4 points whose spreads differ tenfold: a power law of exponent 2.
@@ -201,6 +202,7 @@ def test_the_interval_of_a_slope_covers_it_at_few_runs(runs):
     assert covered >= scipy.stats.binom.ppf(1e-6, 300, 0.95)
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("runs", [2, 3, 5])
 def test_the_interval_covers_a_slope_whose_runs_are_rounded(runs):
     """As above with results in bins, most wider than the spread; as if they were exact, 82 to 88 % are covered."""
@@ -217,6 +219,7 @@ def test_the_interval_covers_a_slope_whose_runs_are_rounded(runs):
     assert (wide.low, wide.high) == (-math.inf, math.inf)
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("law", ["as the bound", "no power law"])
 def test_a_verdict_is_wrong_as_seldom_as_is_said(law):
     """At 3 runs a point: the exponent just outside of the tolerance is called "as the bound" in 5 % at most.
@@ -286,7 +289,7 @@ def test_a_verdict_follows_from_the_interval(fit, exponents, points, expected, w
 def test_tables_hold_every_cell_and_its_numbers():
     """Failed cells too; whole numbers stay whole; a given m and the m that was used are apart."""
     good = row(replace(CELL, m=3), 7)
-    bad = Row("0" * 64, "code", CELL.name, None, "Error: planted")
+    bad = StoreRow("0" * 64, "code", CELL.name, None, "Error: planted")
     table = cell_table([good, bad])
     assert list(table["key"]) == sorted([good.key, bad.key])
     assert table["error"].dropna().to_list() == ["Error: planted"]
@@ -308,7 +311,7 @@ def test_curves_are_kept_bin_by_bin_and_averaged_over_seeds():
     def with_curve(cell, reward):
         content = json.loads(row(cell, 7).result)
         content["curve"] = {"steps": [10, 20], "reward": reward, "known": [1, 2]}
-        return Row(cell.key("code"), "code", cell.name, canonical(content), None)
+        return StoreRow(cell.key("code"), "code", cell.name, canonical(content), None)
 
     found = [with_curve(CELL, [0.0, 1.0]), with_curve(replace(CELL, seed=1), [1.0, 1.0])]
     found.append(with_curve(replace(CELL, window=3), [0.5, 0.5]))
@@ -322,7 +325,9 @@ def test_curves_are_kept_bin_by_bin_and_averaged_over_seeds():
 
 def other(cell, theorem, **numbers):
     """A row of another measurement."""
-    return Row(cell.key("code"), "code", cell.name, canonical({**sizes(cell), "theorem": theorem, **numbers}), None)
+    return StoreRow(
+        cell.key("code"), "code", cell.name, canonical({**sizes(cell), "theorem": theorem, **numbers}), None
+    )
 
 
 def test_the_least_m_and_the_ledger_are_fitted_beside_their_theorems():
@@ -391,7 +396,7 @@ def test_what_is_wrong_in_the_searches_is_wrong_in_the_slope():
 def test_the_shipped_searches_are_enough_for_a_verdict(name):
     """At each point of the least m: all seeds err together so seldom that a line of all errs with 5 % at most."""
     points = Counter(cell.point for cell in read_spec(Path(name)).cells if cell.measure == "least-m")
-    assert sum(measures.LEAST_ERROR**seeds for seeds in points.values()) <= WRONG
+    assert sum(measures.LEAST_ERROR**seeds for seeds in points.values()) <= INTERVAL_ERROR
 
 
 def test_a_bound_that_is_stated_at_some_points_alone_decides_nothing():

@@ -19,14 +19,15 @@ import numpy as np
 import psutil
 import pytest
 from commands import PATIENCE, here, run, started, wait_until
+from strength import scaled
 
-from rfos import _kernels
 from rfos._system import processes as processes_module
 from rfos.laboratory.sweeps import executors
 from rfos.laboratory.sweeps.driver import sweep
 from rfos.laboratory.sweeps.executors import Dask, InProcess, Processes
 from rfos.laboratory.sweeps.spec import parse_spec
 from rfos.laboratory.sweeps.store import Store
+from rfos.learning import kernel_play
 
 pytestmark = pytest.mark.jit
 
@@ -43,7 +44,7 @@ discount = [0.8]
 m = [3]
 horizon = [10]
 """
-KILLS, CELLS = 50, 3600
+KILLS, CELLS = scaled(50, 10), scaled(3600)
 
 
 def spec_text(seeds: int, steps: int) -> str:
@@ -118,6 +119,7 @@ print(len(acknowledged), progressed)
 """
 
 
+@pytest.mark.processes
 def test_kill_9_of_the_driver_loses_nothing_and_duplicates_nothing(tmp_path):
     """At 50 random moments; then the run is finished, and the table is that of an undisturbed one, byte for byte."""
     text = spec_text(seeds=CELLS // 2, steps=2_000)
@@ -154,6 +156,7 @@ def wait_for_rows(path: Path, process: subprocess.Popen[str], count: int) -> Non
     wait_until(there, process)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_pool_ends_with_its_driver_and_the_run_is_resumed(tmp_path, how):
     """Killed or interrupted, the command leaves no process behind and a sound store; Ctrl-C exits with 130."""
@@ -186,6 +189,7 @@ def test_a_pool_ends_with_its_driver_and_the_run_is_resumed(tmp_path, how):
     assert set(before) <= set(after)
 
 
+@pytest.mark.processes
 def test_workers_that_are_starting_are_interrupted_in_silence(tmp_path):
     """Ctrl-C as soon as both workers are there, long before they measure: status 130 and one line, no traceback."""
     (tmp_path / "spec.toml").write_text(spec_text(seeds=40, steps=3_000_000))
@@ -248,6 +252,7 @@ def test_a_worker_of_the_pool_that_is_killed_costs_no_cell(tmp_path):
     assert rows(tmp_path / "store.db") == rows(tmp_path / "undisturbed.db")
 
 
+@pytest.mark.processes
 def test_a_full_disk_is_reported_and_nothing_acknowledged_is_lost(tmp_path):
     """A limit on the size of files stands for it: one line, exit status 2; with room the run is finished."""
     (tmp_path / "spec.toml").write_text(spec_text(seeds=300, steps=300))
@@ -280,6 +285,7 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
     return line
 
 
+@pytest.mark.processes
 def test_a_store_that_another_driver_writes_is_refused_and_the_other_goes_on(tmp_path):
     """Two commands on one store: the second says so at once; the first is killed, and the third may go on."""
     arguments = ("sweep", "spec.toml", "--store", "store.db", "--jobs", "1")
@@ -302,6 +308,7 @@ def without_root() -> None:
     ctypes.CDLL(None).prctl(drop, override, 0, 0, 0)
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(sys.platform != "linux", reason="the super-user's rights are taken by a call of Linux")
 def test_a_read_only_folder_is_refused_to_a_sweep_and_read_by_a_report(tmp_path):
     """One line, and nothing is written; a finished store there is reported all the same."""
@@ -343,8 +350,9 @@ driver.sweep(parse_spec(Path(sys.argv[1]).read_text()), Path(sys.argv[2]), execu
 """
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("measure", ["run", "ledger"])
-def test_kill_9_in_the_middle_of_a_long_cell_costs_one_leg(tmp_path, monkeypatch, measure):
+def test_kill_9_in_the_middle_of_a_long_cell_costs_what_came_after_the_last_checkpoint(tmp_path, monkeypatch, measure):
     """The cell goes on at its last checkpoint, plays the steps that are left and no more, and brings the same bytes."""
     steps = 200_000_000
     text = spec_text(seeds=1, steps=steps).replace('"run"', f'"{measure}"').replace("window = [1, 2]", "window = [2]")
@@ -365,15 +373,15 @@ def test_kill_9_in_the_middle_of_a_long_cell_costs_one_leg(tmp_path, monkeypatch
         left_at = int(arrays["position"][0])
     assert 0 < left_at <= steps
     played = []
-    advance = _kernels.kernels.advance
+    advance = kernel_play.kernels.advance
 
-    def counted(world, learners, behaviour, memory, stream, position, *more):
+    def counted(world, learners, automaton, behaviour, memory, stream, position, *more):
         before = int(position[0])
-        found = advance(world, learners, behaviour, memory, stream, position, *more)
+        found = advance(world, learners, automaton, behaviour, memory, stream, position, *more)
         played.append(int(position[0]) - before)
         return found
 
-    monkeypatch.setattr(_kernels.kernels, "advance", counted)
+    monkeypatch.setattr(kernel_play.kernels, "advance", counted)
     sweep(parse_spec(text), path, InProcess())
     assert sum(played) == steps - left_at
     sweep(parse_spec(text), tmp_path / "undisturbed.db", InProcess())
@@ -455,6 +463,7 @@ def wait_for_workers(dask: Dask, count: int) -> None:
     wait_until(there)
 
 
+@pytest.mark.processes
 def test_a_dask_cluster_brings_the_same_bytes_even_if_a_worker_is_killed(tmp_path, cluster):
     """Two worker processes, one of them killed in the middle; then the command on what is left, with other cells."""
     small = parse_spec(spec_text(seeds=10, steps=2_000_000))
@@ -479,16 +488,19 @@ def test_a_dask_cluster_brings_the_same_bytes_even_if_a_worker_is_killed(tmp_pat
     assert json.loads(done.stdout)["measured"] == 6
 
 
+@pytest.mark.processes
 def test_long_cells_on_a_dask_cluster_are_left_and_taken_up_again(tmp_path, cluster, monkeypatch):
     """By either worker; then a lost connection, and a worker with other code that joined later, are found out."""
     comm = pytest.importorskip("distributed.comm")
     monkeypatch.setattr(executors, "CHECKPOINT", 0.0)
     small = parse_spec(spec_text(seeds=2, steps=2_000))
-    legs = []
+    checkpoints = []
     put = Store._put
-    monkeypatch.setattr(Store, "_put", lambda self, code, outcome: put(self, code, outcome) or legs.append(outcome))
+    monkeypatch.setattr(
+        Store, "_put", lambda self, code, outcome: put(self, code, outcome) or checkpoints.append(outcome)
+    )
     sweep(small, tmp_path / "dask.db", Dask(cluster.address))
-    assert sum(outcome.state is not None for outcome in legs) > 3 * 4
+    assert sum(outcome.state is not None for outcome in checkpoints) > 3 * 4
     sweep(small, tmp_path / "here.db", InProcess())
     assert rows(tmp_path / "dask.db") == rows(tmp_path / "here.db")
 
@@ -503,7 +515,7 @@ def test_long_cells_on_a_dask_cluster_are_left_and_taken_up_again(tmp_path, clus
     class Elsewhere:
         """The fingerprint of other code, which becomes the true one on its way to a worker."""
 
-        def __call__(self):
+        def __call__(self, own=()):
             return "of the driver"
 
         def __reduce__(self):
@@ -520,6 +532,7 @@ def test_long_cells_on_a_dask_cluster_are_left_and_taken_up_again(tmp_path, clus
     assert not (tmp_path / "new.db").exists()
 
 
+@pytest.mark.processes
 def test_workers_without_the_package_and_a_lost_scheduler_are_told_in_one_line(tmp_path, cluster):
     """Exit status 2, and nothing of other programs' talk. Such a worker that joins later ends, and is done without."""
     (tmp_path / "spec.toml").write_text(spec_text(seeds=40, steps=30_000_000))
@@ -541,6 +554,24 @@ def test_workers_without_the_package_and_a_lost_scheduler_are_told_in_one_line(t
     assert f"the scheduler at {cluster.address} is lost: start it and run again" in line
 
 
+@pytest.mark.processes
+def test_workers_without_a_module_that_the_spec_names_are_told_in_one_line(tmp_path, cluster, monkeypatch):
+    """The driver can import it, they cannot: nothing is measured, and the mend is said."""
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "only_here.py").write_text(
+        "import rfos\n\ndef game():\n    return rfos.named_game('chicken')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path / "here")
+    text = spec_text(seeds=2, steps=300).replace('"matching-pennies"', '"only_here:game"')
+    with pytest.raises(
+        ValueError, match=r"module 'only_here' of a sweep cannot be imported here .* on PYTHONPATH"
+    ) as said:
+        sweep(parse_spec(text), tmp_path / "store.db", Dask(cluster.address))
+    assert "\n" not in str(said.value)
+    assert rows(tmp_path / "store.db") == []
+
+
+@pytest.mark.processes
 def test_a_scheduler_that_does_not_answer_is_refused(tmp_path, monkeypatch):
     """In one line, and no store is made."""
     pytest.importorskip("distributed")

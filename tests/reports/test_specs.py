@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rfos.laboratory.sweeps import spec
-from rfos.laboratory.sweeps.spec import LARGEST_FILE, check_cell, parse_spec, read_spec, shown
+from rfos.laboratory.sweeps.results import digits, shown
+from rfos.laboratory.sweeps.spec import LARGEST_FILE, check_cell, parse_spec, read_spec
 
 SPEC = """
 title = "two windows"
@@ -145,4 +145,4 @@ def test_a_value_is_shown_printable_and_short_whatever_it_is():
     assert shown("\x1b[31m" * 100).isprintable()
     assert len(shown("x" * 10**6)) == 60
     assert shown(deep) == "nested too deep" or len(shown(deep)) == 60
-    assert spec.digits(999) == 3
+    assert digits(999) == 3

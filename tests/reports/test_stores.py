@@ -20,8 +20,8 @@ from rfos.laboratory.sweeps.driver import sweep
 from rfos.laboratory.sweeps.executors import InProcess
 from rfos.laboratory.sweeps.fingerprint import fingerprint
 from rfos.laboratory.sweeps.fits import all_fits
-from rfos.laboratory.sweeps.measures import measure
-from rfos.laboratory.sweeps.rows import RESULTS, digest
+from rfos.laboratory.sweeps.measures import MEASURES, measure
+from rfos.laboratory.sweeps.rows import digest
 from rfos.laboratory.sweeps.spec import parse_spec
 from rfos.laboratory.sweeps.store import Store
 
@@ -122,6 +122,7 @@ except OSError as error:
 """
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("limit", [0, 1, 4096, 8192, 12288, 20480, 24576, 28672, 32768, 40960, 65536])
 def test_a_disk_that_fills_while_a_store_is_made_leaves_none_or_a_good_one(tmp_path, limit):
     """A limit on the size of files stands for the disk. With room again the same command works; nothing else is left.
@@ -240,15 +241,15 @@ def test_all_that_the_measures_bring_passes_the_reader(made):
     codes, titles, read, _ = everything(made)
     assert codes == {fingerprint(): 10}
     assert titles == [["windows & <rivals>"]]
-    assert {rows.read(row)[0].measure for row in read} == set(RESULTS)
+    assert {rows.read(row)[0].measure for row in read} == set(MEASURES)
     for change in ({"agent": "rmax-episode"}, {"agent": "rmax-paper-m"}, {"agent": "paper"}, {"agent": "rmax-pooled"}):
         for kind in ("run", "ledger"):
             cell = replace(CELL, measure=kind, horizon=10, **change)
             outcome = measure(cell)
             assert outcome.error is None
-            assert rows.read(rows.Row(cell.key("c"), "c", cell.name, outcome.result, None))[1] is not None
+            assert rows.read(rows.StoreRow(cell.key("c"), "c", cell.name, outcome.result, None))[1] is not None
     cell = replace(CELL, opponent="q-learner")
-    assert rows.read(rows.Row(cell.key("c"), "c", cell.name, measure(cell).result, None))[1] is not None
+    assert rows.read(rows.StoreRow(cell.key("c"), "c", cell.name, measure(cell).result, None))[1] is not None
 
 
 def of_result(**changes):

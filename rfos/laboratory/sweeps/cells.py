@@ -11,45 +11,20 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from rfos.games.named import named_game
-from rfos.learning.agents import PaperRmax, Rmax
+from rfos.laboratory.sweeps.parts import AgentKind, game_of, inner_game_of, is_own, kind_of, learner_of, opponent_of
+from rfos.learning.agents import Rmax
 from rfos.learning.coverage import theory_m
 from rfos.learning.environment import Played
-from rfos.metagames import opponents
-from rfos.metagames.learners import named_learner
+from rfos.learning.player import Agent
 from rfos.metagames.policy import PolicyMetaGame
-from rfos.metagames.sizes import even_grid, inner_game
+from rfos.metagames.sizes import even_grid
 from rfos.metagames.window import WindowMetaGame
-
-OPPONENTS: Mapping[str, Callable[[], opponents.QLearner | opponents.WindowOpponent]] = MappingProxyType(
-    {
-        "q-learner": opponents.QLearner,
-        "window-q-learner": opponents.WindowQLearner,
-        "window-best-response": opponents.WindowBestResponse,
-        "tit-for-tat": opponents.tit_for_tat,
-        "win-stay-lose-shift": opponents.win_stay_lose_shift,
-        "grim": opponents.grim,
-    }
-)
-"""Opponents of window meta-games; the first has a hidden state, the others make exact MDPs."""
-
-AGENTS: Mapping[str, Callable[[int | None, float, float], Rmax | PaperRmax]] = MappingProxyType(
-    {
-        "rmax": lambda m, epsilon, delta: Rmax(m, epsilon, delta),
-        "rmax-episode": lambda m, epsilon, delta: Rmax(m, epsilon, delta, planning="episode"),
-        "rmax-pooled": lambda m, epsilon, delta: Rmax(m, epsilon, delta, pooled=True),
-        "rmax-paper-m": lambda m, epsilon, delta: Rmax(m, epsilon, delta),
-        "paper": lambda m, epsilon, delta: PaperRmax(epsilon, delta, m=m),
-    }
-)
-"""Agents by name, given m (None: derived), epsilon and delta; "rmax-paper-m" is R-max, m of the paper's schedule."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,13 +34,14 @@ class Cell:
     Attributes
     ----------
     measure : str
-        One of `MEASURES`.
+        One of `MEASURES`, or "module:name".
     game : str
-        A named game, or "public-goods-N" for N players; with levels also "ipd" or "imp". Rewards are the game's own.
+        A named game, or "public-goods-N" for N players; with levels also "ipd" or "imp"; or "module:name". Rewards are
+        the game's own.
     opponent : str
-        One of `OPPONENTS` with a window, of `rfos.metagames.learners.NAMED_LEARNERS` with levels.
+        One of `OPPONENTS` with a window, a named learner with levels; or "module:name".
     agent : str
-        One of `AGENTS`.
+        One of `AGENT_KINDS`, or "module:name".
     epsilon, delta, discount : float
         Accuracy in units of the game's rewards, failure probability, meta discount.
     root, seed : int
@@ -192,10 +168,10 @@ def _meta_game(
     horizon: int | None,
 ) -> WindowMetaGame | PolicyMetaGame:
     if window is not None:
-        return WindowMetaGame(named_game(game), OPPONENTS[opponent](), window, discount, horizon)
+        return WindowMetaGame(game_of(game), opponent_of(opponent), window, discount, horizon)
     assert levels is not None
-    inner = inner_game(game, inner_discount or 0.0)
-    learners = [named_learner(opponent)] * (inner.n_players - 1)
+    inner = inner_game_of(game, inner_discount or 0.0)
+    learners = [learner_of(opponent)] * (inner.n_players - 1)
     return PolicyMetaGame(inner, learners, [even_grid(inner, i, levels) for i in range(inner.n_players)], discount)
 
 
@@ -222,15 +198,30 @@ def process(cell: Cell) -> Played:
     return game if isinstance(game, WindowMetaGame) else _as_mdp(game)
 
 
-def agent(cell: Cell) -> Rmax | PaperRmax:
+def kind(cell: Cell) -> AgentKind:
+    """Return what kind of agent a cell has."""
+    return kind_of(cell.agent, cell.epsilon, cell.delta, cell.m)
+
+
+def agent(cell: Cell) -> Agent:
     """Return the agent of a cell."""
-    m = cell.m
-    if cell.agent == "rmax-paper-m" and m is None:
+    m, chosen = cell.m, kind(cell)
+    if m is None and chosen.paper_schedule and not chosen.softmax:
         m = theory_m(process(cell), Rmax(epsilon=cell.epsilon, delta=cell.delta), horizon=cell.horizon)["paper"]
-    return AGENTS[cell.agent](m, cell.epsilon, cell.delta)
+    return chosen.make(m, cell.epsilon, cell.delta)
 
 
 def rows(cell: Cell) -> int:
     """Return how many counts the agent keeps: meta-states where it pools them over actions, else pairs."""
     game = meta_game(cell)
-    return game.n_states * (1 if cell.agent == "rmax-pooled" else game.n_actions)
+    return game.n_states * (1 if kind(cell).pooled else game.n_actions)
+
+
+def own_parts(cell: Cell) -> tuple[str, ...]:
+    """Return the names of a user's own parts of a cell, `module:name`."""
+    return tuple(name for name in (cell.measure, cell.game, cell.opponent, cell.agent) if is_own(name))
+
+
+def own_modules(cells: Iterable[Cell]) -> tuple[str, ...]:
+    """Return the modules of a user's own that cells name, in alphabetic order; nothing is imported."""
+    return tuple(sorted({name.partition(":")[0] for cell in cells for name in own_parts(cell)}))

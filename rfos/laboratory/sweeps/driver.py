@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rfos._system import checks
-from rfos.laboratory.sweeps.cells import UNRELATED, Cell, Outcome, Task
+from rfos.laboratory.sweeps.cells import UNRELATED, Cell, Outcome, Task, own_modules
 from rfos.laboratory.sweeps.executors import Executor
 from rfos.laboratory.sweeps.fingerprint import fingerprint
 from rfos.laboratory.sweeps.measures import effort, peak_bytes
@@ -179,7 +179,7 @@ def sweep(
     for name, given in (("acknowledge", acknowledge), ("fail", fail)):
         if given is not None:
             checks.function(name, given, "give a function, or None")
-    code = fingerprint()
+    code = fingerprint(own_modules(spec.cells))
     unaudited: list[tuple[str, str]] = []
     with executor:
         if not path.exists():

@@ -1,7 +1,7 @@
 """Where cells are measured: in this process, in a pool of processes, or on the workers of a dask scheduler.
 
 All of them take chunks of cells and yield their outcomes chunk by chunk, in whatever order they end. A cell that takes
-long is measured in legs: its outcome says where it was left, and once that has been taken note of it is sent out again.
+long is left at checkpoints: its outcome says where, and once that has been taken note of it is sent out again.
 None of them writes anything.
 """
 
@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from rfos._system import checks
 from rfos._system.memory import available_bytes
 from rfos._system.processes import Pool
-from rfos.laboratory.sweeps.cells import DIED, Outcome, Task
+from rfos.laboratory.sweeps.cells import DIED, Outcome, Task, own_modules
 from rfos.laboratory.sweeps.fingerprint import fingerprint
 from rfos.laboratory.sweeps.measures import measure_all
 
@@ -78,24 +78,33 @@ class Executor(Protocol):
 
 def measured(chunk: Chunk, seconds: float) -> Answer:
     """Return the code that measures here, and the outcomes: what a worker process is sent."""
-    return fingerprint(), measure_all(chunk, seconds)
+    return _code_of(chunk), measure_all(chunk, seconds)
 
 
-def _checked(answer: Answer) -> list[Outcome]:
+def _code_of(chunk: Chunk) -> str:
+    """Return the version of the code that measures some cells, the modules of a user's own that they name included."""
+    return fingerprint(own_modules(task.cell for task in chunk))
+
+
+def _checked(answer: Answer, chunk: Chunk) -> list[Outcome]:
     """Return the outcomes of a worker; raise ValueError if it has other code, as one that comes later may."""
     code, outcomes = answer
-    if code != fingerprint():
-        raise ValueError(_other_code({code}, "a worker that came later has"))
+    if code != _code_of(chunk):
+        modules = own_modules(task.cell for task in chunk)
+        raise ValueError(_other_code({code}, "a worker that came later has", modules))
     return outcomes
 
 
-def _other_code(found: set[str], who: str) -> str:
+def _other_code(found: set[str], who: str, modules: tuple[str, ...] = ()) -> str:
     theirs = ", ".join(sorted(found))
-    return f"{who} other code ({theirs}) than this driver ({fingerprint()}); no result of it is kept: install the same"
+    mend = (
+        f"install the same rfos, and put the same {', '.join(modules)} on PYTHONPATH" if modules else "install the same"
+    )
+    return f"{who} other code ({theirs}) than this driver ({fingerprint(modules)}); no result of it is kept: {mend}"
 
 
 class _Chunks:
-    """The chunks that are still to be sent: first the cells whose leg is over, then the driver's.
+    """The chunks that are still to be sent: first the cells that were left at a checkpoint, then the driver's.
 
     It may have an end, and then more again.
     """
@@ -201,7 +210,7 @@ class Processes:
             for future in done:
                 chunk = pending.pop(future)
                 try:
-                    outcomes = _checked(future.result())
+                    outcomes = _checked(future.result(), chunk)
                 except BrokenProcessPool:
                     suspects += chunk
                     continue
@@ -210,7 +219,7 @@ class Processes:
             if suspects:
                 for future, chunk in pending.items():
                     try:
-                        outcomes = _checked(future.result())
+                        outcomes = _checked(future.result(), chunk)
                     except BrokenProcessPool:
                         suspects += chunk
                         continue
@@ -226,7 +235,7 @@ class Processes:
     def _alone(self, task: Task) -> list[Outcome]:
         """Return the outcome of a cell that may kill its worker."""
         try:
-            return _checked(self._submit((task,)).result())
+            return _checked(self._submit((task,)).result(), (task,))
         except BrokenProcessPool:
             self._pool.close()
             return [Outcome(task.cell, None, DIED, 0.0)]
@@ -339,6 +348,8 @@ class Dask:
     def _unable(self, error: BaseException) -> str:
         """Return why a worker could not even begin; what goes wrong in a cell is part of its outcome."""
         reason = (str(error).splitlines() or [""])[0]
+        if isinstance(error, ValueError):  # of a module of a user's own, with its mend
+            return f"a worker at {self.address} cannot measure: {reason}"
         return f"a worker at {self.address} cannot measure ({type(error).__name__}: {reason}): install the same rfos"
 
     def outcomes(self, chunks: Iterable[Chunk]) -> Generator[list[Outcome], None, None]:
@@ -368,12 +379,12 @@ class Dask:
                     for task in chunk:
                         send((task,))
                     continue
-                answer = fingerprint(), [Outcome(chunk[0].cell, None, DIED, 0.0)]
+                answer = _code_of(chunk), [Outcome(chunk[0].cell, None, DIED, 0.0)]
             except (CancelledError, OSError):  # with it goes the task, or the connection while an answer comes
                 raise OSError(f"the scheduler at {self.address} is lost: start it and run again") from None
             except Exception as error:
                 raise ValueError(self._unable(error)) from error
-            outcomes = _checked(answer)
+            outcomes = _checked(answer, chunk)
             yield outcomes
             waiting.left(outcomes)
             for following in itertools.islice(waiting, 1):

@@ -18,14 +18,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from rfos._system.display import page
 from rfos.laboratory.statistics import Slope, slope, slope_of_intervals
 from rfos.laboratory.sweeps.cells import Cell
-from rfos.laboratory.sweeps.rows import Row
+from rfos.laboratory.sweeps.measures import MEASURES, Quantity, measure_of
+from rfos.laboratory.sweeps.parts import AGENT_KINDS, is_own
+from rfos.laboratory.sweeps.rows import StoreRow
 from rfos.laboratory.sweeps.tables import NAMES, cell_of
-from rfos.laboratory.sweeps.variables import LEAST_M, PAPER_SCHEDULE, QUANTITIES, SIZES, VARIABLES, Values, bound_of
+from rfos.laboratory.sweeps.variables import SIZES, VARIABLES, Values, bound_of
 from rfos.learning.trace import Progress
 
-ALIKE = 0.1
+SAME_EXPONENTS = 0.1
 """Exponents that differ by no more count as the same."""
 
 FEWEST_POINTS = 3
@@ -33,7 +36,7 @@ FEWEST_POINTS = 3
 
 AS_BOUND, SLOWER, FASTER, UNDECIDED = "as the bound", "slower", "faster", "undecided"
 
-SHOWN = 0.005
+SMALLEST_BEND = 0.005
 """Smallest bend that shows in two decimals."""
 
 
@@ -66,7 +69,7 @@ def verdict(fit: Slope, exponents: Sequence[float], n_points: int) -> tuple[str,
         return UNDECIDED, f"{n_points} points; a power law needs {FEWEST_POINTS}"
     if fit.lacks:
         return UNDECIDED, fit.lacks
-    low, high = min(exponents) - ALIKE, max(exponents) + ALIKE
+    low, high = min(exponents) - SAME_EXPONENTS, max(exponents) + SAME_EXPONENTS
 
     def where(margin: float) -> str:
         least, most = fit.low - margin, fit.high + margin
@@ -76,9 +79,9 @@ def verdict(fit: Slope, exponents: Sequence[float], n_points: int) -> tuple[str,
 
     found = where(fit.bend)
     own = f"the interval {fit.low:z.2f} to {fit.high:z.2f}"
-    if fit.bend >= SHOWN:
+    if fit.bend >= SMALLEST_BEND:
         own += f", {fit.bend:z.2f} wider each way since points are off the line by a factor {fit.misfit:.2f},"
-    theirs = f"the bound's {min(exponents):z.2f} to {max(exponents):z.2f}, {ALIKE:g} wider each way"
+    theirs = f"the bound's {min(exponents):z.2f} to {max(exponents):z.2f}, {SAME_EXPONENTS:g} wider each way"
     if found == AS_BOUND and low <= 0 <= high and any(exponents):
         return UNDECIDED, f"the exponents are too small to tell: a constant, too, would lie within {theirs}"
     if found == UNDECIDED and where(0.0) != UNDECIDED:
@@ -98,6 +101,20 @@ class Fits(NamedTuple):
         grouped = self.fits.groupby(["quantity", "variable"], sort=False)
         return [(str(quantity), str(variable), lines) for (quantity, variable), lines in grouped]
 
+    def to_frame(self) -> pd.DataFrame:
+        """Return the fits as a table, a row per fit (`FIT_COLUMNS`)."""
+        return self.fits.copy()
+
+    def __repr__(self) -> str:
+        """Return how many fits there are and how they were judged, on one line."""
+        counts = self.fits["verdict"].value_counts() if len(self.fits) else pd.Series(dtype=int)
+        verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+        return f"<Fits of {len(self.points)} points: {len(self.fits)} slopes, {verdicts or 'no verdicts'}>"
+
+    def _repr_html_(self) -> str:
+        """Return the line and the fits, for a notebook."""
+        return page(repr(self), self.fits)
+
 
 FIT_COLUMNS = (
     *("measure", "quantity", "variable", "held", "points", "runs", "slope", "low", "high", "misfit", "bend"),
@@ -107,7 +124,7 @@ FIT_COLUMNS = (
 POINT_COLUMNS = ("fit", "x", "runs", "middle", "lowest", "highest", "log10_bound", "exponent")
 
 
-def all_fits(rows: Iterable[Row]) -> Fits:
+def all_fits(rows: Iterable[StoreRow], measures: Iterable[str] = ()) -> Fits:
     """Fit every quantity against every variable along which the other variables are equal.
 
     A point at which some run has no logarithm (it failed, did not get so far, counted 0, or its search left the end
@@ -115,8 +132,11 @@ def all_fits(rows: Iterable[Row]) -> Fits:
 
     Parameters
     ----------
-    rows : iterable of Row
+    rows : iterable of StoreRow
         Of one version of the code.
+    measures : iterable of str
+        Measures of your own, `module:name`, whose quantities are fitted too; they are imported. Those that a store
+        names are not, for it may come from somebody else: their cells are left out.
 
     Returns
     -------
@@ -124,10 +144,13 @@ def all_fits(rows: Iterable[Row]) -> Fits:
         Slopes are of mean log against log variable; `held` says at which values of the others, as far as these vary.
     """
     records = []
+    fitted = {name: record.fitted for name, record in MEASURES.items()}
+    fitted |= {name: measure_of(name).fitted for name in measures}
     for row in rows:
         cell = cell_of(row)
-        if cell.measure in QUANTITIES:
+        if cell.measure in fitted:
             records.append((cell, json.loads(row.result) if row.result is not None else None))
+    records.sort(key=lambda record: record[0].seed)  # the keys' order is another one for each version of the code
     sizes = {
         cell.point: {name: result.get(name) for name in (*SIZES, "theorem")}
         for cell, result in records
@@ -135,17 +158,17 @@ def all_fits(rows: Iterable[Row]) -> Fits:
     }
     lines: list[dict[str, Any]] = []
     points: list[dict[str, Any]] = []
-    for measure, quantities in QUANTITIES.items():
+    for measure, quantities in fitted.items():
         mine = [(cell, result) for cell, result in records if cell.measure == measure and cell.point in sizes]
-        for quantity in quantities:
+        for name, quantity in quantities.items():
             runs: dict[Cell, list[Values | None]] = {}
             for cell, result in mine:
                 runs.setdefault(cell.point, []).append(result)
             for variable in VARIABLES:
                 for held, group in _lines(variable, sizes, list(runs)):
-                    line, its_points = _fit(quantity, variable, group, sizes, runs)
+                    line, its_points = _fit(name, quantity, variable, group, sizes, runs)
                     points += [{"fit": len(lines), **point} for point in its_points]
-                    lines.append({"measure": measure, "quantity": quantity, "variable": variable, "held": held, **line})
+                    lines.append({"measure": measure, "quantity": name, "variable": variable, "held": held, **line})
     return Fits(pd.DataFrame(lines, columns=FIT_COLUMNS), pd.DataFrame(points, columns=POINT_COLUMNS))
 
 
@@ -181,7 +204,7 @@ def _held(variable: str, cell: Cell, sizes: Values) -> dict[str, Any]:
     held = {name: getattr(cell, name) for name in NAMES if name not in (*v.moved_by, "seed", "measure")}
     held["game"] = cell.game.rstrip("-0123456789")
     held |= {name: sizes[name] for name in SIZES if name != variable}
-    if "game" in v.moved_by and cell.agent not in PAPER_SCHEDULE:
+    if "game" in v.moved_by and (is_own(cell.agent) or not AGENT_KINDS[cell.agent].paper_schedule):
         # Rewards are the games' own: theorems ask the same of all of them at the same share of their range.
         span = float(Fraction(held.pop("r_max")))
         held["epsilon / r_max"] = float(f"{held.pop('epsilon') / span:.4g}") if span else math.inf
@@ -207,7 +230,8 @@ def _lines(variable: str, sizes: Mapping[Cell, Values], cells: Sequence[Cell]) -
 
 
 def _fit(
-    quantity: str,
+    name: str,
+    quantity: Quantity,
     variable: str,
     group: Sequence[Cell],
     sizes: Mapping[Cell, Values],
@@ -220,20 +244,21 @@ def _fit(
     for cell in group:
         values = {**vars(cell), **sizes[cell]}
         results = [result for result in runs[cell] if result is not None]
-        gap = "a run failed" if len(results) < len(runs[cell]) else _gap(quantity, results)
+        gap = "a run failed" if len(results) < len(runs[cell]) else _gap(name, quantity, results)
         if gap:
             left_out.append(f"{v.x(values):.4g} ({gap})")
             continue
-        if quantity == LEAST_M:
-            # The hull misses the one least m only if each of the independent searches does, all on the same side.
-            ends = [min(result["m_low"] for result in results), max(result["m_high"] for result in results)]
+        if quantity.ends is not None:
+            # The hull misses the one number only if each of the independent searches does, all on the same side.
+            low, high = quantity.ends
+            ends = [min(result[low] for result in results), max(result[high] for result in results)]
             wrong += math.prod(result["error"] for result in results)
             samples.append(ends)
         else:
-            samples.append([result[quantity] for result in results])
+            samples.append([result[name] for result in results])
         size = exponent = math.nan
         try:
-            found = bound_of(quantity, cell, sizes[cell])
+            found = bound_of(name, cell, sizes[cell])
             if found is not None:
                 bound, arguments = found
                 size = bound.log10(**arguments)
@@ -259,8 +284,8 @@ def _fit(
     n_points = len(set(x))
     if n_points < 2:
         fit = Slope(math.nan, math.nan, math.nan, math.nan, math.nan)
-    elif quantity == LEAST_M:
-        fit = slope_of_intervals(x, [low for low, _ in samples], [high for _, high in samples], wrong)
+    elif quantity.ends is not None:
+        fit = slope_of_intervals(x, [ends[0] for ends in samples], [ends[1] for ends in samples], wrong)
     else:
         fit = slope(x, samples)
     judged, reason = verdict(fit, exponents if len(exponents) == len(x) else [], n_points)
@@ -283,12 +308,15 @@ def _fit(
     return line, points
 
 
-def _gap(quantity: str, results: Sequence[Values]) -> str:
+def _gap(name: str, quantity: Quantity, results: Sequence[Values]) -> str:
     """Return why a point has no number to fit, or nothing."""
     if any(result.get("progress") == Progress.NONE for result in results):
         return "no pair became known in a run"
-    if quantity == LEAST_M:
-        return "a search left the upper end open" if any(result["m_high"] is None for result in results) else ""
-    if any(result[quantity] is None for result in results):
+    if quantity.ends is not None:
+        lacks = any(result[end] is None for result in results for end in quantity.ends)
+        return "a search left the upper end open" if lacks else ""
+    if any(result[name] is None for result in results):
         return "a run has no number"
-    return "a run has 0, which has no logarithm" if any(result[quantity] == 0 for result in results) else ""
+    if any(result[name] < 0 for result in results):
+        return "a run has a negative number, which has no logarithm"
+    return "a run has 0, which has no logarithm" if any(result[name] == 0 for result in results) else ""

@@ -10,15 +10,15 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
-from fractions import Fraction
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from rfos.games.named import named_game
-from rfos.laboratory.sweeps.cells import OPPONENTS, Cell, canonical
-from rfos.laboratory.sweeps.spec import LARGEST, check_cell, shown
-from rfos.learning.trace import Progress
+from rfos.laboratory.sweeps.cells import Cell, canonical
+from rfos.laboratory.sweeps.measures import MEASURES
+from rfos.laboratory.sweeps.parts import AGENT_KINDS, game_of, is_own, opponent_of
+from rfos.laboratory.sweeps.results import LARGEST_COUNT, Result, own_fault, shown
+from rfos.laboratory.sweeps.spec import check_cell
 from rfos.metagames.window import WindowMetaGame
 
 LONGEST: Mapping[str, int] = MappingProxyType({"key": 64, "code": 100, "cell": 10_000, "error": 100_000})
@@ -27,18 +27,8 @@ LONGEST: Mapping[str, int] = MappingProxyType({"key": 64, "code": 100, "cell": 1
 LONGEST_RESULT = 1_000_000
 """Most bytes of a result; a learning curve takes a few thousand."""
 
-MOST = 1e300
-"""Largest number in a result."""
 
-THEOREMS = ("T1", "T1'", "T1' with X1", "T1 with X1", "T1-ep", "T1+", "X4")
-"""Theorems that a result may name."""
-
-Result = dict[str, Any]
-
-Check = Callable[[Any], bool]
-
-
-class Row(NamedTuple):
+class StoreRow(NamedTuple):
     """A finished cell: its key, the code's fingerprint, its name, and its result or its error."""
 
     key: str
@@ -57,7 +47,7 @@ def digest(*parts: str | bytes | None) -> bytes:
     return found.digest()
 
 
-def written(texts: Mapping[str, bytes | None], result: bytes | None, stamp: bytes) -> Row:
+def written(texts: Mapping[str, bytes | None], result: bytes | None, stamp: bytes) -> StoreRow:
     """Return a row from its bytes.
 
     Parameters
@@ -83,7 +73,7 @@ def written(texts: Mapping[str, bytes | None], result: bytes | None, stamp: byte
             raise ValueError(f"its {name} is not a text in UTF-8") from None
     if result is not None and len(result) > LONGEST_RESULT:
         raise ValueError(f"its result has {len(result):,} bytes, above the limit of {LONGEST_RESULT:,}")
-    row = Row(found["key"] or "", found["code"] or "", found["cell"] or "", result, found["error"])
+    row = StoreRow(found["key"] or "", found["code"] or "", found["cell"] or "", result, found["error"])
     if digest(*row) != stamp:
         raise ValueError("it is not what was written")
     if hashlib.sha256(f"{row.cell}\n{row.code}".encode()).hexdigest() != row.key:
@@ -100,7 +90,7 @@ def named(key: bytes) -> str:
     return key.decode() if re.fullmatch(rb"[0-9a-f]{64}", key) else shown(key[:100])
 
 
-def read(row: Row) -> tuple[Cell, Result | None]:
+def read(row: StoreRow) -> tuple[Cell, Result | None]:
     """Return the cell and the result of a row, each checked as a user's input; of a cell that failed, no result.
 
     Raises
@@ -112,15 +102,11 @@ def read(row: Row) -> tuple[Cell, Result | None]:
     if row.result is None:
         return cell, None
     result = _parsed("result", row.result)
-    kinds = RESULTS[cell.measure]
-    for name in kinds:
-        if name not in result:
-            raise ValueError(f"its result has no {name}")
-    for name, value in result.items():
-        if name not in kinds:
-            raise ValueError(f"its result has {shown(name)}, which measure {cell.measure} does not bring")
-        if not kinds[name](value):
-            raise ValueError(f"its result has {name} = {shown(value)}")
+    # A module that a store names is not imported: its measure's result is looked at as that of any measure.
+    own = cell.measure not in MEASURES
+    wrong = own_fault(result) if own else MEASURES[cell.measure].fault(cell.measure, result)
+    if wrong:
+        raise ValueError(wrong)
     wrong = _contradiction(cell, result)
     if wrong:
         raise ValueError(f"its result contradicts itself or the cell: {wrong}")
@@ -155,146 +141,39 @@ def _parsed(what: str, content: bytes) -> dict[str, Any]:
     return found
 
 
-def _whole(low: int, high: float = LARGEST) -> Check:
-    return lambda value: isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
-
-
-def _number(low: float = -MOST, high: float = MOST) -> Check:
-    return lambda value: isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
-
-
-def _flag(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _words(value: Any) -> bool:
-    return isinstance(value, str) and len(value) <= 1000 and value.isprintable()
-
-
-def _progress(value: Any) -> bool:
-    return isinstance(value, str) and value in list(Progress)
-
-
-def _theorem(value: Any) -> bool:
-    return isinstance(value, str) and value in THEOREMS
-
-
-def _range(value: Any) -> bool:
-    """Whether a value is the range of rewards as it is written: a fraction of whole numbers, as text."""
-    if not isinstance(value, str) or not re.fullmatch(r"[0-9]{1,700}(/[1-9][0-9]{0,700})?", value):
-        return False
-    return str(Fraction(value)) == value and Fraction(value) <= Fraction(MOST)
-
-
-def _or_none(check: Check) -> Check:
-    return lambda value: value is None or check(value)
-
-
-def _curve(value: Any) -> bool:
-    """Whether a value is a learning curve: bins that follow each other, with a reward and the known pairs of each."""
-    kinds = {"steps": _whole(1), "reward": _number(), "known": _whole(0)}
-    if not isinstance(value, dict) or value.keys() != kinds.keys():
-        return False
-    lists = list(value.values())
-    if not all(isinstance(entry, list) for entry in lists) or len({len(entry) for entry in lists}) != 1 or not lists[0]:
-        return False
-    if not all(check(number) for name, check in kinds.items() for number in value[name]):
-        return False
-    return all(before < after for before, after in zip(value["steps"], value["steps"][1:], strict=False))
-
-
-_POINT: Mapping[str, Check] = {
-    "n_states": _whole(1),
-    "n_actions": _whole(1),
-    "branching": _whole(1),
-    "r_max": _range,
-}
-
-_COUNT, _COUNT_OR_NONE, _AMOUNT_OR_NONE = _whole(0), _or_none(_whole(0)), _or_none(_number(0))
-
-RESULTS: Mapping[str, Mapping[str, Check]] = MappingProxyType(
-    {
-        "run": {
-            **_POINT,
-            "progress": _progress,
-            "theorem": _or_none(_theorem),
-            "m": _whole(1),
-            "steps": _whole(1),
-            "steps_all_known": _COUNT_OR_NONE,
-            "episodes_all_known": _COUNT_OR_NONE,
-            "steps_converged": _COUNT_OR_NONE,
-            "final_reward": _number(),
-            "plans": _COUNT,
-            "curve": _curve,
-        },
-        "ledger": {
-            **_POINT,
-            "unit": lambda value: value in ("steps", "episodes"),
-            "progress": _progress,
-            "theorem": _or_none(_theorem),
-            "reason": _words,
-            "m": _whole(1),
-            "steps": _whole(1),
-            "count": _COUNT,
-            "undecided": _COUNT,
-            "count_most": _COUNT,
-            "bound": _AMOUNT_OR_NONE,
-            "ratio": _AMOUNT_OR_NONE,
-            "exploration_low": _AMOUNT_OR_NONE,
-            "exploration_high": _AMOUNT_OR_NONE,
-            "exploration_bound": _AMOUNT_OR_NONE,
-            "exploration_ratio": _AMOUNT_OR_NONE,
-            "final_loss_low": _or_none(_number()),
-            "final_loss_high": _or_none(_number()),
-            "final_is_optimal": _or_none(_flag),
-            "evaluations": _COUNT,
-            "steps_all_known": _COUNT_OR_NONE,
-        },
-        "least-m": {
-            **_POINT,
-            "error": lambda value: _number()(value) and 0 < value < 1,
-            "m_low": _whole(1),
-            "m_high": _or_none(_whole(1)),
-            "runs": _COUNT,
-            "straddling": _COUNT,
-            "cut": _COUNT,
-            "comparisons": _COUNT,
-            "m_paper": _whole(0, MOST),
-            "m_T1": _whole(1, MOST),
-            "m_T1+": _whole(1, MOST),
-        },
-    }
-)
-"""What a measure brings, each with its check: all of these, and nothing else."""
-
-
 def _contradiction(cell: Cell, result: Result) -> str:
     """Return what in a result cannot be, or nothing."""
-    if cell.window is not None:
+    if cell.window is not None and not (is_own(cell.game) or is_own(cell.opponent)):
         for name, size in _sizes(cell.game, cell.opponent, cell.window).items():
             if result[name] != size:
                 return f"{name} is {shown(result[name])}, and the meta-game has {size}"
+    if cell.measure not in MEASURES:
+        return ""
     if cell.m is not None and result["m"] != cell.m:
         return f"m is {shown(result['m'])}"
-    steps = result.get("steps", LARGEST)
+    if result.get("m", 1) is None and not is_own(cell.agent):
+        return "m is None"
+    steps = result.get("steps", LARGEST_COUNT)
     if cell.steps is not None and steps != -(-cell.steps // (cell.horizon or 1)) * (cell.horizon or 1):
         return f"steps is {shown(steps)}"
     if (result.get("steps_all_known") or 0) > steps:
         return f"steps_all_known is {shown(result['steps_all_known'])} of {steps} steps"
     if "curve" in result and result["curve"]["steps"][-1] > steps:
         return f"its curve goes on after {steps} steps"
-    if result.get("theorem") == "T1-ep" and (cell.horizon is None or cell.agent != "rmax-episode"):
+    if result.get("theorem") == "T1-ep" and (cell.horizon is None or not _may_plan_for_episodes(cell)):
         return "theorem T1-ep is about episodes that are planned for"
-    if cell.measure == "ledger" and result["count_most"] != result["count"] + result["undecided"]:
-        return "count_most is not the sum of count and undecided"
     for low, high in (("exploration_low", "exploration_high"), ("m_low", "m_high")):
         if low in result and result[low] is not None and result[high] is not None and result[low] > result[high]:
             return f"{low} is above {high}"
-    return ""
+    return MEASURES[cell.measure].contradiction(cell, result)
+
+
+def _may_plan_for_episodes(cell: Cell) -> bool:
+    return is_own(cell.agent) or AGENT_KINDS[cell.agent].episodic
 
 
 @functools.lru_cache(maxsize=1000)
 def _sizes(game: str, opponent: str, window: int) -> dict[str, int]:
     """Return the sizes of a window meta-game; nothing large is allocated."""
-    found = WindowMetaGame(named_game(game), OPPONENTS[opponent](), window, 0.0)
+    found = WindowMetaGame(game_of(game), opponent_of(opponent), window, 0.0)
     return {"n_states": found.n_states, "n_actions": found.n_actions, "branching": found.branching}

@@ -8,32 +8,41 @@ import functools
 import itertools
 import math
 import re
+import textwrap
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from rfos._system import checks as checks_module
 from rfos._system.files import read_regular
 from rfos._system.memory import require_memory
-from rfos.games.named import named_game
-from rfos.laboratory.sweeps.cells import AGENTS, OPPONENTS, Cell, canonical, meta_game, process
-from rfos.laboratory.sweeps.measures import LONGEST_RUN, MEASURES, effort, peak_bytes
+from rfos.games.named import NAMED_GAMES
+from rfos.laboratory.sweeps.cells import Cell, canonical, kind, meta_game, process
+from rfos.laboratory.sweeps.measures import LONGEST_RUN, MEASURES, Measure, effort, measure_of, peak_bytes
+from rfos.laboratory.sweeps.parts import (
+    AGENT_KINDS,
+    OPPONENTS,
+    game_of,
+    inner_game_of,
+    is_own,
+    learner_of,
+    opponent_of,
+)
+from rfos.laboratory.sweeps.results import LARGEST_COUNT, shown
 from rfos.learning.coverage import require_accuracy
 from rfos.learning.environment import as_environment
 from rfos.metagames.grids import MAX_LEVELS
-from rfos.metagames.learners import named_learner
+from rfos.metagames.learners import NAMED_LEARNERS
+from rfos.metagames.opponents import QLearner
 from rfos.metagames.policy import PolicyMetaGame
-from rfos.metagames.sizes import inner_game
 from rfos.metagames.window import WindowMetaGame
 
 MOST_CELLS = 1_000_000
 """Largest number of cells of a sweep."""
-
-LARGEST = 10**18
-"""Largest whole number in a spec, the seed apart: no run has so many steps."""
 
 LARGEST_FILE = 2**20
 """Most bytes of a spec."""
@@ -69,34 +78,14 @@ class Spec:
     cells: tuple[Cell, ...]
 
 
-def shown(value: object) -> str:
-    """Return a value as it is written, printable and not too long.
-
-    Examples
-    --------
-    >>> print(shown("a" + chr(27)), shown(10**5000), len(shown([0] * 100)))
-    'a\\x1b' a number of about 5,000 digits 60
-    """
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # Python writes no number of more than 4,300 digits
-        return f"a number of about {digits(value):,} digits" if isinstance(value, int) else "nested too deep"
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def digits(number: int) -> int:
-    """Return about how many decimal digits a whole number has."""
-    return math.floor((number.bit_length() - 1) * math.log10(2)) + 1
-
-
-def whole(low: int, high: int = LARGEST) -> Callable[[str, object], int]:
+def whole(low: int, high: int = LARGEST_COUNT) -> Callable[[str, object], int]:
     """Return a check that a value is a whole number between these ends; it raises ValueError with a name."""
 
     def check(name: str, value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or value < low:
             raise ValueError(f"{name} is {shown(value)}: give a whole number of at least {low}")
         if value > high:
-            most = f"{high:,}" if high < LARGEST else f"{high:.0e}"
+            most = f"{high:,}" if high < LARGEST_COUNT else f"{high:.0e}"
             raise ValueError(f"{name} is {shown(value)}: give a whole number of at most {most}")
         return value
 
@@ -133,32 +122,100 @@ def text_of(name: str, value: object) -> str:
     return value
 
 
-def _one_of(names: Mapping[str, object]) -> Callable[[str, object], str]:
+def _named_or_own(names: Mapping[str, object] | None = None) -> Callable[[str, object], str]:
+    """Return a check that a value is one of some names, or a user's own part; without names any text will do."""
+
     def check(name: str, value: object) -> str:
-        if text_of(name, value) not in names:
-            raise ValueError(f"{name} is {shown(value)}: choose among {', '.join(names)}")
-        return str(value)
+        text = text_of(name, value)
+        if is_own(text) or (names is None and ":" not in text) or (names is not None and text in names):
+            return text
+        if ":" in text:
+            raise ValueError(f"{name} is {shown(value)}: give one of your own as module:name")
+        listed = ", ".join(names or ())
+        raise ValueError(f"{name} is {shown(value)}: choose among {listed}, or give one of your own as module:name")
 
     return check
 
 
-VARIABLES: Mapping[str, Callable[[str, object], object]] = {
-    "game": text_of,
-    "opponent": text_of,
-    "window": whole(1),
-    "levels": whole(2, MAX_LEVELS + 1),
-    "inner_discount": _number(0, 1, closed=True),
-    "discount": _number(0, 1, closed=True),
-    "horizon": whole(1),
-    "measure": _one_of(MEASURES),
-    "agent": _one_of(AGENTS),
-    "epsilon": _epsilon,
-    "delta": _number(0, 1),
-    "m": whole(1),
-    "steps": whole(1),
-    "budget": whole(1),
-}
-"""The variables of a grid with their checks; each is a list in the file.
+@dataclass(frozen=True)
+class GridKey:
+    """A key of a grid.
+
+    Attributes
+    ----------
+    check : callable
+        (name, value) -> the value as a cell keeps it, or ValueError.
+    says : str
+        What it is, in a sentence.
+    example : tuple
+        Values for an example.
+    choices : tuple of str
+        The names that it may have.
+    own : str
+        What one of a user's own, `module:name`, must be; empty where there is none.
+    """
+
+    check: Callable[[str, object], object]
+    says: str
+    example: tuple[object, ...]
+    choices: tuple[str, ...] = ()
+    own: str = ""
+
+
+GRID_KEYS: Mapping[str, GridKey] = MappingProxyType(
+    {
+        "game": GridKey(
+            _named_or_own(),
+            "The inner game; public-goods-N is for N players, and epsilon is in its own units of reward.",
+            ("matching-pennies",),
+            (*NAMED_GAMES, "public-goods-3"),
+            "a function without arguments that returns a NormalFormGame",
+        ),
+        "opponent": GridKey(
+            _named_or_own(),
+            f"Whoever plays against the shaper: with a window one of {', '.join(OPPONENTS)}; with levels one of "
+            f"{', '.join(NAMED_LEARNERS)}.",
+            ("window-q-learner",),
+            (),
+            "a function without arguments that returns an opponent, or with levels a learner",
+        ),
+        "window": GridKey(whole(1), "Joint actions that the meta-state remembers (Case II).", (1, 2, 3)),
+        "levels": GridKey(
+            whole(2, MAX_LEVELS + 1),
+            "Levels of each probability in the grid of policies (Case I), instead of window.",
+            (3,),
+        ),
+        "inner_discount": GridKey(
+            _number(0, 1, closed=True), "Discount of the inner game, with levels; 0: it is played once.", (0.0,)
+        ),
+        "discount": GridKey(_number(0, 1, closed=True), "Discount of the meta-game.", (0.8,)),
+        "horizon": GridKey(whole(1), "Steps of an episode; without it there are no restarts.", (10,)),
+        "measure": GridKey(
+            _named_or_own(MEASURES),
+            "What is measured in each cell; least-m needs a grid of its own, without m, steps and budget.",
+            ("run", "ledger"),
+            tuple(MEASURES),
+            "a Measure",
+        ),
+        "agent": GridKey(
+            _named_or_own(AGENT_KINDS),
+            "The shaper; rmax-episode needs a horizon, rmax-pooled a window.",
+            ("rmax",),
+            tuple(AGENT_KINDS),
+            "an agent, or a function (epsilon, delta, m) that returns one",
+        ),
+        "epsilon": GridKey(_epsilon, "Accuracy, in the game's units of reward.", (0.8,)),
+        "delta": GridKey(_number(0, 1), "Failure probability.", (0.2,)),
+        "m": GridKey(
+            whole(1), "Visits that make a pair known; without it they are derived from epsilon and delta.", (5,)
+        ),
+        "steps": GridKey(whole(1), "Length of the runs, in steps.", (2000,)),
+        "budget": GridKey(
+            whole(1), "Length of the runs in multiples of m times the rows counted, instead of steps.", (4,)
+        ),
+    }
+)
+"""The keys of a grid; each has a list in the file.
 
 Those of the meta-game come first, so that in the product of all lists its table is built once.
 """
@@ -248,6 +305,44 @@ def parse_spec(text: str, source: str = "spec") -> Spec:
         raise type(error)(f"{source}: {error}") from None
 
 
+def example() -> str:
+    """Return a spec in TOML with every key, what it is and what it may be: what `rfos sweep --example` prints.
+
+    Examples
+    --------
+    >>> len(parse_spec(example()).cells)
+    14
+    """
+    lines = [
+        "# What rfos sweep measures: the union of the products of all grids, each cell once.",
+        "# A name of your own, module:name, is imported from PYTHONPATH, and importing a module runs it.",
+        "",
+        "# What stands on the report, on one line.",
+        'title = "an example of every key"',
+        "# Root of all random streams: the same seed brings the same bytes.",
+        "seed = 1",
+        *_example_grid(without=("levels", "inner_discount", "budget")),
+        *_example_grid(without=("window", "steps", "m"), measure=("run",), opponent=("naive",)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _example_grid(without: tuple[str, ...], **other: tuple[object, ...]) -> list[str]:
+    lines = ["", "[[grid]]"]
+    for name, key in GRID_KEYS.items():
+        comments = textwrap.wrap(key.says, 110, break_on_hyphens=False)
+        if key.choices:
+            comments += textwrap.wrap(f"One of {', '.join(key.choices)}.", 110, break_on_hyphens=False)
+        if key.own:
+            comments.append(f"Or module:name of your own: {key.own}.")
+        values = ", ".join(_toml(value) for value in other.get(name, key.example))
+        comments = [] if other else comments  # in the first grid they are said
+        lines += [*(f"# {line}" for line in comments), f"{'# ' if name in without else ''}{name} = [{values}]"]
+    if not other:
+        lines.append("# Repetitions of each cell, each with a random stream of its own.")
+    return [*lines, "seeds = 2"]
+
+
 _OPAQUE = re.compile(r'"""(?:\\.|[^\\])*?"""|' r"'''.*?'''|" r'"(?:\\.|[^"\\\n])*"|' r"'[^'\n]*'|#[^\n]*", re.DOTALL)
 """Texts and comments in TOML."""
 
@@ -309,14 +404,16 @@ def _without(grid: Mapping[str, object], names: tuple[str, ...], why: str) -> No
             raise ValueError(f"{why}: leave out {name}")
 
 
-def _check_keys(grid: Mapping[str, object]) -> None:
-    """Raise ValueError unless a grid has all keys that belong together."""
-    _known(grid, (*VARIABLES, "seeds"), " in a grid")
+def _check_keys(grid: Mapping[str, object], measures: Mapping[str, Measure]) -> None:
+    """Raise ValueError unless a grid has all keys that belong together; `measures` are those that may be looked at."""
+    _known(grid, (*GRID_KEYS, "seeds"), " in a grid")
     _present(grid, (*REQUIRED, "seeds"), "a grid")
     once = [("window", "levels", "the meta-state")]
-    if grid["measure"] == ["least-m"]:
-        _without(grid, ("m", "steps", "budget"), "least-m looks for m, and its runs end by themselves")
-    else:
+    given = grid["measure"] if isinstance(grid["measure"], list) else []
+    searching = [name for name in given if isinstance(name, str) and name in measures and measures[name].searches_m]
+    if searching and len(searching) == len(given):
+        _without(grid, ("m", "steps", "budget"), f"{searching[0]} looks for m, and its runs end by themselves")
+    elif all(name in measures for name in given if isinstance(name, str)) or "steps" in grid or "budget" in grid:
         once.append(("steps", "budget", "the length of the runs"))
     for one, other, what in once:
         if (one in grid) == (other in grid):
@@ -327,10 +424,15 @@ def _check_keys(grid: Mapping[str, object]) -> None:
 
 def _cells(grid: dict[str, Any], root: int, room: int) -> list[Cell]:
     """Return the cells of one grid, every distinct point checked."""
-    _check_keys(grid)
+    _present(grid, ("measure",), "a grid")
+    measures = dict(MEASURES)
+    for name in grid["measure"] if isinstance(grid["measure"], list) else ():
+        if isinstance(name, str) and is_own(name):
+            measures[name] = measure_of(name)
+    _check_keys(grid, measures)
     seeds = whole(1)("seeds", grid["seeds"])
     lists: dict[str, list[Any]] = {}
-    for name, check in VARIABLES.items():
+    for name, key in GRID_KEYS.items():
         if name not in grid:
             continue
         values = grid[name]
@@ -338,12 +440,15 @@ def _cells(grid: dict[str, Any], root: int, room: int) -> list[Cell]:
             raise ValueError(f"{name} is {shown(values)}: give a list, such as {name} = [{_toml(values)}]")
         if not values:
             raise ValueError(f"{name} is an empty list: give at least one value")
-        lists[name] = [check(name, value) for value in values]
+        lists[name] = [key.check(name, value) for value in values]
         twice = next((value for value, count in Counter(lists[name]).items() if count > 1), None)
         if twice is not None:
             raise ValueError(f"{name} has {shown(twice)} twice: give each value once")
-    if "least-m" in lists["measure"] and len(lists["measure"]) > 1:
-        raise ValueError("measure has least-m beside others: give it a grid of its own, since its runs have no length")
+    alone = [name for name in lists["measure"] if measures[name].searches_m]
+    if alone and len(lists["measure"]) > len(alone):
+        raise ValueError(
+            f"measure has {alone[0]} beside others: give it a grid of its own, since its runs have no length"
+        )
     count = math.prod(len(values) for values in lists.values()) * seeds
     if count > room:
         raise ValueError(f"the sweep has more than {MOST_CELLS:,} cells ({count:,} in a grid): give fewer values")
@@ -360,18 +465,25 @@ def _toml(value: object) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value).lower()
 
 
-def _check_parts(cell: Cell) -> None:
-    """Raise ValueError unless the parts of a cell are known and go together; builds nothing."""
-    if cell.window is not None and cell.opponent not in OPPONENTS:
+def _check_parts(cell: Cell, imported: bool) -> None:
+    """Raise ValueError unless the parts of a cell are known and go together; of a user's own only if they may be."""
+    if cell.window is not None and cell.opponent not in OPPONENTS and not is_own(cell.opponent):
         raise ValueError(f"opponent is {shown(cell.opponent)}: choose among {', '.join(OPPONENTS)} with a window")
-    if cell.measure != "run" and cell.opponent == "q-learner" and cell.window is not None:
-        raise ValueError(f"measure {cell.measure} needs an MDP, and q-learner hides its state: choose another opponent")
-    if cell.measure == "least-m" and cell.agent not in ("rmax", "rmax-pooled"):
-        raise ValueError(f"agent is {cell.agent!r}: least-m looks for the m of rmax or rmax-pooled")
-    if cell.agent == "rmax-episode" and cell.horizon is None:
-        raise ValueError("agent rmax-episode plans for the episode: give horizon, the steps per episode")
-    if cell.agent == "rmax-pooled" and cell.window is None:
-        raise ValueError("agent rmax-pooled counts per window: give window instead of levels")
+    record = measure_of(cell.measure) if imported else MEASURES.get(cell.measure)
+    known = cell.window is not None and (imported or not is_own(cell.opponent))
+    if record is not None and record.needs_mdp and known and isinstance(opponent_of(cell.opponent), QLearner):
+        hides = f"{cell.opponent} hides its state: choose another opponent"
+        raise ValueError(f"measure {cell.measure} needs an MDP, and {hides}")
+    if is_own(cell.agent) and not imported:
+        return
+    chosen = kind(cell)
+    if record is not None and record.searches_m and not chosen.searched:
+        searched = " or ".join(name for name, other in AGENT_KINDS.items() if other.searched)
+        raise ValueError(f"agent is {cell.agent!r}: {cell.measure} looks for the m of {searched}")
+    if chosen.episodic and cell.horizon is None:
+        raise ValueError(f"agent {cell.agent} plans for the episode: give horizon, the steps per episode")
+    if chosen.pooled and cell.window is None:
+        raise ValueError(f"agent {cell.agent} counts per window: give window instead of levels")
 
 
 def check_cell(given: Mapping[str, Any]) -> Cell:
@@ -392,13 +504,14 @@ def check_cell(given: Mapping[str, Any]) -> Cell:
     _present(given, ("root", "seed"), "the cell")
     root, seed = whole(0, 2**256)("root", given["root"]), whole(0)("seed", given["seed"])
     values = {name: value for name, value in given.items() if name not in ("root", "seed")}
-    _known(values, tuple(VARIABLES), " in a cell")
-    _check_keys({**{name: [value] for name, value in values.items()}, "seeds": 1})
-    checked: dict[str, Any] = {name: VARIABLES[name](name, value) for name, value in values.items()}
+    _known(values, tuple(GRID_KEYS), " in a cell")
+    # A store may come from somebody else: what its cells name is not imported.
+    _check_keys({**{name: [value] for name, value in values.items()}, "seeds": 1}, MEASURES)
+    checked: dict[str, Any] = {name: GRID_KEYS[name].check(name, value) for name, value in values.items()}
     cell = Cell(**checked, root=root, seed=seed)
     if cell.name != canonical(dict(given)).decode():
         raise ValueError("its numbers are not written as a sweep writes them")
-    _check_parts(cell)
+    _check_parts(cell, imported=False)
     _check_names(cell.game, cell.opponent, cell.inner_discount)
     return cell
 
@@ -407,18 +520,17 @@ def check_cell(given: Mapping[str, Any]) -> Cell:
 def _check_names(game: str, opponent: str, inner_discount: float | None) -> None:
     """Raise ValueError unless a cell's game is known, and with levels its opponent, too."""
     try:
-        if inner_discount is None:
-            named_game(game)
-        else:
-            inner_game(game, inner_discount)
-            named_learner(opponent)
+        if not is_own(game):
+            game_of(game) if inner_discount is None else inner_game_of(game, inner_discount)
+        if inner_discount is not None and not is_own(opponent):
+            learner_of(opponent)
     except MemoryError as error:
         raise ValueError(str(error)) from None
 
 
 def _check_point(cell: Cell) -> None:
     """Raise ValueError or MemoryError unless a cell can run; builds nothing but the table of a policy meta-game."""
-    _check_parts(cell)
+    _check_parts(cell, imported=True)
     game = meta_game(cell)
     if cell.window is not None:
         _check_opponent(cell.game, cell.opponent)
@@ -429,16 +541,12 @@ def _check_point(cell: Cell) -> None:
             f"the table of {cell.game} with {_point(cell)} takes {seconds:,.0f} s, above the limit of {LONGEST_TABLE}: "
             "choose fewer levels"
         )
-    if cell.agent == "rmax-episode" and cell.horizon is None:
-        raise ValueError("agent rmax-episode plans for the episode: give horizon, the steps per episode")
-    if cell.agent == "rmax-pooled" and cell.window is None:
-        raise ValueError("agent rmax-pooled counts per window: give window instead of levels")
-    planned = cell.horizon if cell.agent == "rmax-episode" else None
+    planned = cell.horizon if kind(cell).episodic else None
     require_accuracy(as_environment(process(cell)), cell.epsilon, planned)
     size = effort(cell)
     if size > LONGEST_RUN:
         mend = "a smaller window or discount, or a larger epsilon"
-        if cell.measure != "least-m":
+        if not measure_of(cell.measure).searches_m:
             mend = "a smaller m, budget, steps, window or discount, or a larger epsilon"
         raise ValueError(
             f"measure {cell.measure} of {cell.game} with {_point(cell)} takes as long as 10^{math.log10(size):.1f} "
@@ -449,7 +557,7 @@ def _check_point(cell: Cell) -> None:
 @functools.lru_cache(maxsize=1000)
 def _check_opponent(game: str, opponent: str) -> None:
     """Raise ValueError unless an opponent of a window meta-game can play the game."""
-    small = WindowMetaGame(named_game(game), OPPONENTS[opponent](), 1, 0.0)
+    small = WindowMetaGame(game_of(game), opponent_of(opponent), 1, 0.0)
     if small.is_markov:
         small.opponents_play  # noqa: B018  computed for this only
 

@@ -23,7 +23,7 @@ from rfos._system import checks
 from rfos._system.files import create
 from rfos.laboratory.sweeps import rows
 from rfos.laboratory.sweeps.cells import Cell, Outcome, printable
-from rfos.laboratory.sweeps.rows import Row, digest
+from rfos.laboratory.sweeps.rows import StoreRow, digest
 from rfos.laboratory.sweeps.spec import text_of
 
 APPLICATION = 0x72666F73
@@ -375,7 +375,7 @@ class Store:
         """Return how many cells each version of the code has here."""
         return dict(sorted(Counter(row.code for row in self._sound(None)).items()))
 
-    def rows(self, code: str) -> list[Row]:
+    def rows(self, code: str) -> list[StoreRow]:
         """Return the finished cells of a version of the code, failed ones too, in the order of their keys.
 
         Raises
@@ -391,9 +391,9 @@ class Store:
         """Return key and error of the failed cells of a version of the code, in the order of their keys."""
         return [(row.key, row.error) for row in self.rows(code) if row.error is not None]
 
-    def _sound(self, code: str | None) -> list[Row]:
+    def _sound(self, code: str | None) -> list[StoreRow]:
         """Return all rows, those of a version of the code read as well."""
-        sound: list[Row] = []
+        sound: list[StoreRow] = []
         wrong: list[str] = []
         points: dict[Cell, tuple[object, ...]] = {}
         # As bytes, since what is not UTF-8 could not be told apart from what is not there.

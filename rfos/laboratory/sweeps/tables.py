@@ -10,19 +10,19 @@ import numpy as np
 import pandas as pd
 
 from rfos.laboratory.sweeps.cells import Cell
-from rfos.laboratory.sweeps.rows import Row
+from rfos.laboratory.sweeps.rows import StoreRow
 from rfos.learning.trace import Progress
 
 NAMES = tuple(field.name for field in fields(Cell))
 """The variables of a cell, in their order."""
 
 
-def cell_of(row: Row) -> Cell:
+def cell_of(row: StoreRow) -> Cell:
     """Return the cell of a row of a store."""
     return Cell(**json.loads(row.cell))
 
 
-def cell_table(rows: Sequence[Row]) -> pd.DataFrame:
+def cell_table(rows: Sequence[StoreRow]) -> pd.DataFrame:
     """Return one line per cell: its variables, the numbers and texts of its result, its error, its key.
 
     What a cell does not have is missing. A result's m, the one that was used, is in the column m_used, and the error
@@ -67,7 +67,7 @@ def _said(value: str | float) -> str:
     return value if isinstance(value, str) else f"{value:,.10g}" if isinstance(value, float) else f"{value:,}"
 
 
-FEW = 12
+MOST_LISTED = 12
 """Largest number of values that are listed one by one."""
 
 
@@ -89,7 +89,7 @@ def axes(cells: pd.DataFrame) -> pd.DataFrame:
             continue
         values = sorted(cells[name].dropna().unique())
         shown = [_said(value) for value in values]
-        if len(values) > FEW:
+        if len(values) > MOST_LISTED:
             ends = "" if isinstance(values[0], str) else f" from {shown[0]} to {shown[-1]}"
             shown = [f"{len(values):,} values{ends}"]
         if cells[name].isna().any():
@@ -118,7 +118,7 @@ def labels(cells: Iterable[Cell]) -> dict[Cell, str]:
     return said
 
 
-def curve_bands(rows: Sequence[Row]) -> pd.DataFrame:
+def curve_bands(rows: Sequence[StoreRow]) -> pd.DataFrame:
     """Return each point's learning curve over its seeds: label, steps, mean, low and high per bin."""
     curves: dict[Cell, list[dict[str, list[float]]]] = {}
     for row in rows:
@@ -134,7 +134,7 @@ def curve_bands(rows: Sequence[Row]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["label", "steps", "mean"])
 
 
-def curve_table(rows: Sequence[Row]) -> pd.DataFrame:
+def curve_table(rows: Sequence[StoreRow]) -> pd.DataFrame:
     """Return the learning curves, one line per bin: key, steps at its end, mean reward, known pairs."""
     parts = []
     for row in rows:

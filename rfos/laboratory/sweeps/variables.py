@@ -10,12 +10,13 @@ from typing import Any
 
 import bounds.exploration
 import bounds.rmax
-import bounds.sharp
 from bounds import symbols
 from bounds.bound import Bound
 from bounds.substitution import substituted
 from rfos.laboratory.sweeps.cells import Cell
-from rfos.learning.theorems import PLANNING_SHARE
+from rfos.laboratory.sweeps.measures import LEAST_M, MEASURES, measure_of
+from rfos.laboratory.sweeps.parts import AGENT_KINDS, AgentKind, is_own
+from rfos.learning.theorems import BY_NAME, PLANNING_SHARE, TheoremName
 
 Values = Mapping[str, Any]
 
@@ -61,26 +62,17 @@ VARIABLES: Mapping[str, Variable] = {
     "m": _itself("m", "visits m", "m"),
 }
 
-LEAST_M = "least_m"
-"""Known as the interval from m_low to m_high."""
-
-QUANTITIES: Mapping[str, Mapping[str, str]] = {
-    "run": {"steps_all_known": "steps until all pairs are known"},
-    "ledger": {
-        "count_most": "steps that are not epsilon-optimal",
-        "exploration_high": "sum of e_t",
-    },
-    "least-m": {LEAST_M: "least sufficient m"},
+NAMES_OF: Mapping[str, str] = {
+    name: quantity.label for record in MEASURES.values() for name, quantity in record.fitted.items()
 }
-"""What is fitted, by measurement: the number in the result, and what it is called."""
-
-NAMES_OF: Mapping[str, str] = {name: words for of in QUANTITIES.values() for name, words in of.items()}
-"""Quantities in words."""
+"""What the package's quantities are called."""
 
 SIZES = ("n_states", "n_actions", "branching", "r_max")
 
-PAPER_SCHEDULE = ("paper", "rmax-paper-m")
-"""Agents with the m of the paper's schedule, which does not look at the range of rewards."""
+
+def words(measure: str, quantity: str) -> str:
+    """Return what a quantity of a measure is called; one of a user's own is imported."""
+    return measure_of(measure).fitted[quantity].label
 
 
 def bound_of(quantity: str, cell: Cell, sizes: Values) -> tuple[Bound, dict[str, Any]] | None:
@@ -89,64 +81,78 @@ def bound_of(quantity: str, cell: Cell, sizes: Values) -> tuple[Bound, dict[str,
     Parameters
     ----------
     quantity : str
-        One of `QUANTITIES`.
+        One of a measure's.
     cell : Cell
     sizes : mapping
         The result's n_states, n_actions, branching and r_max, and for what a ledger counts its theorem.
     """
+    if is_own(cell.agent) or quantity not in _BOUNDS:
+        return None
+    kind = AGENT_KINDS[cell.agent]
     values = {**sizes, "horizon": cell.horizon, "epsilon": cell.epsilon, "delta": cell.delta, "discount": cell.discount}
-    pooled = cell.agent == "rmax-pooled"
-    found: Bound | None
-    if quantity == LEAST_M:
-        found = None if cell.levels is not None else bounds.rmax.t1(pooled=pooled).m
-    elif quantity == "count_most":
-        found = _count(cell, sizes["theorem"])
-    elif quantity == "exploration_high":  # X1 holds for every m, without restarts
-        found = _x1(_schedule(cell)) if cell.horizon is None and cell.agent != "paper" else None
-    else:  # X4 is about random restarts
-        found = _x4(_schedule(cell), cell.agent == "paper") if cell.horizon is not None else None
+    found = _BOUNDS[quantity](cell, kind, sizes)
     if found is None:
         return None
     values["m"] = 1 if cell.m is None else cell.m
-    values |= _shares(cell)
-    if pooled:
+    values |= _shares(cell, kind)
+    if kind.pooled:
         values["n_actions"] = 1  # a row is a meta-state, as if there were one action
     return found, {name: value for name, value in values.items() if name in found.symbols}
 
 
-def _shares(cell: Cell) -> dict[str, Any]:
+def _shares(cell: Cell, kind: AgentKind) -> dict[str, Any]:
     """Return the shares of epsilon that the agent's schedule takes."""
-    if cell.agent == "rmax-episode":
+    if kind.episodic:
         return bounds.rmax.default_weights("episodic")
     if cell.horizon is None:
         return bounds.rmax.default_weights("continuing")
     return {"w_plan": PLANNING_SHARE, "w_sim": 1 - PLANNING_SHARE}
 
 
-def _schedule(cell: Cell) -> Bound | None:
+def _schedule(cell: Cell, kind: AgentKind) -> Bound | None:
     """Return the agent's schedule of m, or None where m is given, or 1 since a visit reveals a pair's law."""
     if cell.m is not None or cell.levels is not None:
         return None
-    if cell.agent in PAPER_SCHEDULE:
+    if kind.paper_schedule:
         return bounds.rmax.paper_m()
-    if cell.agent == "rmax-episode":
+    if kind.episodic:
         return bounds.rmax.t1_episodic().m
-    return bounds.rmax.t1(pooled=cell.agent == "rmax-pooled").m
+    return bounds.rmax.t1(pooled=kind.pooled).m
 
 
-def _count(cell: Cell, theorem: str | None) -> Bound | None:
+def _least_m(cell: Cell, kind: AgentKind, sizes: Values) -> Bound | None:
+    return None if cell.levels is not None else bounds.rmax.t1(pooled=kind.pooled).m
+
+
+def _count_most(cell: Cell, kind: AgentKind, sizes: Values) -> Bound | None:
     """Return the bound of the steps that are not epsilon-optimal by the theorem that covers the run."""
-    if theorem == "X4":
-        return _x4(_schedule(cell), False)
-    if theorem == "T1'":
-        return bounds.sharp.t1_deterministic().steps
-    if theorem == "T1' with X1":
-        return bounds.sharp.t1_observed().steps
-    if cell.m is not None or theorem is None:
+    if sizes["theorem"] is None:
         return None
-    if theorem == "T1-ep":
-        return bounds.rmax.t1_episodic().episodes
-    return bounds.rmax.t1(pooled=cell.agent == "rmax-pooled").steps
+    theorem = BY_NAME[TheoremName(sizes["theorem"])]
+    if theorem.name == TheoremName.RESTARTS:
+        return _x4(_schedule(cell, kind), False)
+    if theorem.weights is not None and cell.m is not None:
+        return None
+    # What T1 is sharpened to is compared with T1.
+    return (BY_NAME[theorem.refines] if theorem.refines else theorem).promise(kind.pooled)
+
+
+def _exploration(cell: Cell, kind: AgentKind, sizes: Values) -> Bound | None:
+    """Return X1, which holds for every m, without restarts."""
+    return _x1(_schedule(cell, kind)) if cell.horizon is None and not kind.softmax else None
+
+
+def _all_known(cell: Cell, kind: AgentKind, sizes: Values) -> Bound | None:
+    """Return X4, which is about random restarts."""
+    return _x4(_schedule(cell, kind), kind.softmax) if cell.horizon is not None else None
+
+
+_BOUNDS: Mapping[str, Callable[[Cell, AgentKind, Values], Bound | None]] = {
+    LEAST_M: _least_m,
+    "count_most": _count_most,
+    "exploration_high": _exploration,
+    "steps_all_known": _all_known,
+}
 
 
 @functools.cache
