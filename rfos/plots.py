@@ -1,6 +1,8 @@
-"""Results as figures: they draw what they are given and compute nothing.
+"""Results as figures: they draw what they are given, tables or traces, and compute no statistics of their own.
 
-Lines differ in style and lightness, not in hue alone, so that they stay legible in grey.
+Every function draws into the axes that are given, or makes a figure of its own, and returns the axes; `figure_of(axes)`
+is the figure, to be shown or saved. Lines differ in style and lightness, not in hue alone, so that they stay legible in
+grey.
 """
 
 from __future__ import annotations
@@ -12,13 +14,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
 from rfos._system import arrays, checks
 from rfos.games.stochastic import StochasticGame, is_iterated
+from rfos.laboratory.bands import Traces, are_traces, known_points, reward_bands, shared_horizon
 from rfos.laboratory.reproduction.results import WindowResult, Yardstick
+from rfos.learning.trace import Trace
 
 Float = NDArray[np.float64]
 
@@ -33,48 +37,51 @@ LABEL = 44
 
 
 def learning_curves(
-    bands: pd.DataFrame,
+    bands: pd.DataFrame | Traces,
     yardsticks: Sequence[Yardstick] = (),
     official: pd.DataFrame | None = None,
     *,
     episode_length: int | None = None,
-) -> Figure:
+    ax: Axes | None = None,
+) -> Axes:
     """Draw mean reward per step against meta-episodes on a log axis, with a band from the lowest to the highest seed.
 
     Parameters
     ----------
-    bands : DataFrame
-        Columns window, episode, mean, low, high (`reproduction.curve_bands`).
+    bands : DataFrame, Trace, list of Trace, or dict of label to these
+        A table has columns window, episode, mean, low, high (`rfos.laboratory.reproduction.curves.curve_bands`). Runs
+        without a common episode length are drawn against meta-steps.
     yardsticks : sequence of Yardstick
         Horizontal lines, rewards per step.
     official : DataFrame, optional
         The authors' own curve (`reproduction.official_curve`), drawn as points in the middle of its bins.
     episode_length : int, optional
-        Inner steps of a meta-episode; the axis says how many where it is given.
+        Inner steps of a meta-episode; the axis says how many where it is given. By default that of the traces.
+    ax : Axes, optional
 
     Returns
     -------
-    Figure
+    Axes
+
+    Examples
+    --------
+    >>> from rfos import Rmax, TabularMDP, run
+    >>> coin = TabularMDP([[0, 0]], [[0.0, 1.0]], 0.5)
+    >>> traces = {f"m = {m}": [run(coin, Rmax(m=m), steps=100, rng=seed) for seed in (0, 1)] for m in (2, 10)}
+    >>> ax = learning_curves(traces)
+    >>> ax.get_xlabel(), len(ax.lines)
+    ('meta-steps', 2)
     """
-    columns = ("window", "episode", "mean", "low", "high")
-    checks.frame(
-        "bands",
-        bands,
-        columns,
-        "curve_bands(report.curves, epsilon) of rfos.laboratory.reproduction makes one",
-    )
+    bands, x, length = _learned(bands, episode_length)
     lines = checks.several("yardsticks", yardsticks, "give the yardsticks of a Report, or none")
     for yardstick in lines:
         members = ("name", "window", "reward", "low", "high")
         checks.offers("a yardstick", yardstick, "a Yardstick", members, "give those of a Report")
     if official is not None:
-        checks.frame("official", official, (), "official_curve() of rfos.laboratory.reproduction makes one")
-    figure = Figure(figsize=(7.2, 4.4), layout="constrained")
-    axes = figure.subplots()
-    for i, (window, band) in enumerate(bands.groupby("window")):
-        shade, dash = SHADES[i % len(SHADES)], DASHES[i % len(DASHES)]
-        axes.fill_between(band["episode"], band["low"], band["high"], color=shade, alpha=0.25, linewidth=0)
-        axes.plot(band["episode"], band["mean"], color=shade, linestyle=dash, label=f"window {window}")
+        checks.frame("official", official, (), "official_curve() of rfos.laboratory.reproduction.published makes one")
+    axes = _axes(ax, (7.2, 4.4))
+    for i, (label, band) in enumerate(bands.groupby("label", sort=False)):
+        _band(axes, i, band[x], band, 0.25, str(label) or "all runs")
     if official is not None:
         width = official["episode_end"].iloc[0]
         axes.plot(
@@ -100,27 +107,51 @@ def learning_curves(
             color="0.25",
         )
     axes.set_xscale("log")
-    each = "" if episode_length is None else f" ({episode_length} inner step{'s' * (episode_length != 1)} each)"
-    axes.set_xlabel(f"meta-episodes{each}")
+    axes.set_xlabel(f"meta-episodes{_each(length)}" if x == "episode" else "meta-steps")
     axes.set_ylabel("shaper's mean reward per inner step")
     axes.margins(y=0.08)
     # Curves end high, so that this corner is free, and yardsticks are above it.
     axes.legend(fontsize=8, frameon=False, loc="lower right", title="bands: lowest to highest seed", title_fontsize=8)
     _tidy(axes)
-    return figure
+    return axes
 
 
-def episodes_against_states(results: Sequence[WindowResult]) -> Figure:
+def _each(length: int | None) -> str:
+    """Return how long an episode is, where that is known."""
+    return "" if length is None else f" ({length} inner step{'s' * (length != 1)} each)"
+
+
+def _learned(given: pd.DataFrame | Traces, episode_length: int | None) -> tuple[pd.DataFrame, str, int | None]:
+    """Return bands with a label, the column that they are drawn against, and the steps of an episode if known."""
+    if are_traces(given):
+        length = shared_horizon(given) if episode_length is None else episode_length
+        bands = reward_bands(given)
+        if length is None:
+            return bands, "steps", None
+        return bands.assign(episode=bands["steps"] / length), "episode", length
+    columns = ("window", "episode", "mean", "low", "high")
+    mend = "curve_bands(report.curves, epsilon) of rfos.laboratory.reproduction.curves makes one"
+    checks.frame("bands", given, columns, mend)
+    assert isinstance(given, pd.DataFrame)
+    labels = given["window"].map("window {}".format)
+    return given.assign(label=labels).sort_values("window", kind="stable"), "episode", episode_length
+
+
+def episodes_against_states(results: Sequence[WindowResult] | Traces, *, ax: Axes | None = None) -> Axes:
     """Draw episodes to convergence and until all pairs are known against |S|, with X4's bracket, on log axes.
 
     Parameters
     ----------
-    results : sequence of WindowResult
+    results : sequence of WindowResult, or Trace, list of Trace, or dict of label to these
+        Of traces only the time until all pairs are known is drawn, in meta-steps where they have no episodes.
+    ax : Axes, optional
 
     Returns
     -------
-    Figure
+    Axes
     """
+    if are_traces(results) and not _are_results(results):
+        return _known_against_states(results, ax)
     results = checks.several("results", results, "give the results of a Report of rfos.laboratory.reproduction")
     for result in results:
         members = ("n_states", "x4", "all_known", "converged")
@@ -131,8 +162,7 @@ def episodes_against_states(results: Sequence[WindowResult]) -> Figure:
             members,
             "give those of a Report of rfos.laboratory.reproduction",
         )
-    figure = Figure(figsize=(6.4, 4.6), layout="constrained")
-    axes = figure.subplots()
+    axes = _axes(ax, (6.4, 4.6))
     sizes = [r.n_states for r in results]
     lower, upper = [r.x4[0] for r in results], [r.x4[1] for r in results]
     axes.fill_between(sizes, lower, upper, color="0.88", label="X4's bracket for all pairs known")
@@ -158,18 +188,54 @@ def episodes_against_states(results: Sequence[WindowResult]) -> Figure:
         axes.plot(
             *zip(*published, strict=True), "x", color="#b2182b", markersize=9, markeredgewidth=2, label="published"
         )
+    _against_states(axes, sizes, "meta-episodes")
+    axes.legend(fontsize=8, loc="upper left", frameon=False)
+    return axes
+
+
+def _are_results(given: object) -> bool:
+    """Return whether these are results of a report; of none at all they may be."""
+    return isinstance(given, list | tuple) and not any(isinstance(each, Trace) for each in given)
+
+
+def _known_against_states(traces: Traces, ax: Axes | None) -> Axes:
+    """Draw how long it took until all pairs were known, a line per label."""
+    points, length = known_points(traces), shared_horizon(traces)
+    if points.empty:
+        raise ValueError("in no run all pairs became known: give more steps, or a smaller m")
+    axes = _axes(ax, (6.4, 4.6))
+    for i, (label, line) in enumerate(points.groupby("label", sort=False)):
+        ends = line[["middle", "lowest", "highest"]].sort_index() / (length or 1)
+        spread = [ends["middle"] - ends["lowest"], ends["highest"] - ends["middle"]]
+        name = f"{label}: " * bool(label) + "until all pairs are known"
+        axes.errorbar(
+            line["n_states"],
+            ends["middle"],
+            yerr=spread,
+            marker="s",
+            capsize=3,
+            color=SHADES[i % len(SHADES)],
+            linestyle=DASHES[i % len(DASHES)],
+            label=name,
+        )
+    what = "meta-steps" if length is None else f"meta-episodes{_each(length)}"
+    _against_states(axes, sorted(set(points["n_states"])), what)
+    title = "bars: lowest to highest run"
+    axes.legend(fontsize=8, loc="upper left", frameon=False, title=title, title_fontsize=8)
+    return axes
+
+
+def _against_states(axes: Axes, sizes: Sequence[int], what: str) -> None:
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     axes.set_xticks(sizes, [str(size) for size in sizes])
     axes.minorticks_off()
     axes.set_xlabel("meta-states |S|")
-    axes.set_ylabel("meta-episodes")
-    axes.legend(fontsize=8, loc="upper left", frameon=False)
+    axes.set_ylabel(what)
     _tidy(axes)
-    return figure
 
 
-def scaling(fits: pd.DataFrame, points: pd.DataFrame, variable: str, quantity: str) -> Figure:
+def scaling(fits: pd.DataFrame, points: pd.DataFrame, variable: str, quantity: str, *, ax: Axes | None = None) -> Axes:
     """Draw what was measured against a variable on log axes, with the bound at the same points.
 
     Parameters
@@ -179,17 +245,21 @@ def scaling(fits: pd.DataFrame, points: pd.DataFrame, variable: str, quantity: s
     points : DataFrame
         The points of all fits.
     variable, quantity : str
-        What the axes show.
+        What the axes show, with units.
+    ax : Axes, optional
 
     Returns
     -------
-    Figure
+    Axes
+
+    Notes
+    -----
+    Fits are of tables; of traces `episodes_against_states` draws how long they took.
     """
     mend = "all_fits(rows) of rfos.laboratory.sweeps.fits makes both tables"
     checks.frame("fits", fits, ("held", "slope"), mend)
     checks.frame("points", points, ("fit", "x", "middle", "lowest", "highest", "log10_bound"), mend)
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
-    axes = figure.subplots()
+    axes = _axes(ax, (6.4, 4.2))
     for i, (number, fit) in enumerate(fits.iterrows()):
         line = points[points["fit"] == number].astype({"x": float})
         if line.empty:
@@ -214,44 +284,52 @@ def scaling(fits: pd.DataFrame, points: pd.DataFrame, variable: str, quantity: s
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel(variable)
     axes.set_ylabel(quantity)
-    _legend_below(figure)
+    _legend(axes, ax is None)
     _tidy(axes)
-    return figure
+    return axes
 
 
-def sweep_curves(bands: pd.DataFrame) -> Figure:
+def sweep_curves(bands: pd.DataFrame | Traces, *, ax: Axes | None = None) -> Axes:
     """Draw mean reward per step against steps on a log axis, a line per point, with a band over the seeds.
 
     Parameters
     ----------
-    bands : DataFrame
-        Columns label, steps, mean, low, high (`sweeps.tables.curve_bands`). Of more points than fit into a legend,
-        some are drawn, spread evenly over them.
+    bands : DataFrame, Trace, list of Trace, or dict of label to these
+        A table has columns label, steps, mean, low, high (`rfos.laboratory.sweeps.tables.curve_bands`). Of more labels
+        than fit into a legend, some are drawn, spread evenly over them.
+    ax : Axes, optional
 
     Returns
     -------
-    Figure
+    Axes
     """
+    if are_traces(bands):
+        bands = reward_bands(bands)
     columns = ("label", "steps", "mean", "low", "high")
     checks.frame("bands", bands, columns, "curve_bands(rows) of rfos.laboratory.sweeps.tables makes one")
-    figure = Figure(figsize=(7.2, 4.0), layout="constrained")
-    axes = figure.subplots()
+    assert isinstance(bands, pd.DataFrame)
+    axes = _axes(ax, (7.2, 4.0))
     labels = list(dict.fromkeys(bands["label"]))
     shown = [labels[i] for i in np.unique(np.linspace(0, len(labels) - 1, LEGEND).round().astype(int))]
     for i, label in enumerate(shown):
         band = bands[bands["label"] == label]
-        shade, dash = SHADES[i % len(SHADES)], DASHES[i % len(DASHES)]
-        axes.fill_between(band["steps"], band["low"], band["high"], color=shade, alpha=0.2, linewidth=0)
-        axes.plot(band["steps"], band["mean"], color=shade, linestyle=dash, label=label or "all runs")
+        _band(axes, i, band["steps"], band, 0.2, label or "all runs")
     axes.set_xscale("log")
     axes.set_xlabel("meta-steps")
     axes.set_ylabel("shaper's mean reward per step")
-    _legend_below(figure)
+    _legend(axes, ax is None)
     _tidy(axes)
-    return figure
+    return axes
 
 
-def shaping_trajectory(game: StochasticGame, policies: Sequence[Float], rewards: Float, title: str) -> Figure:
+def shaping_trajectory(
+    game: StochasticGame,
+    policies: Sequence[Float],
+    rewards: Float,
+    title: str = "",
+    *,
+    axes: Sequence[Axes] | None = None,
+) -> tuple[Axes, ...]:
     """Draw everybody's policies and rewards along a roll-out of the continuous meta-game.
 
     Of an iterated game with two actions each the probability of action 0 is drawn in every inner state, from the
@@ -266,10 +344,12 @@ def shaping_trajectory(game: StochasticGame, policies: Sequence[Float], rewards:
         Per inner step.
     title : str
         The game, and who plays it how.
+    axes : sequence of Axes, optional
+        One for each player and a last one for the rewards.
 
     Returns
     -------
-    Figure
+    tuple of Axes
     """
     checks.kind("game", game, StochasticGame)
     mend = "give the policies of each player (T, S, A_i), the shaper first"
@@ -282,22 +362,67 @@ def shaping_trajectory(game: StochasticGame, policies: Sequence[Float], rewards:
         raise ValueError(f"rewards have shape {rewards.shape}: give (T, {game.n_players})")
     iterated = is_iterated(game)
     players = ["shaper", *(["opponent"] if game.n_players == 2 else [f"player {i}" for i in range(1, game.n_players)])]
-    figure = Figure(figsize=(7.2, 1.6 + 1.9 * (game.n_players + 1)), layout="constrained")
-    figure.suptitle(title, fontsize=10)
-    *upper, lowest = figure.subplots(game.n_players + 1, 1, sharex=True)
-    for i, (axes, player, policy) in enumerate(zip(upper, players, policies, strict=True)):
+    panels = _panels(axes, game.n_players + 1, title)
+    *upper, lowest = panels
+    for i, (panel, player, policy) in enumerate(zip(upper, players, policies, strict=True)):
         if iterated:
             assert game.views is not None
             lines = dict(zip(("start", "CC", "CD", "DC", "DD"), policy[:, game.views[i], 0].T, strict=True))
         else:
             lines = {str(a): policy[:, 0, a] for a in range(policy.shape[2] - 1)}
-        _lines(axes, lines, "after (own first)" if iterated else "action")
-        axes.set_ylabel(f"{player}:\nprobability" + (" of action 0" if policy.shape[2] == 2 else ""))
-        axes.set_ylim(-0.03, 1.03)
+        _lines(panel, lines, "after (own first)" if iterated else "action")
+        panel.set_ylabel(f"{player}:\nprobability" + (" of action 0" if policy.shape[2] == 2 else ""))
+        panel.set_ylim(-0.03, 1.03)
     _lines(lowest, dict(zip(players, rewards.T, strict=True)), None)
     lowest.set_ylabel("reward\nper inner step")
     lowest.set_xlabel("meta-step")
-    return figure
+    return panels
+
+
+def figure_of(axes: Axes | Sequence[Axes]) -> Figure:
+    """Return the figure that axes belong to, to be saved or shown.
+
+    Examples
+    --------
+    >>> figure_of(Figure().subplots()).axes
+    [<Axes: >]
+    """
+    found: Figure | SubFigure | None = (axes if isinstance(axes, Axes) else axes[0]).figure
+    while isinstance(found, SubFigure):
+        found = found.figure
+    assert found is not None
+    return found
+
+
+def _axes(ax: Axes | None, size: tuple[float, float]) -> Axes:
+    """Return the axes given, or those of a new figure of a size in inches."""
+    if ax is None:
+        return Figure(figsize=size, layout="constrained").subplots()
+    checks.kind("ax", ax, Axes, mend="matplotlib.pyplot.subplots() makes a figure and one")
+    return ax
+
+
+def _panels(axes: Sequence[Axes] | None, n: int, title: str) -> tuple[Axes, ...]:
+    """Return the n axes given, or those of a new figure with a title."""
+    if axes is None:
+        figure = Figure(figsize=(7.2, 1.6 + 1.9 * n), layout="constrained")
+        figure.suptitle(title, fontsize=10)
+        return tuple(figure.subplots(n, 1, sharex=True))
+    mend = f"matplotlib.pyplot.subplots({n}) makes a figure and {n}"
+    given = tuple(checks.several("axes", axes, mend))
+    for each in given:
+        checks.kind("one of axes", each, Axes, mend=mend)
+    if len(given) != n:
+        raise ValueError(f"axes are {len(given)} for {n - 1} players and their rewards: {mend}")
+    given[0].set_title(title, fontsize=10)
+    return given
+
+
+def _band(axes: Axes, i: int, x: pd.Series[float], band: pd.DataFrame, alpha: float, label: str) -> None:
+    """Draw the i-th line with its band."""
+    shade, dash = SHADES[i % len(SHADES)], DASHES[i % len(DASHES)]
+    axes.fill_between(x, band["low"], band["high"], color=shade, alpha=alpha, linewidth=0)
+    axes.plot(x, band["mean"], color=shade, linestyle=dash, label=label)
 
 
 def _lines(axes: Axes, lines: Mapping[str, Float], heading: str | None) -> None:
@@ -310,9 +435,13 @@ def _lines(axes: Axes, lines: Mapping[str, Float], heading: str | None) -> None:
     _tidy(axes)
 
 
-def _legend_below(figure: Figure) -> None:
-    """Add a legend below the axes, where it covers no line, and make the figure higher by what it takes."""
-    handles, labels = figure.axes[0].get_legend_handles_labels()
+def _legend(axes: Axes, below: bool) -> None:
+    """Add a legend, in a figure of our own below the axes, where it covers no line, and the figure higher for it."""
+    if not below:
+        axes.legend(fontsize=8, frameon=False)
+        return
+    figure = figure_of(axes)
+    handles, labels = axes.get_legend_handles_labels()
     labels = [textwrap.fill(label, LABEL, break_on_hyphens=False) for label in labels]
     half = -(-len(labels) // 2)
     lines = max(sum(1 + label.count("\n") for label in column) for column in (labels[:half], labels[half:]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from rfos._system.names import imported
-from rfos.commands.options import table, whole
+from rfos.commands import options
+from rfos.commands.options import AS_JSON, Written, rational, table, whole
 
 if TYPE_CHECKING:
     from bounds import Bound
@@ -113,7 +113,7 @@ def _point(case: str | None, game: str | None, **given: Any) -> dict[str, Any]:
         if sizes["branching"] > sizes["n_states"]:
             few, many = (_short(Fraction(sizes[name])) for name in ("n_states", "branching"))
             raise ValueError(f"--branching is {many}: a pair has at most |S| = {few} successors")
-        return {**sizes, "r_max": given["r_max"] or "1"}
+        return {**sizes, "r_max": Fraction(1) if given["r_max"] is None else given["r_max"]}
     if any(size is not None for size in sizes.values()):
         raise ValueError(f"--case {case} sets the sizes: leave --states, --actions and --branching out")
     if game is None:
@@ -129,7 +129,7 @@ def _point(case: str | None, game: str | None, **given: Any) -> dict[str, Any]:
         found = _window(inner.n_actions, given)
     else:
         found = _policy(inner.n_actions, _rows(game, inner.n_actions, given), given)
-    return {"r_max": given["r_max"] or span, **found}
+    return {"r_max": span if given["r_max"] is None else given["r_max"], **found}
 
 
 def _lemma(name: str) -> Bound:
@@ -299,7 +299,7 @@ def evaluate(
     from bounds.symbols import REGISTRY
 
     chain = point.get("chain", {})
-    numbers = {name: REGISTRY[name].read(value) for name, value in point.items() if name != "chain"}
+    numbers = {name: Fraction(REGISTRY[name].read(value)) for name, value in point.items() if name != "chain"}
     v_max = numbers["r_max"] / (1 - numbers["discount"])
     if numbers["epsilon"] >= v_max:
         raise ValueError(
@@ -343,7 +343,8 @@ def evaluate(
     scaled = {**numbers, "epsilon": numbers["epsilon"] / numbers["r_max"]}  # rivals take R_max = 1
     others = {name: {"log10": _applied(b, scaled), "source": b.source} for name, b in rivals().items()}
     given = {name: point[name] for name in numbers}
-    shown = {name: given[name] if isinstance(given[name], str) else _short(x) for name, x in numbers.items()}
+    as_written = {name: str(x) for name, x in given.items() if isinstance(x, str | Written)}
+    shown = {name: as_written.get(name, _short(x)) for name, x in numbers.items()}
     shown["v_max"] = _short(v_max)
     return {
         "point": shown,
@@ -490,11 +491,14 @@ def bound(
         int, typer.Option(parser=whole, metavar="N", help="Inner steps of a meta-step; in Case I an episode.")
     ] = 1,
     episode: Annotated[int, typer.Option(parser=whole, metavar="T", help="Steps between restarts, for X4.")] = 10,
-    epsilon: Annotated[str, typer.Option(metavar="NUMBER", help="Accuracy, in reward/(1-discount).")] = "0.8",
-    delta: Annotated[str, typer.Option(metavar="NUMBER", help="Failure probability.")] = "0.2",
-    discount: Annotated[str, typer.Option(metavar="NUMBER", help="Meta discount.")] = "0.8",
+    epsilon: Annotated[
+        Written, typer.Option(parser=rational, metavar="NUMBER", help="Accuracy, in reward/(1-discount).")
+    ] = "0.8",  # type: ignore[assignment]  # the parser reads defaults too
+    delta: Annotated[Written, typer.Option(parser=rational, metavar="NUMBER", help="Failure probability.")] = "0.2",  # type: ignore[assignment]
+    discount: Annotated[Written, typer.Option(parser=rational, metavar="NUMBER", help="Meta discount.")] = "0.8",  # type: ignore[assignment]
     r_max: Annotated[
-        str | None, typer.Option(metavar="NUMBER", help="Largest meta-reward; default the game's.")
+        Written | None,
+        typer.Option(parser=rational, metavar="NUMBER", help="Largest meta-reward; default the game's."),
     ] = None,
     rows: Annotated[
         str | None,
@@ -502,7 +506,7 @@ def bound(
     ] = None,
     optimise: Annotated[bool, typer.Option("--optimise", help="Choose the free weights and lambda.")] = False,
     latex: Annotated[bool, typer.Option("--latex", help="Print the formulas for amsmath instead.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Annotated[bool, AS_JSON] = False,
 ) -> None:
     """Print the bounds on R-max at one point: classical beside sharp, what they are made of, and the rivals."""
     for option, count in (("inner-states", inner_states), ("inner-steps", inner_steps), ("episode", episode)):
@@ -517,6 +521,6 @@ def bound(
         return
     result = evaluate(point, case=case, inner_steps=inner_steps, optimise=optimise, episode=episode, rows=lemma)
     if as_json:
-        typer.echo(json.dumps(result))
+        typer.echo(options.as_json(result))
     else:
         _print(result)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,33 +9,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rfos.commands import options
+from rfos.commands.options import AS_JSON, number, table, whole, whole_numbers
+
 if TYPE_CHECKING:
     from rfos.laboratory.reproduction.estimates import Estimate
-    from rfos.laboratory.reproduction.results import Report, WindowResult
-from rfos.commands.options import number, whole, whole_numbers
+    from rfos.laboratory.reproduction.report import Report
+    from rfos.laboratory.reproduction.results import WindowResult
 
 DEFAULT_OUT = Path("results")
 
 
 def _interval(estimate: Estimate | None, scale: float = 1.0, digits: int = 1) -> str:
+    """Return an estimate over a scale as text."""
     from rfos.laboratory.reproduction.estimates import shown
 
     return "not determined" if estimate is None else shown(estimate, digits, scale)
 
 
-def _table(rows: list[tuple[str, list[str]]]) -> str:
-    """Return rows of (heading, cells) as aligned text."""
-    first = max(len(heading) for heading, _ in rows)
-    widths = [max(len(cells[i]) for _, cells in rows) for i in range(len(rows[0][1]))]
-    lines = []
-    for heading, cells in rows:
-        padded = "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
-        lines.append(f"{heading.ljust(first)}  {padded}".rstrip())
-    lines.insert(1, "-" * max(len(line) for line in lines))
-    return "\n".join(lines)
-
-
 def _window_table(report: Report) -> str:
+    """Return a column per window: sizes, episodes beside the paper's, rewards beside yardsticks."""
     e = report.experiment
     exact = e.opponent == "window"
     best = {y.window: f"{y.reward:.3f}" for y in report.yardsticks if y.window is not None}
@@ -78,10 +70,12 @@ def _window_table(report: Report) -> str:
             row("largest gap to V*", lambda r: "-" if r.largest_gap is None else f"{r.largest_gap:.4f}"),
         ]
     rows.append(row("steps per second and core", lambda r: f"{r.steps_per_second / 1e6:,.0f} million"))
-    return _table(rows)
+    (first, *windows), *others = [[heading, *cells] for heading, cells in rows]
+    return table([first, *windows], others)
 
 
 def _print_report(report: Report, echo: Callable[[str], None]) -> None:
+    """Print the table, what covers the runs, and the claims."""
     from rfos.learning.agents import DEPARTURES
     from rfos.learning.trace import NOTHING_YET, Progress
 
@@ -119,7 +113,7 @@ def reproduce(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for tables and figures.")] = DEFAULT_OUT,
     seed: Annotated[int, typer.Option(parser=whole, metavar="N", help="Root of all random streams.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Annotated[bool, AS_JSON] = False,
 ) -> None:
     """Run the paper's experiment and print a verdict on each published claim."""
     from rfos._system.files import atomic, require_writable
@@ -131,15 +125,13 @@ def reproduce(
 
     from tqdm import tqdm
 
-    from rfos.laboratory.reproduction import curves
-    from rfos.laboratory.reproduction import experiment as experiment_module
-    from rfos.laboratory.reproduction import published as published_module
-    from rfos.laboratory.reproduction import reproduce as reproduce_module
+    from rfos import plots
+    from rfos.laboratory.reproduction import curves, published
+    from rfos.laboratory.reproduction import reproduce as reproduction
+    from rfos.laboratory.reproduction.experiment import HORIZON, Experiment
 
     choice: dict[str, Any] = {"game": game, "agent": agent, "opponent": opponent}
-    experiment = experiment_module.Experiment(windows=numbers, epsilon=epsilon, seeds=seeds, seed=seed, **choice)
-    from rfos import plots
-
+    experiment = Experiment(windows=numbers, epsilon=epsilon, seeds=seeds, seed=seed, **choice)
     lock = threading.Lock()
     with tqdm(unit="step", unit_scale=True, disable=None, file=sys.stderr, desc="playing") as bar:
 
@@ -148,28 +140,28 @@ def reproduce(
                 bar.total = total
                 bar.update(steps)
 
-        report = reproduce_module.reproduce(experiment, jobs=jobs, progress=tick)
+        report = reproduction.reproduce(experiment, jobs=jobs, progress=tick)
     out.mkdir(parents=True, exist_ok=True)
     with atomic(out / "curves.csv") as path:
         report.curves.to_csv(path, index=False)
     with atomic(out / "summary.json") as path:
-        path.write_text(json.dumps(report.summary(), indent=2) + "\n")
-    official = published_module.official_curve() if experiment.is_published and 2 in numbers else None
+        path.write_text(options.as_json(report.summary(), indent=2) + "\n")
+    official = published.official_curve() if experiment.is_published and 2 in numbers else None
     figures = {
         "learning_curves": plots.learning_curves(
             curves.curve_bands(report.curves, epsilon),
             report.yardsticks,
             official,
-            episode_length=experiment_module.HORIZON,
+            episode_length=HORIZON,
         ),
         "episodes_against_states": plots.episodes_against_states(report.results),
     }
-    for name, figure in figures.items():
+    for name, drawn in figures.items():
         for suffix in (".png", ".svg"):
             with atomic(out / f"{name}{suffix}") as path:
-                figure.savefig(path, dpi=160)
+                plots.figure_of(drawn).savefig(path, dpi=160)
     if as_json:
-        typer.echo(json.dumps(report.summary()))
+        typer.echo(options.as_json(report.summary()))
     else:
         _print_report(report, typer.echo)
     typer.echo(f"\nwritten to {out}: curves.csv, summary.json, {', '.join(figures)} (.png, .svg)", err=True)

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from rfos.commands import options
+from rfos.commands.options import AS_JSON, number, whole
+
 if TYPE_CHECKING:
-    pass
-import math
-from dataclasses import asdict, fields, is_dataclass
+    from rfos.laboratory.shaping_study.answer import Answer
+    from rfos.laboratory.shaping_study.compare import OtherLevels
+    from rfos.metagames.estimates import Earned
 
-import numpy as np
-
-from rfos import plots
-from rfos._system.files import atomic
-from rfos.commands.options import number, whole
-from rfos.games.strategies import STRATEGIES
-from rfos.laboratory.shaping_study import Answer
-from rfos.metagames.estimates import Earned
-from rfos.metagames.sizes import inner_game
+Echo: TypeAlias = Callable[[str], None]
+"""What takes a line of text."""
 
 
 def solve(
@@ -100,20 +96,21 @@ def solve(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(parser=whole, metavar="N", help="Root of the random starts.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Annotated[bool, AS_JSON] = False,
 ) -> None:
     """Solve the meta-game of policies and print what shaping is worth in the continuous game."""
     from rfos._system.files import require_writable
 
     if out is not None:
         require_writable(out)
-    from rfos.laboratory import shaping_study
+    from rfos.laboratory.shaping_study.request import ShapingRequest
+    from rfos.laboratory.shaping_study.study import shaping_study
     from rfos.metagames.shaper import shaper_path
 
     if policy is not None:
         require_writable(shaper_path(policy).parent, "--policy")
     choice: dict[str, Any] = {"rounding": rounding, "reset": reset}
-    request = shaping_study.Request(
+    request = ShapingRequest(
         game,
         opponent,
         levels,
@@ -127,7 +124,7 @@ def solve(
         seed=seed,
         **choice,
     )
-    found = shaping_study.answer(request, lambda text: typer.echo(text, err=True))
+    found = shaping_study(request, lambda text: typer.echo(text, err=True))
     if out is not None:
         draw(found, out)
         typer.echo(f"written to {out}: trajectory (.png, .svg)", err=True)
@@ -135,13 +132,13 @@ def solve(
         found.solution.save(policy)
         typer.echo(f"written to {policy}: the {found.shaper} of this solution", err=True)
     if as_json:
-        typer.echo(written(found))
+        typer.echo(options.as_json(found.summary()))
     else:
         show(found, typer.echo)
 
 
-def show(found: Answer, echo: Callable[[str], None]) -> None:
-    """Print an answer."""
+def show(found: Answer, echo: Echo) -> None:
+    """Print an answer: the request, the grid, the continuous game, what shaping is worth, what to beware of, moves."""
     r = found.request
     step = "" if r.step is None else f" with step {r.step:g}"
     echo(
@@ -159,24 +156,54 @@ def show(found: Answer, echo: Callable[[str], None]) -> None:
         ("mean over its points", found.mean_value),
     ):
         echo(f"  {what:46} {ends[0]:9.4f} to {ends[1]:.4f}")
+    _show_discretisation(found, echo)
+    _show_rows(found, echo)
+    known = _interval(found.worth, *found.worth_interval).removeprefix("-")
+    sign = "-" if found.worth < 0 else "+"
+    echo(f"\nshaping ({found.shaper}) is worth {sign}{known} a step over the best yardstick")
+    echo(f"  against this opponent, {found.best}")
+    if found.n_paired > 1:
+        echo(f"  (differences from {found.n_paired} common starts)")
+    if found.other_levels is not None:
+        _show_other_levels(found.other_levels, echo)
+    _show_discounted(found, echo)
+    for warning in found.warnings:
+        echo(f"WARNING: {warning}")
+    for note in found.notes:
+        echo(note)
+    echo(f"\nfirst moves of the {found.shaper}; C is action 0, D action 1, the own one first")
+    for whose, *moves in found.moves:
+        echo(f"  opponents starting at {whose}")
+        for words in moves:
+            echo(f"    {words}")
+    echo(f"\n{found.seconds:.1f} s")
+
+
+def _show_discretisation(found: Answer, echo: Echo) -> None:
+    """Print how far values on the grid may be off."""
     error = found.discretisation
     if error.statement is None:
         echo(f"discretisation error: does not apply, because {error.reason}")
+        return
+    listed = ", ".join(f"{name} {value:.4g}" for name, value in error.constants.items())
+    listed += f" ({error.reason})" if error.reason else ""
+    if error.vacuous:
+        echo(f"discretisation error, {error.statement}: vacuous here (it allows the whole span of values); {listed}")
+        return
+    below, above, loss = ((1 - found.request.discount) * (x or 0.0) for x in (error.lower, error.upper, error.loss))
+    echo(f"discretisation error, {error.statement}: V* is within -{below:.3g} and +{above:.3g} a step")
+    echo(f"  of the value on the grid; {listed}")
+    if (error.loss or 0.0) < error.limit:
+        echo(f"  its policy, played at the nearest grid point, loses at most {loss:.3g} a step there (D3)")
     else:
-        listed = ", ".join(f"{name} {value:.4g}" for name, value in error.constants.items())
-        listed += f" ({error.reason})" if error.reason else ""
-        below, above, loss = ((1 - r.discount) * (x or 0.0) for x in (error.lower, error.upper, error.loss))
-        if error.vacuous:
-            echo(
-                f"discretisation error, {error.statement}: vacuous here (it allows the whole span of values); {listed}"
-            )
-        else:
-            echo(f"discretisation error, {error.statement}: V* is within -{below:.3g} and +{above:.3g} a step")
-            echo(f"  of the value on the grid; {listed}")
-            if (error.loss or 0.0) < error.limit:
-                echo(f"  its policy, played at the nearest grid point, loses at most {loss:.3g} a step there (D3)")
-            else:
-                echo("  what its policy, played at the nearest grid point, loses there: D3 is vacuous")
+        echo("  what its policy, played at the nearest grid point, loses there: D3 is vacuous")
+
+
+def _show_rows(found: Answer, echo: Echo) -> None:
+    """Print what shapers and yardsticks earn in the continuous game."""
+    from rfos.games.strategies import STRATEGIES
+
+    r = found.request
     moved = ", after the learner moved once" if r.reset == "move" else ""
     whence = f"against {r.opponent}" if r.opponent in STRATEGIES else f"from {found.n_starts} random starts{moved}"
     width = max(len(_label(row)) for row in (*found.continuous, *found.yardsticks))
@@ -196,25 +223,26 @@ def show(found: Answer, echo: Callable[[str], None]) -> None:
         )
     elif found.n_starts > 1:
         echo("  (t intervals of 95 %)")
-    known = _interval(found.worth, *found.worth_interval).removeprefix("-")
-    sign = "-" if found.worth < 0 else "+"
-    echo(f"\nshaping ({found.shaper}) is worth {sign}{known} a step over the best yardstick")
-    echo(f"  against this opponent, {found.best}")
-    if found.n_paired > 1:
-        echo(f"  (differences from {found.n_paired} common starts)")
-    others = found.other_levels
-    if others is not None:
-        kind = "finer" if others.finer else "coarser"
-        many = "its start" if others.n_starts == 1 else f"{others.n_starts} of these starts"
-        echo(f"with {others.levels} instead ({kind}; {others.n_states:,} meta-states), from {many}")
-        for what, value in (
-            ("promised by that grid", f"{_both(others.promised)}; by this one {_both(others.promised_here)}"),
-            ("earned in the continuous game", _interval(*others.earned)),
-            ("  less what is earned with these", _interval(*others.gain)),
-        ):
-            echo(f"  {what:32} {value}")
-        if not others.finer:
-            echo("  (finer levels take more than seconds: give --levels)")
+
+
+def _show_other_levels(others: OtherLevels, echo: Echo) -> None:
+    """Print what other levels promise and earn."""
+    kind = "finer" if others.finer else "coarser"
+    many = "its start" if others.n_starts == 1 else f"{others.n_starts} of these starts"
+    echo(f"with {others.levels} instead ({kind}; {others.n_states:,} meta-states), from {many}")
+    for what, value in (
+        ("promised by that grid", f"{_both(others.promised)}; by this one {_both(others.promised_here)}"),
+        ("earned in the continuous game", _interval(*others.earned)),
+        ("  less what is earned with these", _interval(*others.gain)),
+    ):
+        echo(f"  {what:32} {value}")
+    if not others.finer:
+        echo("  (finer levels take more than seconds: give --levels)")
+
+
+def _show_discounted(found: Answer, echo: Echo) -> None:
+    """Print what the grid promises beside what is earned with the discount."""
+    r = found.request
     lasting, n = found.n_discounted
     echo(f"discounted by {r.discount:g} a step, " + (f"mean over {n} of these starts" if n > 1 else "from its start"))
     rounded = "of the nearest point" if r.rounding == "nearest" else "interpolated"
@@ -224,62 +252,32 @@ def show(found: Answer, echo: Callable[[str], None]) -> None:
     ):
         echo(f"  {what:70} {ends[0]:9.4f} to {ends[1]:.4f}")
     echo(f"  (of what is earned {lasting} steps are played, and the rest bounded)")
-    for warning in found.warnings:
-        echo(f"WARNING: {warning}")
-    for note in found.notes:
-        echo(note)
-    echo(f"\nfirst moves of the {found.shaper}; C is action 0, D action 1, the own one first")
-    for whose, *moves in found.moves:
-        echo(f"  opponents starting at {whose}")
-        for words in moves:
-            echo(f"    {words}")
-    echo(f"\n{found.seconds:.1f} s")
 
 
 def _label(row: Earned) -> str:
+    """Return the name of a row, and whether it is of other opponents."""
     return row.name if row.same_opponent else f"{row.name} (other opponents)"
 
 
 def _both(ends: tuple[float, float]) -> str:
+    """Return certified ends as text."""
     return f"{ends[0]:.4f} to {ends[1]:.4f}"
 
 
 def _interval(mean: float, low: float, high: float) -> str:
+    """Return a mean as text, with its interval where it has one."""
     return f"{mean:.3f}" if math.isnan(low) else f"{mean:.3f} ({low:.3f} to {high:.3f})"
 
 
 def draw(found: Answer, out: Path) -> None:
     """Write the figure of the first roll-out to a folder."""
+    from rfos import plots
+    from rfos._system.files import atomic
+
     r = found.request
     title = f"{r.game} against {r.opponent}, {found.shaper}"
-    figure = plots.shaping_trajectory(inner_game(r.game, r.inner_discount), found.policies, found.rewards, title)
+    figure = plots.figure_of(plots.shaping_trajectory(found.game, found.policies, found.rewards, title))
     out.mkdir(parents=True, exist_ok=True)
     for suffix in (".png", ".svg"):
         with atomic(out / f"trajectory{suffix}") as path:
             figure.savefig(path, dpi=160)
-
-
-def written(found: Answer) -> str:
-    """Return an answer as one JSON object; what is not a finite number is null."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, np.ndarray):
-            return plain(value.tolist())
-        if isinstance(value, dict):
-            return {key: plain(part) for key, part in value.items()}
-        if isinstance(value, list | tuple):
-            return [plain(part) for part in value]
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-
-    parts = {field.name: getattr(found, field.name) for field in fields(found) if field.name != "solution"}
-    return json.dumps(
-        {name: plain(_as_plain(part)) for name, part in parts.items()},
-        allow_nan=False,
-    )
-
-
-def _as_plain(part: Any) -> Any:
-    """Return dataclasses, also in tuples, as dictionaries."""
-    if isinstance(part, tuple):
-        return [_as_plain(each) for each in part]
-    return asdict(part) if is_dataclass(part) and not isinstance(part, type) else part

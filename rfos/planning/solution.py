@@ -5,11 +5,16 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from rfos._system.arrays import Float, Owned, array_of, floats, integers
+from rfos._system.display import page
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Accuracy(enum.Enum):
@@ -84,6 +89,47 @@ class Solution:
     def converged(self) -> bool:
         """Whether every bracket is at most `tol` wide, or the values are exact."""
         return self.ended is Ended.CONVERGED
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the values as a table, a row per state.
+
+        Returns
+        -------
+        DataFrame
+            Index state; columns value, lower, upper (reward/(1-discount)) and action, or, where the policy is one of
+            probabilities, probability_0, probability_1 and so on.
+
+        Examples
+        --------
+        >>> from rfos import TabularMDP, solve
+        >>> solution = solve(TabularMDP([[0, 0]], [[0.0, 1.0]], 0.5))
+        >>> solution
+        <Solution of 1 state by policy_iteration: values 2 to 2, certified, converged>
+        >>> solution.to_frame()[["value", "action"]].round(6).values.tolist()
+        [[2.0, 1.0]]
+        """
+        import pandas as pd
+
+        columns: dict[str, NDArray[Any]] = {"value": self.value, "lower": self.lower, "upper": self.upper}
+        if self.policy.ndim == 1:
+            columns["action"] = self.policy
+        else:
+            columns |= {f"probability_{a}": self.policy[:, a] for a in range(self.policy.shape[1])}
+        return pd.DataFrame(columns, index=pd.RangeIndex(len(self.value), name="state"))
+
+    def __repr__(self) -> str:
+        """Return the range of the values and how sure they are, on one line."""
+        n, ended = len(self.value), self.ended
+        how = "converged" if self.converged else f"NOT converged ({ended.value})"
+        states = "1 state" if n == 1 else f"{n:,} states"
+        low, high = (f"{end:.6g}" for end in (np.min(self.value), np.max(self.value)))
+        return f"<Solution of {states} by {self.method}: values {low} to {high}, {self.accuracy.value}, {how}>"
+
+    def _repr_html_(self) -> str:
+        """Return the line and the first and last states, for a notebook."""
+        widest = float(np.max(self.upper - self.lower, initial=0.0))
+        width = [f"The widest bracket is {widest:.2g} wide, in units of reward/(1-discount)."]
+        return page(repr(self), self.to_frame().reset_index(), width)
 
 
 def _policy(given: object) -> NDArray[Any]:

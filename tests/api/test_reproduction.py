@@ -6,13 +6,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from rfos.commands.options import as_json
 from rfos.laboratory.reproduction import claims as claims_module
 from rfos.laboratory.reproduction import estimates, published, reproduce, results
 from rfos.laboratory.reproduction import experiment as experiment_module
 from rfos.laboratory.reproduction.estimates import Estimate
-from rfos.laboratory.reproduction.experiment import Cell, Experiment
+from rfos.laboratory.reproduction.experiment import Experiment
 from rfos.laboratory.reproduction.published import rank_among
 from rfos.laboratory.reproduction.results import WindowResult
+from rfos.laboratory.reproduction.runs import Run
 from rfos.learning.agents import DEPARTURES, PaperRmax
 from rfos.learning.convergence import convergence
 from rfos.learning.trace import Trace
@@ -92,7 +94,7 @@ def test_convergence_refuses_parameters_out_of_range(arguments: dict[str, float]
 
 
 def schedule(second: list[WindowResult], first: list[WindowResult] | None = None) -> results.Claim:
-    return claims_module._claim_schedule(first or [result(2, 12), result(3, 12, m=400)], second)
+    return claims_module.claim_schedule(first or [result(2, 12), result(3, 12, m=400)], second)
 
 
 def test_the_schedule_claim_is_tautological_only_when_times_follow_m_inside_the_bracket() -> None:
@@ -117,27 +119,27 @@ def test_the_schedule_claim_says_nothing_of_other_schedules_or_unfinished_runs()
     assert schedule(unfinished).verdict == "undecided"
 
 
-def test_every_cell_has_its_own_stream() -> None:
+def test_every_run_has_its_own_stream() -> None:
     """Keys differ whenever a field does, and do not depend on anything else."""
-    cell = Cell("matching-pennies", 2, 0.8, 0, "paper", "hidden")
+    one = Run("matching-pennies", 2, 0.8, 0, "paper", "hidden")
     others = [
-        Cell("prisoners-dilemma", 2, 0.8, 0, "paper", "hidden"),
-        Cell("matching-pennies", 3, 0.8, 0, "paper", "hidden"),
-        Cell("matching-pennies", 2, 0.5, 0, "paper", "hidden"),
-        Cell("matching-pennies", 2, 0.8, 1, "paper", "hidden"),
-        Cell("matching-pennies", 2, 0.8, 0, "rmax", "hidden"),
-        Cell("matching-pennies", 2, 0.8, 0, "paper", "window"),
+        Run("prisoners-dilemma", 2, 0.8, 0, "paper", "hidden"),
+        Run("matching-pennies", 3, 0.8, 0, "paper", "hidden"),
+        Run("matching-pennies", 2, 0.5, 0, "paper", "hidden"),
+        Run("matching-pennies", 2, 0.8, 1, "paper", "hidden"),
+        Run("matching-pennies", 2, 0.8, 0, "rmax", "hidden"),
+        Run("matching-pennies", 2, 0.8, 0, "paper", "window"),
     ]
-    assert len({c.key() for c in [cell, *others]}) == 7
-    assert cell.key() == Cell("matching-pennies", 2, 0.8, 0, "paper", "hidden").key()
+    assert len({c.key() for c in [one, *others]}) == 7
+    assert one.key() == Run("matching-pennies", 2, 0.8, 0, "paper", "hidden").key()
 
 
 def test_a_single_seed_has_no_interval() -> None:
     """One run gives a mean without an interval, and null in JSON."""
-    estimate = estimates._estimate([3.0])
+    estimate = estimates.estimate_of([3.0])
     assert estimate.mean == 3
     assert math.isnan(estimate.low)
-    assert results._without_nan({"a": [estimate.low]}) == {"a": [None]}
+    assert as_json({"a": [estimate.low]}) == '{"a": [null]}'
 
 
 @pytest.mark.jit
@@ -184,10 +186,10 @@ PUBLISHED = Experiment()
 )
 def test_the_constant_is_judged_under_both_criteria(times: tuple[int, int], verdict: str) -> None:
     """Both 90 % and 95 % inside 8 to 18: reproduced; both outside: not; one of them: undecided."""
-    claim = claims_module._claim_constant(PUBLISHED, traces_converging_at({1: times}), {1: 100})
+    claim = claims_module.claim_constant(PUBLISHED, traces_converging_at({1: times}), {1: 100})
     assert claim.verdict == verdict
     other = Experiment(agent="rmax")
-    assert claims_module._claim_constant(other, traces_converging_at({1: times}), {1: 100}).verdict == "undecided"
+    assert claims_module.claim_constant(other, traces_converging_at({1: times}), {1: 100}).verdict == "undecided"
 
 
 @pytest.mark.parametrize(
@@ -203,8 +205,8 @@ def test_the_exponent_is_judged_by_all_slopes_under_both_criteria(
 ) -> None:
     """A slope between neighbours outside 1.75 to 2.25, or only one criterion inside, keeps the verdict open."""
     traces = traces_converging_at({1: (16_000, 16_000), 2: second, 3: third})
-    assert claims_module._claim_exponent(PUBLISHED, traces, {1: 100, 2: 200, 3: 400}).verdict == verdict
-    assert claims_module._claim_exponent(PUBLISHED, {1: traces[1]}, {1: 100}).verdict == "undecided"
+    assert claims_module.claim_exponent(PUBLISHED, traces, {1: 100, 2: 200, 3: 400}).verdict == verdict
+    assert claims_module.claim_exponent(PUBLISHED, {1: traces[1]}, {1: 100}).verdict == "undecided"
 
 
 @pytest.mark.parametrize(("seeds", "verdict"), [(1, "undecided"), (2, "undecided"), (5, "reproduced")])
@@ -212,15 +214,15 @@ def test_seeds_in_the_same_bins_decide_only_if_they_are_many(seeds: int, verdict
     """A bin hides their spread: its width, not 0, is what the interval is made from."""
     traces = traces_converging_at({1: (16_000, 16_000), 2: (64_000, 64_000), 3: (256_000, 256_000)})
     alike = {window: [runs[1]] * seeds for window, runs in traces.items()}
-    assert claims_module._claim_exponent(PUBLISHED, alike, {1: 100, 2: 200, 3: 400}).verdict == verdict
+    assert claims_module.claim_exponent(PUBLISHED, alike, {1: 100, 2: 200, 3: 400}).verdict == verdict
 
 
 def test_a_run_too_short_for_its_average_has_no_convergence_time() -> None:
     """10,000 steps are averaged; where that is more than a twentieth of a run, the time would be the run's own."""
     traces = traces_converging_at({1: (1000, 1000)})[1]
     short = [SimpleNamespace(**{**vars(t), "n_steps": 150_000}) for t in traces]
-    assert claims_module._times(traces, "converged") is not None
-    assert claims_module._times(short, "converged") is None  # type: ignore[arg-type]
+    assert claims_module.times_of(traces, "converged") is not None
+    assert claims_module.times_of(short, "converged") is None  # type: ignore[arg-type]
 
 
 def test_departures_are_those_of_the_docstring() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from rfos._system.randomness import seed_sequence
 from rfos.commands import solve as solve_command
+from rfos.commands.options import as_json
 from rfos.games import wording
 from rfos.games.named import (
     chicken,
@@ -25,11 +26,12 @@ from rfos.games.named import (
 from rfos.games.normal_form import NormalFormGame
 from rfos.games.stochastic import StochasticGame, is_iterated, iterated, one_shot
 from rfos.games.strategies import STRATEGIES, extortion, strategy
-from rfos.laboratory import shaping_study
-from rfos.laboratory.shaping_study import Answer, Request, answer
-from rfos.metagames import continuous as continuous_module
-from rfos.metagames import tables
-from rfos.metagames import yardsticks as yardsticks_module
+from rfos.laboratory.shaping_study import build, compare, measure
+from rfos.laboratory.shaping_study import solve as solve_step
+from rfos.laboratory.shaping_study.answer import Answer
+from rfos.laboratory.shaping_study.request import ShapingRequest, learner_of
+from rfos.laboratory.shaping_study.study import shaping_study
+from rfos.metagames import sizes
 from rfos.metagames.continuous import hold, mutual_learning, random_starts, roll_out, trajectory
 from rfos.metagames.estimates import Returns, earned
 from rfos.metagames.grids import CubeGrid, LevelGrid, SimplexGrid
@@ -59,14 +61,10 @@ class Wrapped:
         return self.inner.update(game, player, policies)
 
 
-def quiet(text: str) -> None:
-    """Progress is not looked at."""
-
-
 def asked(game: str = "matching-pennies", **options) -> Answer:
     """A small request, one-shot unless said otherwise."""
     small = {"levels": "3", "inner_discount": 0.0, "starts": 5, "steps": 6}
-    return answer(Request(game, **(small | options)), quiet)
+    return shaping_study(ShapingRequest(game, **(small | options)))
 
 
 def printed(found: Answer) -> str:
@@ -108,11 +106,11 @@ def test_what_does_not_fit_is_refused_within_50_ms(
     def reached(*arguments: object) -> None:
         raise AssertionError("something was built")
 
-    for name in ("inner_game", "even_grid", "PolicyMetaGame", "discretisation_error"):
-        monkeypatch.setattr(shaping_study, name, reached)
+    for name in ("inner_game", "grid_of", "PolicyMetaGame", "discretisation_error"):
+        monkeypatch.setattr(build, name, reached)
     began = time.process_time()
     with pytest.raises(MemoryError, match=f"need.* bytes.* limit .*{mend}") as caught:
-        answer(Request(game, **options), quiet)
+        shaping_study(ShapingRequest(game, **options))
     assert time.process_time() - began < 0.05
     assert "\n" not in str(caught.value)
 
@@ -167,7 +165,7 @@ def test_pairs_that_take_too_long_one_by_one_are_refused() -> None:
 def test_iterated_games_count_their_tables_before_they_build_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bytes demanded are at least those measured, and at most twice; too many are refused at once."""
     demanded = []
-    monkeypatch.setattr("rfos._system.memory.require_memory", lambda needed, *words: demanded.append(needed))
+    monkeypatch.setattr("rfos.games.stochastic.require_memory", lambda needed, *words: demanded.append(needed))
     game = public_goods(6)
     tracemalloc.start()
     iterated(game, 0.9)
@@ -263,7 +261,7 @@ STARTS = [np.full((2, 1, 2), 0.5)]
         (lambda: extortion(IPD, 1.0), "factor is 1.0: give a number above 1"),
         (lambda: strategy(PENNIES, 1, "tit-for-tat"), "tit-for-tat is for an iterated game of two players"),
         (lambda: strategy(IPD, 1, "grim"), "unknown strategy 'grim': choose one of always-cooperate"),
-        (lambda: shaping_study.learner_of("x"), "unknown opponent 'x': choose one of naive, .* never learns: always"),
+        (lambda: learner_of("x"), "unknown opponent 'x': choose one of naive, .* never learns: always"),
     ],
 )
 def test_what_cannot_be_played_is_named(play, message: str) -> None:
@@ -340,10 +338,10 @@ def test_ends_of_the_joint_state_are_certified(monkeypatch: pytest.MonkeyPatch, 
     """The exact value, in rationals, is between the ends printed, whatever the lumped game is stored as."""
     learner = NaiveLearner(0.7)
     if lumped == "on-the-fly":
-        monkeypatch.setattr(tables, "pair_bytes", lambda *sizes: 10**12)
+        monkeypatch.setattr(sizes, "pair_bytes", lambda *counts: 10**12)
     played = Wrapped(learner) if lumped == "sparse" else learner
-    monkeypatch.setattr(shaping_study, "learner_of", lambda name, step: played)
-    monkeypatch.setattr(shaping_study, "solve", narrowly)
+    monkeypatch.setattr(build, "learner_of", lambda name, step: played)
+    monkeypatch.setattr(solve_step, "solve", narrowly)
     found = asked(rounding=rounding, joint=True, discount=0.9)
     grid = SimplexGrid(1, 2, 2)
     joint = PolicyMetaGame(PENNIES, [played], [grid, grid], 0.9, rounding, joint=True)
@@ -361,7 +359,7 @@ def test_values_printed_are_those_of_the_states_named(
 ) -> None:
     """Start, mean and promise are (1-discount) V at the nearest point to fair, over points, and at rounded starts."""
     if on_the_fly:
-        monkeypatch.setattr(tables, "pair_bytes", lambda *sizes: 10**12)
+        monkeypatch.setattr(sizes, "pair_bytes", lambda *counts: 10**12)
     found = asked("chicken", rounding=rounding, levels="6", discount=0.8, starts=4)
     game = inner_game("chicken", 0.0)
     grids = [even_grid(game, i, 6) for i in range(2)]
@@ -439,7 +437,7 @@ def test_an_artefact_of_nearest_rounding_is_recognised() -> None:
     text = printed(found)
     assert FROZEN in text
     assert ARTEFACT in text
-    assert len(json.loads(solve_command.written(found))["warnings"]) == 2
+    assert len(json.loads(as_json(found.summary()))["warnings"]) == 2
     assert found.promised[0] > found.discounted[1]
 
 
@@ -447,7 +445,7 @@ def test_a_grid_that_promises_what_is_earned_gets_no_warning() -> None:
     """Long steps on a fine grid: nothing is frozen and nothing invented, with either rounding."""
     for rounding in ("nearest", "barycentric"):
         found = asked("chicken", opponent="smoothed-best-response", levels="33", rounding=rounding, discount=0.9)
-        assert found.frozen_share <= shaping_study.FROZEN
+        assert found.frozen_share <= compare.FROZEN
         assert found.warnings == ()
         assert "WARNING" not in printed(found)
 
@@ -455,7 +453,7 @@ def test_a_grid_that_promises_what_is_earned_gets_no_warning() -> None:
 def test_random_corners_freeze_nobody() -> None:
     """Barycentric rounding moves short steps on the mean: no warning of frozen learners, though nearest would."""
     found = asked("matching-pennies", levels="9")
-    assert found.frozen_share > shaping_study.FROZEN
+    assert found.frozen_share > compare.FROZEN
     assert FROZEN not in printed(found)
 
 
@@ -516,11 +514,9 @@ def test_worth_is_over_the_best_row_with_the_same_opponent(monkeypatch: pytest.M
     """A better row with another opponent does not count, nor a worse one with the same."""
     constant = [("worst", -5.0), ("best", 0.25)]
     elsewhere = [Returns("elsewhere", np.full((5, 2), 9.0), same_opponent=False)]
-    monkeypatch.setattr(yardsticks_module, "constant_shapers", lambda *arguments, **options: constant)
-    monkeypatch.setattr(yardsticks_module, "learning_shapers", lambda *arguments, **options: elsewhere)
-    monkeypatch.setattr(
-        continuous_module, "hold", lambda game, own, starts, steps: np.full((1, len(starts[0]), 2), own[0])
-    )
+    monkeypatch.setattr(measure, "constant_shapers", lambda *arguments, **options: constant)
+    monkeypatch.setattr(measure, "learning_shapers", lambda *arguments, **options: elsewhere)
+    monkeypatch.setattr(measure, "hold", lambda game, own, starts, steps: np.full((1, len(starts[0]), 2), own[0]))
     constant[:] = [(name, np.float64(number)) for name, number in constant]
     found = asked()
     top = max(found.continuous, key=lambda row: row.shaper[0])
@@ -624,7 +620,7 @@ def test_json_has_warnings_and_worth_and_no_numbers_that_are_none() -> None:
         raise AssertionError(text)
 
     found = asked("ipd", levels="2", inner_discount=0.9, starts=1)
-    plain = json.loads(solve_command.written(found), parse_constant=refuse)
+    plain = json.loads(as_json(found.summary()), parse_constant=refuse)
     assert plain["continuous"][0]["shaper"][1:] == [None, None]
     assert plain["worth"] == found.worth
     assert plain["warnings"] == list(found.warnings)

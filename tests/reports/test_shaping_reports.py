@@ -20,11 +20,18 @@ from rfos._kernels import learners as learners_kernels
 from rfos._system.randomness import seed_sequence
 from rfos.commands import solve as solve_command
 from rfos.commands.main import main
+from rfos.commands.options import as_json
 from rfos.games.named import chicken, matching_pennies, named_game, standard_prisoners_dilemma
 from rfos.games.stochastic import StochasticGame, iterated, one_shot
-from rfos.laboratory import shaping_study
-from rfos.laboratory.shaping_study import Answer, Request, answer
-from rfos.metagames import continuous, yardsticks
+from rfos.laboratory.shaping_study import measure as measure_step
+from rfos.laboratory.shaping_study import progress
+from rfos.laboratory.shaping_study import solve as solve_step
+from rfos.laboratory.shaping_study.answer import Answer
+from rfos.laboratory.shaping_study.levels import coarser, finer
+from rfos.laboratory.shaping_study.measure import Measured, measure
+from rfos.laboratory.shaping_study.request import ShapingRequest
+from rfos.laboratory.shaping_study.starts import looks_of
+from rfos.laboratory.shaping_study.study import shaping_study
 from rfos.metagames.continuous import RollOut, hold, moved_starts, random_policies, random_starts, roll_out, trajectory
 from rfos.metagames.estimates import Returns, interval, paired
 from rfos.metagames.grids import CubeGrid, LevelGrid, SimplexGrid
@@ -220,8 +227,8 @@ def test_the_joint_meta_state_is_refused_where_a_reply_comes_within_the_step() -
 # Intervals -------------------------------------------------------------------------------------------------------
 
 
-def quietly(request: Request) -> Answer:
-    return answer(request, lambda text: None)
+def quietly(request: ShapingRequest) -> Answer:
+    return shaping_study(request)
 
 
 def printed(found: Answer) -> str:
@@ -237,7 +244,7 @@ def test_one_start_in_64_does_not_decide_what_a_constant_policy_is_worth() -> No
     """
     grid = LevelGrid(5, (0.02, 0.25, 0.5, 0.75, 0.98))
     meta_game = PolicyMetaGame(IPD, [NaiveLearner()], [grid, grid], 0.99)
-    assert shaping_study._looks(meta_game, Request("ipd")) == [64, 128, 256, 512]
+    assert looks_of(meta_game, ShapingRequest("ipd")) == (64, 128, 256, 512)
     constant = np.array([0.02, 0.75, 0.02, 0.5, 0.02])
     own = np.stack([constant, 1 - constant], axis=1)
     many = hold(meta_game, own[None], random_starts(IPD, 8192, 1))[0][:, 0]
@@ -252,15 +259,14 @@ def test_one_start_in_64_does_not_decide_what_a_constant_policy_is_worth() -> No
 
     with pytest.MonkeyPatch.context() as patch:
         defect = np.tile([0.0, 1.0], (5, 1))
-        patch.setattr(yardsticks, "constant_shapers", lambda *a, **k: [("best", own), ("defect", defect)])
-        patch.setattr(yardsticks, "learning_shapers", lambda *a, **k: [])
-        found = shaping_study._measure(
+        patch.setattr(measure_step, "constant_shapers", lambda *a, **k: [("best", own), ("defect", defect)])
+        patch.setattr(measure_step, "learning_shapers", lambda *a, **k: [])
+        found = measure(
             meta_game,
-            {shaping_study.LOOK_AHEAD: Narrow()},  # type: ignore[dict-item]
+            {solve_step.LOOK_AHEAD: Narrow()},  # type: ignore[dict-item]
             random_starts(IPD, 512, 0),
             [64, 128, 256, 512],
-            Request("ipd"),
-            lambda text: None,
+            ShapingRequest("ipd"),
         )
     assert found.n_starts == 512
     mean, low, high = interval(found.best.rewards[:, 0], found.confidence)
@@ -270,6 +276,7 @@ def test_one_start_in_64_does_not_decide_what_a_constant_policy_is_worth() -> No
     assert worth[0] == pytest.approx(found.top.rewards[:, 0].mean() - mean)
 
 
+@pytest.mark.statistical
 def test_stopping_when_an_interval_pleases_leaves_it_honest() -> None:
     """In at most 5 % of runs any look's interval misses the mean, so that it does not matter which look is the last.
 
@@ -290,14 +297,16 @@ def test_stopping_when_an_interval_pleases_leaves_it_honest() -> None:
     starts = random_starts(meta_game.game, 1024, 0)
     looks = [64, 128, 256, 512, 1024]
 
-    def measured(worst: float) -> shaping_study._Measured:
+    def measured(worst: float) -> Measured:
         with pytest.MonkeyPatch.context() as patch:
             rows = [Returns("worst", np.full((16, 2), worst))]
-            patch.setattr(yardsticks, "constant_shapers", lambda *a, **k: [("best", np.zeros((1, 2)))])
-            patch.setattr(yardsticks, "learning_shapers", lambda *a, **k: rows)
-            patch.setattr(continuous, "hold", lambda game, own, starts, steps: np.full((1, len(starts[0]), 2), -0.001))
+            patch.setattr(measure_step, "constant_shapers", lambda *a, **k: [("best", np.zeros((1, 2)))])
+            patch.setattr(measure_step, "learning_shapers", lambda *a, **k: rows)
+            patch.setattr(
+                measure_step, "hold", lambda game, own, starts, steps: np.full((1, len(starts[0]), 2), -0.001)
+            )
             shapers: dict[str, Shaper] = {"look": Noisy()}  # type: ignore[dict-item]
-            return shaping_study._measure(meta_game, shapers, starts, looks, Request("imp"), lambda text: None)
+            return measure(meta_game, shapers, starts, looks, ShapingRequest("imp"))
 
     missed = 0
     for _ in range(600):
@@ -315,7 +324,7 @@ def test_stopping_when_an_interval_pleases_leaves_it_honest() -> None:
 
 def test_the_starts_asked_for_are_the_starts_played() -> None:
     """`--starts` has one look: t intervals of 95 %, and of the difference from common starts too."""
-    found = quietly(Request("chicken", inner_discount=0.0, starts=50, steps=20, levels="11"))
+    found = quietly(ShapingRequest("chicken", inner_discount=0.0, starts=50, steps=20, levels="11"))
     assert (found.n_starts, found.looks, found.confidence) == (50, 1, 0.95)
     assert all(row.n_starts in (16, 50) for row in (*found.continuous, *found.yardsticks))
     shaper = found.solution
@@ -328,7 +337,7 @@ def test_the_starts_asked_for_are_the_starts_played() -> None:
     assert f"worth {found.worth:+.3f} ({found.worth_interval[0]:.3f} to {found.worth_interval[1]:.3f})" in printed(
         found
     )
-    plain = json.loads(solve_command.written(found))
+    plain = json.loads(as_json(found.summary()))
     assert plain["worth_interval"] == list(found.worth_interval)
     assert plain["yardsticks"][0]["n_starts"] == 50
 
@@ -349,17 +358,19 @@ def test_differences_are_of_common_starts() -> None:
 def test_learning_curves_say_how_long_their_episodes_are(length: int | None, label: str) -> None:
     """The axis names the length given, whatever it is, and none where none is given."""
     bands = pd.DataFrame({"window": [2, 2], "episode": [1.0, 10.0], "mean": [0.5, 0.6], "low": [0.4, 0.5], "high": 0.7})
-    figure = plots.learning_curves(bands, episode_length=length)
-    assert figure.axes[0].get_xlabel() == f"meta-episodes {label}".strip()
+    axes = plots.learning_curves(bands, episode_length=length)
+    assert axes.get_xlabel() == f"meta-episodes {label}".strip()
 
 
 def test_which_chicken_is_played_is_said() -> None:
     """M-FOS plays it once; the iterated game says so, the one played once says it is that one."""
     small = {"starts": 2, "steps": 3, "levels": "2"}
-    assert "chicken played once, as in M-FOS" in printed(quietly(Request("chicken", inner_discount=0.0, **small)))
-    found = quietly(Request("chicken", inner_discount=0.5, **small))
+    assert "chicken played once, as in M-FOS" in printed(
+        quietly(ShapingRequest("chicken", inner_discount=0.0, **small))
+    )
+    found = quietly(ShapingRequest("chicken", inner_discount=0.5, **small))
     assert "M-FOS plays chicken once, which is --inner-discount 0" in printed(found)
-    assert "M-FOS" not in printed(quietly(Request("stag-hunt", inner_discount=0.0, **small)))
+    assert "M-FOS" not in printed(quietly(ShapingRequest("stag-hunt", inner_discount=0.0, **small)))
 
 
 # Levels ----------------------------------------------------------------------------------------------------------
@@ -377,13 +388,13 @@ def test_levels_are_as_many_as_their_dimension_allows() -> None:
 def test_five_levels_of_chicken_played_once_are_too_few_and_say_so() -> None:
     """Five levels earn less than 101: a warning with the measured difference; by default there are 101, and none."""
     small = {"inner_discount": 0.0, "starts": 400}
-    few, default = (quietly(Request("chicken", levels=levels, **small)) for levels in ("5", None))
+    few, default = (quietly(ShapingRequest("chicken", levels=levels, **small)) for levels in ("5", None))
     assert few.other_levels is not None
     assert few.other_levels.finer
     assert few.other_levels.levels == "101 levels"
     assert any("levels are too few: with 101 levels the shaper earns" in warning for warning in few.warnings)
     assert default.n_states == 101
-    look = {row.name: row.shaper[0] for row in default.continuous}[shaping_study.LOOK_AHEAD]
+    look = {row.name: row.shaper[0] for row in default.continuous}[solve_step.LOOK_AHEAD]
     assert look == pytest.approx(0.848, abs=0.01)
     assert few.other_levels.earned[0] == pytest.approx(look, abs=0.01)
     assert few.other_levels.gain[0] > 0.04
@@ -398,15 +409,15 @@ def test_five_levels_of_chicken_played_once_are_too_few_and_say_so() -> None:
 def test_coarser_levels_are_compared_where_finer_ones_take_long() -> None:
     """Memory-one policies on 5 levels: 3 levels are, and the value promised by both is that of their grids."""
     grid = [even_grid(inner_game("ipd", 0.9), i, 2) for i in range(2)]
-    assert shaping_study._coarser((5.0,)) == (3.0,)
-    assert shaping_study._coarser((3.0,)) == (2.0,)
-    assert shaping_study._coarser((2.0,)) == (1.0,)
-    assert shaping_study._coarser((0.1, 0.2, 0.3, 0.9)) == (0.1, 0.3, 0.9)
-    assert shaping_study._finer((0.1, 0.3, 0.9), 5) == pytest.approx((0.1, 0.2, 0.3, 0.6, 0.9))
-    assert shaping_study._finer((5.0,), 5) == (9.0,)
+    assert coarser((5.0,)) == (3.0,)
+    assert coarser((3.0,)) == (2.0,)
+    assert coarser((2.0,)) == (1.0,)
+    assert coarser((0.1, 0.2, 0.3, 0.9)) == (0.1, 0.3, 0.9)
+    assert finer((0.1, 0.3, 0.9), 5) == pytest.approx((0.1, 0.2, 0.3, 0.6, 0.9))
+    assert finer((5.0,), 5) == (9.0,)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("rfos.metagames.sizes.QUICK_PAIRS", 2000)  # 2^10 pairs are, 3^10 are not
-        found = quietly(Request("ipd", levels="3", inner_discount=0.9, starts=3, steps=4, discount=0.8))
+        found = quietly(ShapingRequest("ipd", levels="3", inner_discount=0.9, starts=3, steps=4, discount=0.8))
     others = found.other_levels
     assert others is not None
     assert (others.levels, others.finer, others.n_states) == ("2 levels", False, 32)
@@ -428,17 +439,17 @@ def test_the_step_is_the_opponents() -> None:
     """`--step 0.25` is the naive learner of that step; LOLA imagines the same; others take none."""
     small = {"inner_discount": 0.0, "starts": 2, "steps": 2, "levels": "3"}
     for opponent, learner in (("naive", NaiveLearner(0.25)), ("lola", LOLA(0.25, 0.25))):
-        found = quietly(Request("chicken", opponent, step=0.25, **small))
+        found = quietly(ShapingRequest("chicken", opponent, step=0.25, **small))
         assert found.solution.meta_game.opponents == (learner,)
         assert "with step 0.25" in printed(found)
     for opponent in ("best-response", "tit-for-tat"):
         with pytest.raises(ValueError, match=f"{opponent} .*: leave the step out, or choose naive or lola"):
-            quietly(Request("ipd", opponent, step=0.25))
+            quietly(ShapingRequest("ipd", opponent, step=0.25))
 
 
 def test_episodes_begin_after_one_move_where_asked() -> None:
     """`--reset move`: first policies are L(a, psi) of random a and psi, as in the reset of M-FOS."""
-    found = quietly(Request("chicken", inner_discount=0.0, starts=3, steps=2, levels="3", reset="move", seed=4))
+    found = quietly(ShapingRequest("chicken", inner_discount=0.0, starts=3, steps=2, levels="3", reset="move", seed=4))
     starts = random_starts(CHICKEN, 3, 4)
     own = random_policies(3, 1, 2, np.random.default_rng(seed_sequence(4, (2,))))
     for n in range(3):
@@ -460,9 +471,11 @@ def test_epsilon_is_the_width_of_the_bracket() -> None:
 
     widths = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shaping_study, "solve", remembered)
+        patch.setattr(solve_step, "solve", remembered)
         for epsilon in (1.0, 1e-6):
-            found = quietly(Request("chicken", inner_discount=0.0, levels="3", starts=2, steps=2, epsilon=epsilon))
+            found = quietly(
+                ShapingRequest("chicken", inner_discount=0.0, levels="3", starts=2, steps=2, epsilon=epsilon)
+            )
             widths.append(found.mean_value[1] - found.mean_value[0])
             assert widths[-1] <= 0.01 * epsilon + 1e-9
     assert set(asked) == {1.0, 1e-6}
@@ -483,21 +496,21 @@ def test_epsilon_is_the_width_of_the_bracket() -> None:
 def test_options_out_of_range_are_named(options: dict[str, object], message: str) -> None:
     """Before anything is built."""
     with pytest.raises(ValueError, match=message):
-        quietly(Request("ipd", **options))
+        quietly(ShapingRequest("ipd", **options))
 
 
 def test_more_roll_outs_than_fit_are_refused_before_they_are_made() -> None:
     """One sentence with the bytes."""
     with pytest.raises(MemoryError, match=r"roll-outs of .* starts and 100 steps needs .* bytes.*: give fewer starts"):
-        quietly(Request("chicken", inner_discount=0.0, starts=10**12))
+        quietly(ShapingRequest("chicken", inner_discount=0.0, starts=10**12))
 
 
 def test_how_long_filling_takes_is_said_before_and_while_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
     """An estimate from a few measured pairs comes first, then shares of the pairs, with a kernel and without."""
-    monkeypatch.setattr(shaping_study, "EVERY", 0.0)
+    monkeypatch.setattr(progress, "EVERY", 0.0)
     for game, pairs in (("chicken", "25"), ("rock-paper-scissors", "225")):
         lines: list[str] = []
-        answer(Request(game, inner_discount=0.0, levels="5", starts=2, steps=2), lines.append)
+        shaping_study(ShapingRequest(game, inner_discount=0.0, levels="5", starts=2, steps=2), lines.append)
         told = [n for n, line in enumerate(lines) if line.startswith(f"filling {pairs} pairs takes about")]
         shares = [n for n, line in enumerate(lines) if line.endswith("% of pairs filled")]
         assert told[0] < shares[0]
@@ -737,7 +750,7 @@ def test_where_a_policy_cannot_be_written_is_said_before_work_begins(
     def reached(*arguments: object) -> None:
         raise AssertionError("work began")
 
-    monkeypatch.setattr(shaping_study, "answer", reached)
+    monkeypatch.setattr("rfos.laboratory.shaping_study.study.shaping_study", reached)
     before = sorted(tmp_path.iterdir())
     with pytest.raises(SystemExit) as caught:
         main(["solve", "ipd", "--policy", str(tmp_path / place)])

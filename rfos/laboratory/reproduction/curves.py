@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from rfos.laboratory.reproduction.experiment import HORIZON, Cell
+from rfos.laboratory.reproduction.experiment import HORIZON
+from rfos.laboratory.reproduction.runs import Run
 from rfos.learning.trace import Trace
 
 
-def learning_curves(cells: Sequence[Cell], traces: dict[Cell, Trace]) -> pd.DataFrame:
+def learning_curves(runs: Sequence[Run], traces: Mapping[Run, Trace]) -> pd.DataFrame:
     """Return the curves of all runs as one table."""
     frames = []
-    for cell in cells:
-        trace = traces[cell]
+    for one in runs:
+        trace = traces[one]
         frames.append(
             pd.DataFrame(
                 {
-                    "game": cell.game,
-                    "window": cell.window,
-                    "epsilon": cell.epsilon,
-                    "seed": cell.seed,
+                    "game": one.game,
+                    "window": one.window,
+                    "epsilon": one.epsilon,
+                    "seed": one.seed,
                     "bin": np.arange(len(trace.bin_end)),
                     "episode_end": trace.bin_end // HORIZON,
                     "mean_reward": trace.mean_reward,

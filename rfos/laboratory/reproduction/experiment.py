@@ -1,30 +1,17 @@
-"""The experiment of R-FOS: its sizes, its meta-games, one run of it."""
+"""The experiment of R-FOS: its sizes, its meta-games, its agents."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass
-from typing import Literal, TypeVar
-
-import numpy as np
+from dataclasses import dataclass
+from typing import Literal
 
 from rfos._system import checks
 from rfos.games.named import named_game
 from rfos.learning.agents import PaperRmax, Rmax, check_epsilon
 from rfos.learning.coverage import derived_m
-from rfos.learning.run import run
-from rfos.learning.trace import Trace
 from rfos.metagames.opponents import QLearner, WindowOpponent, WindowQLearner
 from rfos.metagames.window import WindowMetaGame
-
-Item = TypeVar("Item")
-
-Value = TypeVar("Value")
 
 DISCOUNT = 0.8
 
@@ -47,10 +34,6 @@ FINAL_SHARE = 0.25
 """Share of a run, at its end, that sets the final level."""
 
 
-class CancelledError(Exception):
-    """A run was cancelled from outside."""
-
-
 @dataclass(frozen=True)
 class Experiment:
     """What to run; the defaults are the published experiment.
@@ -66,7 +49,7 @@ class Experiment:
     seeds : int
         Runs per window.
     agent : {"paper", "rmax"}
-        The paper's agent with its departures (`rmax.PaperRmax`), or canonical R-max with m derived from epsilon and
+        The paper's agent with its departures (`rfos.PaperRmax`), or canonical R-max with m derived from epsilon and
         delta = 0.2.
     opponent : {"hidden", "window"}
         The paper's Q-learner with hidden values, or the same recomputed from the window: an exact MDP.
@@ -123,23 +106,6 @@ class Experiment:
         return chosen == ("matching-pennies", 0.8, "paper", "hidden")
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One run of an experiment."""
-
-    game: str
-    window: int
-    epsilon: float
-    seed: int
-    agent: str
-    opponent: str
-
-    def key(self) -> tuple[int, ...]:
-        """Return eight 32-bit words, the SHA-256 of the cell's canonical JSON: its own random stream."""
-        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
-        return tuple(int(word) for word in np.frombuffer(hashlib.sha256(text.encode()).digest(), ">u4"))
-
-
 def meta_game(experiment: Experiment, window: int) -> WindowMetaGame:
     """Return the experiment's meta-game for a window."""
     opponent: QLearner | WindowOpponent = QLearner() if experiment.opponent == "hidden" else WindowQLearner()
@@ -156,32 +122,3 @@ def agent_of(experiment: Experiment, epsilon: float) -> Rmax | PaperRmax:
 def episodes_of(game: WindowMetaGame, agent: Rmax | PaperRmax) -> int:
     """Return the meta-episodes of a run, 8 m |S|."""
     return EPISODES_PER_VISIT * derived_m(game, agent, horizon=HORIZON) * game.n_states
-
-
-def parallel(
-    work: Callable[[Item], Value], items: Sequence[Item], jobs: int, cancelled: threading.Event
-) -> list[Value]:
-    """Return work(item) of all items in order, on threads: kernels release the GIL."""
-    with ThreadPoolExecutor(jobs) as pool:
-        futures: list[Future[Value]] = [pool.submit(work, item) for item in items]
-        try:
-            pending = set(futures)
-            while pending:
-                done, pending = wait(pending, timeout=0.2, return_when=FIRST_EXCEPTION)
-                for future in done:
-                    future.result()
-        except BaseException:
-            cancelled.set()
-            for future in futures:
-                future.cancel()
-            raise
-    return [future.result() for future in futures]
-
-
-def run_cell(experiment: Experiment, cell: Cell, bins: int, progress: Callable[[int], None]) -> Trace:
-    """Return one run of the experiment."""
-    game = meta_game(experiment, cell.window)
-    agent = agent_of(experiment, cell.epsilon)
-    episodes = episodes_of(game, agent)
-    seeds = np.random.SeedSequence(experiment.seed, spawn_key=cell.key())
-    return run(game, agent, episodes=episodes, bins=min(bins, episodes), rng=seeds, progress=progress)

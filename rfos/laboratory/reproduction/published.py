@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 
 from rfos._system.arrays import Float
-from rfos.laboratory.reproduction.experiment import Cell, Experiment, parallel, run_cell
+from rfos.laboratory.reproduction.experiment import Experiment
+from rfos.laboratory.reproduction.parallel import parallel
 from rfos.laboratory.reproduction.results import Claim
+from rfos.laboratory.reproduction.runs import Run, play_run
 
 PUBLISHED = {2: 11, 3: 14, 4: 13}
 """Published episodes to convergence divided by |S|^2, by window, at epsilon 0.8 in Matching Pennies."""
@@ -66,8 +68,8 @@ def match_official(
         reason = "the reference curve is of the paper's agent at epsilon 0.8 in Matching Pennies, hidden learner"
         return Claim(claim, "undecided", reason, rule)
     official = official_curve()
-    cells = [Cell("matching-pennies", 2, 0.8, 10**6 + i, "paper", "hidden") for i in range(5 * REFERENCE_GROUPS)]
-    traces = parallel(lambda cell: run_cell(experiment, cell, 100, progress), cells, jobs, cancelled)
+    runs = [Run("matching-pennies", 2, 0.8, 10**6 + i, "paper", "hidden") for i in range(5 * REFERENCE_GROUPS)]
+    traces = parallel(lambda one: play_run(experiment, one, 100, progress), runs, jobs, cancelled)
     rewards = np.array([t.mean_reward for t in traces]).reshape(REFERENCE_GROUPS, 5, 100).mean(axis=1)
     known = np.array([t.known for t in traces]).reshape(REFERENCE_GROUPS, 5, 100).mean(axis=1)
     total = REFERENCE_GROUPS + 1

@@ -18,17 +18,16 @@ from rfos.laboratory.reproduction.experiment import (
     DELTA,
     FINAL_SHARE,
     HORIZON,
-    CancelledError,
-    Cell,
     Experiment,
     agent_of,
     episodes_of,
     meta_game,
-    parallel,
-    run_cell,
 )
+from rfos.laboratory.reproduction.parallel import CancelledError, parallel
 from rfos.laboratory.reproduction.published import PUBLISHED, REFERENCE_GROUPS, match_official
-from rfos.laboratory.reproduction.results import Report, WindowResult
+from rfos.laboratory.reproduction.report import Report
+from rfos.laboratory.reproduction.results import WindowResult
+from rfos.laboratory.reproduction.runs import Run, play_run
 from rfos.laboratory.reproduction.yardsticks import yardsticks_of
 from rfos.learning.agents import PaperRmax, Rmax
 from rfos.learning.run import run
@@ -125,12 +124,12 @@ def reproduce(
     smallest = min(chosen.windows)
     second = [w for w in chosen.windows if w == smallest or steps_of(w, second_epsilon) <= LONGEST_SECOND_RUN]
     settings = [(w, chosen.epsilon) for w in chosen.windows] + [(w, second_epsilon) for w in second]
-    cells = [
-        Cell(chosen.game, window, epsilon, seed, chosen.agent, chosen.opponent)
+    runs = [
+        Run(chosen.game, window, epsilon, seed, chosen.agent, chosen.opponent)
         for window, epsilon in settings
         for seed in range(chosen.seeds)
     ]
-    total = sum(steps_of(cell.window, cell.epsilon) for cell in cells)
+    total = sum(steps_of(one.window, one.epsilon) for one in runs)
     if chosen.is_published:
         total += 5 * REFERENCE_GROUPS * steps_of(2, 0.8)
 
@@ -143,11 +142,11 @@ def reproduce(
     # Kernels compile here, not inside the first run that is timed.
     _warm_up(chosen)
     # The longest runs go first, so that the threads end together.
-    order = sorted(cells, key=lambda cell: -steps_of(cell.window, cell.epsilon))
+    order = sorted(runs, key=lambda one: -steps_of(one.window, one.epsilon))
     traces = dict(
-        zip(order, parallel(lambda cell: run_cell(chosen, cell, BINS, tick), order, workers, flag), strict=True)
+        zip(order, parallel(lambda one: play_run(chosen, one, BINS, tick), order, workers, flag), strict=True)
     )
-    grouped = {setting: [traces[c] for c in cells if (c.window, c.epsilon) == setting] for setting in settings}
+    grouped = {setting: [traces[one] for one in runs if (one.window, one.epsilon) == setting] for setting in settings}
     results = tuple(_result(chosen, w, chosen.epsilon, grouped[w, chosen.epsilon]) for w in chosen.windows)
     seconds = tuple(_result(chosen, w, second_epsilon, grouped[w, second_epsilon]) for w in second)
     by_window = {w: grouped[w, chosen.epsilon] for w in chosen.windows}
@@ -160,7 +159,7 @@ def reproduce(
     )
     return Report(
         experiment=chosen,
-        curves=learning_curves(cells, traces),
+        curves=learning_curves(runs, traces),
         results=results,
         second=seconds,
         yardsticks=yardsticks_of(chosen, workers, flag),

@@ -1,15 +1,11 @@
-"""What the experiment returns: numbers of each window, verdicts on claims."""
+"""Numbers of each window, yardsticks for them, and verdicts on claims."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
-
-import pandas as pd
+from dataclasses import dataclass
+from typing import Literal
 
 from rfos.laboratory.reproduction.estimates import Estimate
-from rfos.laboratory.reproduction.experiment import DELTA, DISCOUNT, HORIZON, Experiment
 
 Verdict = Literal["reproduced", "not reproduced", "tautological", "undecided"]
 
@@ -64,38 +60,3 @@ class Claim:
     verdict: Verdict
     evidence: str
     rule: str
-
-
-@dataclass(frozen=True, eq=False)
-class Report:
-    """Everything that `reproduce` found: curves as a table, results per window, yardsticks and claims."""
-
-    experiment: Experiment
-    curves: pd.DataFrame
-    results: tuple[WindowResult, ...]
-    second: tuple[WindowResult, ...]
-    yardsticks: tuple[Yardstick, ...]
-    claims: tuple[Claim, ...]
-
-    def summary(self) -> dict[str, Any]:
-        """Return all but the curves as plain JSON values (NaN becomes null)."""
-        content = {
-            "experiment": asdict(self.experiment),
-            "discount": DISCOUNT,
-            "horizon": HORIZON,
-            "delta": DELTA,
-            "results": [asdict(result) for result in self.results],
-            "second_epsilon": [asdict(result) for result in self.second],
-            "yardsticks": [asdict(yardstick) for yardstick in self.yardsticks],
-            "claims": [asdict(claim) for claim in self.claims],
-        }
-        plain: dict[str, Any] = _without_nan(content)
-        return plain
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

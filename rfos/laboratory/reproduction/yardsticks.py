@@ -11,7 +11,8 @@ from rfos._kernels import rmax as kernels
 from rfos._system import checks
 from rfos._system.randomness import stream
 from rfos.laboratory.reproduction.estimates import estimate_of
-from rfos.laboratory.reproduction.experiment import HORIZON, CancelledError, Experiment, meta_game, parallel
+from rfos.laboratory.reproduction.experiment import HORIZON, Experiment, meta_game
+from rfos.laboratory.reproduction.parallel import CancelledError, parallel
 from rfos.laboratory.reproduction.results import Yardstick
 from rfos.metagames.window import WindowMetaGame
 
