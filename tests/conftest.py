@@ -1,6 +1,7 @@
 """Settings of the whole suite; they must be in force before rfos is imported."""
 
 import os
+import sys
 import tomllib
 from pathlib import Path
 
@@ -8,13 +9,13 @@ os.environ.setdefault("RFOS_BOUNDSCHECK", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
+from strength import PROFILE
 
-# Compilation breaks deadlines; fixed seeds, so that a red suite is red for everyone.
-settings.register_profile(
-    "rfos", deadline=None, derandomize=True, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("rfos")
+settings.load_profile(PROFILE)
+
+MOST_WORKERS = 4
+"""So that the tests of memory fit an ordinary machine."""
 
 INTERPRETED = os.environ.get("NUMBA_DISABLE_JIT", "0") != "0"
 
@@ -45,6 +46,30 @@ class OtherSkips:
         """Say which."""
         for nodeid, reason in self.found.items():
             terminalreporter.write_line(f"SKIPPED UNEXPECTEDLY {nodeid}: {reason}", red=True)
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads its options
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Share the tests of folders among the processors; files and single tests run here, unless `-n` says otherwise."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    workers = min((len(affinity(0)) if affinity else os.cpu_count()) or 1, MOST_WORKERS)
+    asked = config.getoption("numprocesses", 0)  # None where `-n` is not given, 0 where pytest-xdist is missing or off
+    folders = all(Path(argument).is_dir() for argument in config.args)
+    if asked is None and workers > 1 and folders and not hasattr(config, "workerinput") and not config.option.usepdb:
+        config.option.numprocesses = workers
+        # Each begins with a half of the files, in order, and takes from the other's end when it is done.
+        config.option.dist = "worksteal"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    """Compile the kernels once, before there are workers that would each compile them."""
+    from commands import run
+
+    done = run([sys.executable, "-m", "rfos._kernels.warm"], cwd=config.rootpath)
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    if reporter is not None:
+        reporter.write(done.stderr)
 
 
 def pytest_configure(config: pytest.Config) -> None:

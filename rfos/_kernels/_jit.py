@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -44,7 +44,7 @@ def _cache_folder() -> Path | None:
     return _cache.cache_folder("kernels", f"{sources_fingerprint(Path(__file__).parent)}-{mode}")
 
 
-_CACHE_FOLDER = _cache_folder()
+CACHE_FOLDER = _cache_folder()
 
 
 def kernel(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
@@ -62,7 +62,17 @@ def kernel(function: Callable[Parameters, Result]) -> Callable[Parameters, Resul
 
         return interpreted
     dispatcher: Any = numba.njit(nogil=True, error_model="numpy", boundscheck=BOUNDSCHECK)(function)
-    if _CACHE_FOLDER is not None:
-        dispatcher._cache = _cache.Cache(function, _CACHE_FOLDER)
+    if CACHE_FOLDER is not None:
+        dispatcher._cache = _cache.Cache(function, CACHE_FOLDER)
     compiled: Callable[Parameters, Result] = dispatcher
     return compiled
+
+
+def is_kept(kernel: Any, arguments: Iterable[Any]) -> bool:
+    """Return whether a kernel for arguments of these types is on the disk and sound."""
+    return kernel._cache.load_overload(tuple(map(numba.typeof, arguments)), kernel.targetctx) is not None
+
+
+def compile_for(kernel: Any, arguments: Iterable[Any]) -> None:
+    """Have a kernel ready for arguments of these types, without a call: from the disk, or compiled and kept there."""
+    kernel.compile(tuple(map(numba.typeof, arguments)))

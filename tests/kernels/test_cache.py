@@ -52,6 +52,7 @@ def compiled_files(cache):
     return {path: path.stat().st_mtime_ns for path in cache.rglob("*.nb[ic]")}
 
 
+@pytest.mark.processes
 def test_an_edited_helper_is_noticed_and_nothing_else_is_compiled_again(copy):
     """An edit in another kernel file changes the result; the cache serves unchanged sources only."""
     value, hits, misses = copy()
@@ -77,6 +78,7 @@ def test_an_edited_helper_is_noticed_and_nothing_else_is_compiled_again(copy):
     assert copy() == (2 * value, 0, 1)
 
 
+@pytest.mark.processes
 def test_bounds_checked_code_is_cached_apart(copy):
     """A process with bounds checks never loads code without them, nor the other way round."""
     value, *_ = copy()
@@ -85,6 +87,7 @@ def test_bounds_checked_code_is_cached_apart(copy):
     assert copy() == (value, 1, 0)
 
 
+@pytest.mark.processes
 def test_a_cache_that_cannot_be_written_is_done_without(copy):
     """Where the cache folder cannot be made, kernels compile in memory."""
     copy.cache.write_text("a file, not a folder")

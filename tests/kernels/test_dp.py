@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from strength import scaled
 
 from rfos._kernels import dp
 from rfos.metagames.windows import WindowIndex
 from rfos.planning.storages import Sweep
 from rfos.testing import STORAGES, mdps, policies
 
-few = settings(max_examples=40)
+few = settings(max_examples=scaled(40))
 
 
 @st.composite

@@ -6,6 +6,7 @@ import naive
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strength import scaled
 
 from rfos._kernels import ledger as kernels
 from rfos.testing import mdps, policies
@@ -29,7 +30,7 @@ def branches(mdp):
 
 
 @given(mdps(exact=False), st.sampled_from([1e-6, 0.1, 3.0]), st.integers(1, 60), st.data())
-@settings(max_examples=100)
+@settings(max_examples=scaled(100))
 def test_settle_value_is_its_reference(mdp, width, limit, data):
     """Values, place and changes, whichever of the three ends it."""
     successor, probability, reward, rows = branches(mdp)
@@ -47,7 +48,7 @@ def test_settle_value_is_its_reference(mdp, width, limit, data):
 
 
 @given(mdps(exact=False), st.sampled_from([1e-6, 0.1]), st.integers(1, 60), st.data())
-@settings(max_examples=100)
+@settings(max_examples=scaled(100))
 def test_settle_exploring_is_its_reference(mdp, width, limit, data):
     """Sweeps in place, known and unknown pairs mixed."""
     successor, probability, _, rows = branches(mdp)
@@ -94,7 +95,7 @@ def test_enter_is_its_reference(states, ends, shift, n_actions):
 
 
 @given(mdps(exact=False), st.integers(1, 6), st.data())
-@settings(max_examples=60)
+@settings(max_examples=scaled(60))
 def test_staged_return_is_its_reference(mdp, horizon, data):
     """Backwards over the steps of an episode."""
     successor, probability, reward, rows = branches(mdp)

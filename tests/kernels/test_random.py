@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strength import scaled
 
 from rfos._kernels import random
 from rfos._system.randomness import stream
@@ -14,7 +15,7 @@ KEYS = st.lists(st.integers(0, 2**32 - 1), max_size=3).map(tuple)
 
 
 @given(SEEDS, KEYS)
-@settings(max_examples=30)
+@settings(max_examples=scaled(30))
 def test_words_are_those_of_numpy(seed, key):
     """The k-th word of the stream of (seed, key) is the k-th word of np.random.SFC64 for that seed sequence."""
     expected = naive.sfc64(np.random.SFC64(np.random.SeedSequence(seed, spawn_key=key)), 20)
@@ -27,7 +28,7 @@ def test_words_are_those_of_numpy(seed, key):
 
 
 @given(SEEDS)
-@settings(max_examples=20)
+@settings(max_examples=scaled(20))
 def test_the_state_after_drawing_is_that_of_numpy(seed):
     """State and word agree also where a sum wraps around 2^64, so the stream can be handed on."""
     bits = np.random.SFC64(seed)
@@ -38,7 +39,7 @@ def test_the_state_after_drawing_is_that_of_numpy(seed):
 
 
 @given(st.integers(0, 2**64 - 1))
-@settings(max_examples=50)
+@settings(max_examples=scaled(50))
 def test_a_float_is_the_top_53_bits(word):
     """u = floor(word / 2^11) / 2^53, in [0, 1)."""
     u = random.uniform(np.uint64(word))
@@ -53,7 +54,7 @@ def test_the_ends_of_the_floats(word, u):
 
 
 @given(SEEDS, KEYS, st.integers(0, 100))
-@settings(max_examples=30)
+@settings(max_examples=scaled(30))
 def test_floats_are_those_of_numpy(seed, key, n):
     """Filling and summing draw the same floats as Generator.random, in the same order."""
     out = np.empty(n)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strength import scaled
 
 from rfos._kernels import dp, random
 from rfos._kernels import rmax as kernels
@@ -86,7 +87,7 @@ def learned_models(draw, pooled=None):
 
 
 @given(st.lists(st.lists(st.sampled_from([-3.0, 0.1, 0.3, 5.0]), min_size=3, max_size=3), min_size=1, max_size=4))
-@settings(max_examples=40)
+@settings(max_examples=scaled(40))
 def test_softmax_is_its_reference(rows):
     """cumulative(s,a) = Σ_{j<=a} e^{(q_j - max q)/T} / Σ_j e^{(q_j - max q)/T}; the last is exactly 1."""
     q = np.array(rows)
@@ -104,7 +105,7 @@ def test_threshold_is_its_reference(cumulative):
 
 
 @given(learned_models(pooled=False), st.integers(-1, 4), st.sampled_from([0.0, 0.8]))
-@settings(max_examples=60)
+@settings(max_examples=scaled(60))
 def test_plan_paper_is_its_reference(learned, sweeps, discount):
     """In-place sweeps in index order over known pairs; a maximum leaves out values still at their start."""
     world, memory, model, shape = learned
@@ -116,7 +117,7 @@ def test_plan_paper_is_its_reference(learned, sweeps, discount):
 
 
 @given(learned_models(), st.sampled_from([0.0, 0.6]), st.sampled_from([0.5, 1.0, 2.5]), st.data())
-@settings(max_examples=80)
+@settings(max_examples=scaled(80))
 def test_optimistic_backup_is_its_reference(learned, discount, top, data):
     """Known pairs have their empirical law, unknown ones `top`; ties go to unknown pairs, then to the lower index."""
     world, memory, model, (n_states, n_actions) = learned
@@ -132,7 +133,7 @@ def test_optimistic_backup_is_its_reference(learned, discount, top, data):
 
 
 @given(learned_models(pooled=False), st.sampled_from([0.0, 0.6]), st.sampled_from([0.5, 1.0, 2.5]), st.data())
-@settings(max_examples=60)
+@settings(max_examples=scaled(60))
 def test_optimistic_backup_of_revealed_rows_is_its_reference(learned, discount, top, data):
     """Known pairs have their true law whatever came, never worth more than `top`; branches of share 0 do not count."""
     world, memory, model, (n_states, n_actions) = learned
@@ -153,7 +154,7 @@ def test_optimistic_backup_of_revealed_rows_is_its_reference(learned, discount, 
 
 
 @given(learned_models(), st.sampled_from([0.0, 0.6]), st.sampled_from([1e-3, 0.5]))
-@settings(max_examples=40)
+@settings(max_examples=scaled(40))
 def test_plan_stationary_is_its_reference(learned, discount, threshold):
     """Values, policy and the number of iterations."""
     world, memory, model, (n_states, n_actions) = learned
@@ -170,7 +171,7 @@ def test_plan_stationary_is_its_reference(learned, discount, threshold):
 
 
 @given(learned_models(), st.sampled_from([0.0, 0.6]), st.integers(1, 4))
-@settings(max_examples=40)
+@settings(max_examples=scaled(40))
 def test_plan_horizon_is_its_reference(learned, discount, horizon):
     """Backward induction: with j steps left an unknown pair is worth the largest j-step return."""
     world, memory, model, (n_states, n_actions) = learned
@@ -192,7 +193,7 @@ def test_plan_horizon_is_its_reference(learned, discount, horizon):
     st.sampled_from([0.0, 0.1, 1.0]),
     st.floats(0, 1, exclude_max=True),
 )
-@settings(max_examples=100)
+@settings(max_examples=scaled(100))
 def test_draw_learner_is_its_reference(values, exploration, u):
     """Epsilon-greedy, ties at random, by the inverse distribution function."""
     drawn = kernels.draw_learner(np.array([values]), 0, len(values), exploration, u)
@@ -200,7 +201,7 @@ def test_draw_learner_is_its_reference(values, exploration, u):
 
 
 @given(st.data(), st.integers(1, 6), st.floats(0, 1, exclude_max=True))
-@settings(max_examples=60)
+@settings(max_examples=scaled(60))
 def test_draw_start_is_its_reference(data, size, u):
     """The first state whose cumulative share is above u; a state of share 0 is never drawn."""
     law = data.draw(distributions(size, exact=data.draw(st.booleans())))
@@ -212,7 +213,7 @@ def test_draw_start_is_its_reference(data, size, u):
 
 
 @given(window_meta_games(hidden=True, max_window=1), SEEDS, st.integers(1, 60))
-@settings(max_examples=30)
+@settings(max_examples=scaled(30))
 def test_play_informed_is_its_reference(meta_game, seed, n_steps):
     """The informed shaper earns the same against one and two learners, with and without resets."""
     state = stream(seed)
@@ -269,7 +270,7 @@ def length(process, steps):
 
 
 @given(PROCESSES, SEEDS, st.integers(1, 4), st.data())
-@settings(max_examples=120)
+@settings(max_examples=scaled(120))
 def test_run_paper_is_its_reference(process, seed, m, data):
     """The paper's agent in hidden and exact meta-games and in MDPs of every storage."""
     steps = data.draw(st.integers(1, 150))
@@ -280,7 +281,7 @@ def test_run_paper_is_its_reference(process, seed, m, data):
 
 
 @given(PROCESSES, SEEDS, st.integers(1, 4), st.data())
-@settings(max_examples=160)
+@settings(max_examples=scaled(160))
 def test_run_rmax_is_its_reference(process, seed, m, data):
     """Canonical R-max: stationary or planning episodes, pooled or not, with restarts from any set of states."""
     horizon = data.draw(st.none() | st.integers(1, 5))
@@ -377,7 +378,7 @@ def test_the_paper_agent_derives_the_published_m():
 
 
 @given(normal_form_games(n_actions=(1, 1)), SEEDS)
-@settings(max_examples=10)
+@settings(max_examples=scaled(10))
 def test_one_state_and_one_action_agree(game, seed):
     """S = A = 1: the pair is known after m steps and nothing is left to choose."""
     for opponent in (QLearner(), WindowQLearner()):
