@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from rfos.games.stochastic import StochasticGame as StochasticGame
     from rfos.games.stochastic import iterated as iterated
     from rfos.games.stochastic import one_shot as one_shot
+    from rfos.laboratory.shaping_study.request import ShapingRequest as ShapingRequest
+    from rfos.laboratory.shaping_study.study import shaping_study as shaping_study
+    from rfos.laboratory.verification.engine import Sides as Sides
+    from rfos.laboratory.verification.engine import Statement as Statement
+    from rfos.laboratory.verification.verify import verify as verify
     from rfos.learning.agents import PaperRmax as PaperRmax
     from rfos.learning.agents import Rmax as Rmax
     from rfos.learning.aliasing import aliasing as aliasing
@@ -53,6 +58,10 @@ _EXPORTS = {
     "games.named": "named_game",
     "games.normal_form": "NormalFormGame",
     "games.stochastic": "StochasticGame iterated one_shot",
+    "laboratory.shaping_study.request": "ShapingRequest",
+    "laboratory.shaping_study.study": "shaping_study",
+    "laboratory.verification.engine": "Sides Statement",
+    "laboratory.verification.verify": "verify",
     "learning.agents": "PaperRmax Rmax",
     "learning.aliasing": "aliasing",
     "learning.least_m": "least_sufficient_m",

@@ -1,4 +1,4 @@
-"""Long measurements in legs: one is left in the middle and taken up again, by any process, with the same bytes.
+"""Checkpoints of long measurements: one is left in the middle and taken up again, by any process, with the same bytes.
 
 What changes while a measurement goes on is a few arrays. They are kept as NumPy's own format, and nothing is unpickled.
 """
@@ -29,33 +29,33 @@ class MisfitError(ValueError):
 
 
 class Unfinished(Exception):
-    """A leg is over; `state` says where the measurement was left."""
+    """A measurement was left; `state` says where."""
 
     def __init__(self, state: bytes) -> None:
-        super().__init__("the leg is over")
+        super().__init__("the measurement was left at a checkpoint")
         self.state = state
 
 
-class Leg:
-    """A part of a measurement.
+class Checkpoint:
+    """Where a measurement was left, and when it is to be left again.
 
     Parameters
     ----------
     seconds : float
-        After so long it is left at the next occasion. The clock starts at the first: whatever has to be prepared, each
-        leg goes a part of the way.
+        After so long it is left at the next occasion. The clock starts at the first occasion, so that it always goes a
+        part of the way, however long the preparations are.
     state : bytes, optional
         Where it was left; default: at its beginning.
 
     Examples
     --------
-    >>> count, leg = np.zeros(1), Leg(0.0)
-    >>> leg.over(), leg.over()
+    >>> count, checkpoint = np.zeros(1), Checkpoint(0.0)
+    >>> checkpoint.due(), checkpoint.due()
     (False, True)
     >>> try:
-    ...     leg.leave({"count": count + 2})
+    ...     checkpoint.leave({"count": count + 2})
     ... except Unfinished as left:
-    ...     Leg(0.0, left.state).saved["count"]
+    ...     Checkpoint(0.0, left.state).saved["count"]
     array([2.])
     """
 
@@ -66,7 +66,7 @@ class Leg:
             self.saved = _read(state)
         self._end: float | None = None
 
-    def over(self) -> bool:
+    def due(self) -> bool:
         """Whether it is time to leave."""
         now = time.monotonic()
         if self._end is None:
@@ -75,7 +75,7 @@ class Leg:
         return now >= self._end
 
     def leave(self, arrays: Arrays) -> None:
-        """Raise Unfinished with these arrays, unless they are too large; then this leg is the last."""
+        """Raise Unfinished with these arrays, unless they are too large; then it is not left any more."""
         if sum(array.nbytes for array in arrays.values()) > LARGEST_STATE:
             self._end = math.inf
             return

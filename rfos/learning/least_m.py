@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from rfos._system import checks
 from rfos._system.arrays import Int
-from rfos._system.checkpoints import Leg, MisfitError, within
+from rfos._system.checkpoints import Checkpoint, MisfitError, within
 from rfos._system.randomness import Seed, seed_sequence
 from rfos._system.threads import processors
 from rfos.learning.accounts import fine, largest_loss
@@ -230,7 +230,7 @@ def least_sufficient_m(
     max_steps: int | None = None,
     jobs: int | None = None,
     rng: Seed = 0,
-    leg: Leg | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> LeastM:
     """Find the smallest m at which R-max ends with an epsilon-optimal policy in at least 1 - delta of its runs.
 
@@ -274,7 +274,7 @@ def least_sufficient_m(
         Threads; default one per processor. The result does not depend on it.
     rng : int, SeedSequence or Generator, optional
         Run i at m has the stream of the key (m, i).
-    leg : Leg, optional
+    checkpoint : Checkpoint, optional
         For sweeps: which runs are done, and when the search is to be left again.
 
     Returns
@@ -286,7 +286,7 @@ def least_sufficient_m(
     Raises
     ------
     Unfinished
-        If the leg is over before the search is.
+        If it is left at a checkpoint before the search is over.
     ValueError
         If a parameter is out of range, or the opponent's state is hidden.
 
@@ -317,8 +317,8 @@ def least_sufficient_m(
     root = seed_sequence(rng)
     judged: dict[bytes, bool | None] = {}
     done: dict[tuple[int, int], tuple[bool | None, bool, bool]] = {}
-    if leg is not None and leg.saved:
-        runs = leg.saved.get("runs", np.zeros(0))
+    if checkpoint is not None and checkpoint.saved:
+        runs = checkpoint.saved.get("runs", np.zeros(0))
         if runs.ndim != 2 or runs.shape[1] != 5 or runs.dtype != np.int64:
             raise MisfitError("the checkpoint holds no runs: begin again without it")
         within("outcome", runs[:, 2], 0, len(OUTCOMES) - 1)
@@ -352,9 +352,9 @@ def least_sufficient_m(
             for ended_well, was_cut, left in _in_order(pool, play, m, max_runs, 4 * (jobs or processors())):
                 new = (m, surely.tosses) not in done
                 done[m, surely.tosses] = ended_well, was_cut, left
-                if leg is not None and new and leg.over():
+                if checkpoint is not None and new and checkpoint.due():
                     runs = [(*run, OUTCOMES.index(well), *rest) for run, (well, *rest) in done.items()]
-                    leg.leave({"runs": np.array(runs, np.int64)})
+                    checkpoint.leave({"runs": np.array(runs, np.int64)})
                 cut += was_cut
                 unknown += left
                 if surely.toss(ended_well is True) == "sufficient":

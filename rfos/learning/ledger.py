@@ -14,7 +14,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
-from rfos._system.checkpoints import Leg
+from rfos._system.checkpoints import Checkpoint
 from rfos._system.memory import require_memory
 from rfos._system.randomness import Seed
 from rfos.learning.accounts import ContinuingAccount, EpisodicAccount, account_bytes
@@ -171,7 +171,7 @@ def ledger(
     bins: int | None = None,
     rng: Seed = None,
     progress: Callable[[int], None] | None = None,
-    leg: Leg | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Ledger:
     """Run an agent and count its steps that are not epsilon-optimal.
 
@@ -186,7 +186,7 @@ def ledger(
         One's own, of which ``planning = "episode"`` says that it plans for episodes.
     epsilon, delta : float, optional
         Accuracy in units of value, and failure probability; default the agent's, of delta .05 where it has none.
-    episodes, steps, horizon, starts, bins, rng, progress, leg
+    episodes, steps, horizon, starts, bins, rng, progress, checkpoint
         As for `run`: the same seed brings the same run as without a ledger.
 
     Returns
@@ -230,7 +230,7 @@ def ledger(
         mdp, steps_of_episode = environment.mdp, int(environment.horizon or 1)
         account = EpisodicAccount(mdp, epsilon, steps_of_episode) if staged else ContinuingAccount(mdp, epsilon)
     options: dict[str, Any] = {"episodes": episodes, "steps": steps, "bins": bins, "rng": rng, "progress": progress}
-    trace = run(environment, agent, **options, observer=account, leg=leg)
+    trace = run(environment, agent, **options, observer=account, checkpoint=checkpoint)
     promised = guarantee(environment, agent, trace.m, epsilon=epsilon, delta=delta)
     exploration, loss = None, None
     if account is not None:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rfos._system import checks
 from rfos._system.arrays import Int, hand_over
-from rfos._system.checkpoints import Leg, take_up, within
+from rfos._system.checkpoints import Checkpoint, take_up, within
 from rfos._system.memory import require_memory
 from rfos._system.randomness import Seed
 from rfos.learning.agents import PaperRmax, Rmax
@@ -89,13 +89,13 @@ def _length(environment: Environment, episodes: int | None, steps: int | None, b
 class _Loop:
     """The bins of a run, filled while it goes on."""
 
-    def __init__(self, play: Play, bin_end: Int, observer: Observer | None, leg: Leg | None) -> None:
-        self.play, self.bin_end, self.observer, self.leg = play, bin_end, observer, leg
+    def __init__(self, play: Play, bin_end: Int, observer: Observer | None, checkpoint: Checkpoint | None) -> None:
+        self.play, self.bin_end, self.observer, self.checkpoint = play, bin_end, observer, checkpoint
         self.mean_reward, self.known = np.zeros(len(bin_end)), np.zeros(len(bin_end), np.int64)
         # The bin under way, the steps at its beginning and when `run` last looked up, and the plans.
         self.bin = self.first = self.before = self.plans = 0
         self.ended = False
-        # A play that cannot be left has all of its run in one leg.
+        # A play that cannot be left has no checkpoints.
         self.keeps = play.saved() is not None
 
     def tell(self) -> bool:
@@ -111,13 +111,13 @@ class _Loop:
 
     def begin(self) -> None:
         """Begin the run, or go on from where it was left."""
-        if self.leg is None or not self.leg.saved or not self.keeps:
+        if self.checkpoint is None or not self.checkpoint.saved or not self.keeps:
             self.tell()
             return
         loop = np.zeros(4, np.int64)
-        take_up(self.leg.saved, {**self.changing(), "loop": loop})
+        take_up(self.checkpoint.saved, {**self.changing(), "loop": loop})
         if self.observer is not None:
-            self.observer.restore(self.leg.saved)
+            self.observer.restore(self.checkpoint.saved)
         self.bin, self.first, self.before, self.plans = loop.tolist()
         within("bin", loop[:1], 0, len(self.bin_end) - 1)
         end = int(self.bin_end[self.bin])
@@ -126,11 +126,11 @@ class _Loop:
         self.play.check_restored()
 
     def leave_if_over(self) -> None:
-        """Leave the run where its leg is over."""
-        if self.leg is not None and self.keeps and not self.ended and self.leg.over():
+        """Leave the run where a checkpoint is due."""
+        if self.checkpoint is not None and self.keeps and not self.ended and self.checkpoint.due():
             noted = {} if self.observer is None else self.observer.state()
             loop = np.array([self.bin, self.first, self.before, self.plans])
-            self.leg.leave({**self.changing(), **noted, "loop": loop})
+            self.checkpoint.leave({**self.changing(), **noted, "loop": loop})
 
     def fill(self, progress: Callable[[int], None] | None) -> None:
         """Play one bin."""
@@ -164,7 +164,7 @@ def run(
     rng: Seed = None,
     progress: Callable[[int], None] | None = None,
     observer: Observer | None = None,
-    leg: Leg | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Trace:
     """Run an agent in a meta-game or an MDP and return what it learned.
 
@@ -189,9 +189,9 @@ def run(
         exception raised in it ends the run.
     observer : Observer, optional
         Told of each plan; where it answers that the run may end, the run ends there, and so does its trace.
-    leg : Leg, optional
-        For sweeps: where the run was left, and when it is to be left again. However often that is, the trace of the
-        last leg is that of the whole run, but for its seconds. A run of an agent of one's own is not left.
+    checkpoint : Checkpoint, optional
+        For sweeps: where the run was left, and when it is to be left again. However often that is, the last
+        trace is that of the whole run, but for its seconds. A run of an agent of one's own is not left.
 
     Returns
     -------
@@ -200,7 +200,7 @@ def run(
     Raises
     ------
     Unfinished
-        If the leg is over before the run is.
+        If it is left at a checkpoint before the run is over.
     ValueError
         If a length, the horizon, a start or the number of bins is out of range, or what a player returns is not an
         action or a policy.
@@ -234,7 +234,7 @@ def run(
         m = visits_asked(agent)
         play = PythonPlay(environment, agent, rng, observer)
     began = time.thread_time()
-    loop = _Loop(play, length.bin_end, observer, leg)
+    loop = _Loop(play, length.bin_end, observer, checkpoint)
     loop.begin()
     while loop.bin < len(length.bin_end) and not loop.ended:
         loop.fill(progress)

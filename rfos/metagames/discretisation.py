@@ -11,18 +11,8 @@ import numpy as np
 import bounds.discretisation as theory
 from rfos._kernels.grids import UNIT
 from rfos._system import checks
-from rfos._system.arrays import Float
 from rfos.games.stochastic import StochasticGame
-from rfos.metagames.learners import (
-    LOLA,
-    FictitiousPlay,
-    Fixed,
-    Learner,
-    NaiveLearner,
-    QLearning,
-    SmoothedBestResponse,
-    plays_as,
-)
+from rfos.metagames.learners import Fixed, Learner, NaiveLearner, lipschitz_of, plays_as, weighted_payoffs
 from rfos.metagames.policy import PolicyMetaGame
 
 Numbers = dict[str, Fraction | float | int]
@@ -181,21 +171,13 @@ def _span(game: StochasticGame, player: int) -> Fraction:
     return high - low
 
 
-def _payoffs(game: StochasticGame, player: int) -> Float:
-    """Return ρ(s) times the player's rewards of its actions, shape (S, joint actions of the others, A)."""
-    rewards = game.rewards[player].reshape(game.n_states, *game.n_actions)
-    last = np.moveaxis(rewards, 1 + player, -1).reshape(game.n_states, -1, game.n_actions[player])
-    weighted: Float = game.initial[:, None, None] * last
-    return weighted
-
-
 def _stays(learner: Learner, game: StochasticGame, player: int) -> bool:
     """Return whether the learner never moves."""
     if plays_as(learner, Fixed) or game.n_actions[player] == 1:
         return True
     if not plays_as(learner, NaiveLearner):
         return False
-    flat = game.discount == 0 and not np.ptp(_payoffs(game, player), axis=-1).any()
+    flat = game.discount == 0 and not np.ptp(weighted_payoffs(game, player), axis=-1).any()
     return flat or _span(game, player) == 0
 
 
@@ -205,7 +187,7 @@ def _constants(meta_game: PolicyMetaGame) -> Numbers | str:
     learners = list(enumerate(meta_game.opponents, start=1))
     if all(_stays(learner, game, i) for i, learner in learners):
         return {"l_state": 1, "l_action": 0}
-    found = _one(meta_game.opponents[0], game) if len(learners) == 1 else _many(learners, game)
+    found = lipschitz_of(meta_game.opponents[0], game) if len(learners) == 1 else _many(learners, game)
     if isinstance(found, str):
         return found
     learner, own = found
@@ -221,7 +203,7 @@ def _constants(meta_game: PolicyMetaGame) -> Numbers | str:
 
 
 def _many(learners: list[tuple[int, Learner]], game: StochasticGame) -> tuple[theory.Learner, Numbers] | str:
-    """As `_one` for several opponents, of whom some move."""
+    """As `lipschitz_of` for several opponents, of whom some move."""
     moving = [(i, learner) for i, learner in learners if not _stays(learner, game, i)]
     steps = {
         i: Fraction(repr(float(learner.step)))
@@ -234,40 +216,3 @@ def _many(learners: list[tuple[int, Learner]], game: StochasticGame) -> tuple[th
     largest = max(steps.values())
     parts = [(game.n_actions[i], _span(game, i) * steps.get(i, 0) / largest) for i, _ in learners]
     return theory.projected_gradient_many(parts), {"step_size": largest}
-
-
-def _one(learner: Learner, game: StochasticGame) -> tuple[theory.Learner, Numbers] | str:
-    """Return the constants of the only opponent as formulas, and the values of their symbols, or why there are none."""
-    stochastic, span = game.discount > 0, _span(game, 1)
-    inner: Numbers = {"inner_discount": game.discount, "inner_span": span} if stochastic else {}
-    if plays_as(learner, QLearning) and learner.rate == 1:
-        learner = SmoothedBestResponse(learner.temperature, 1.0)  # nothing is left of its old values
-    if plays_as(learner, NaiveLearner):
-        step = Fraction(repr(float(learner.step))) / (1 - Fraction(repr(float(game.discount))))
-        if learner.parameters == "simplex":
-            own: Numbers = {"step_size": step, "inner_actions": game.n_actions[1], "inner_span": span}
-            return theory.projected_gradient(stochastic), own | inner
-        if game.n_actions[1] != 2:
-            return "constants of gradient steps on logits are proved for two actions only"
-        if stochastic:
-            return theory.logit_gradient(stochastic=True), {"step_size": step, **inner}
-        gaps = np.diff(_payoffs(game, 1), axis=-1)[..., 0]
-        largest, widest = float(np.abs(gaps).max()), float(np.ptp(gaps, axis=1).max())
-        return theory.logit_gradient(), {"step_size": step, "payoff_gap": largest, "payoff_gap_span": widest}
-    if plays_as(learner, SmoothedBestResponse):
-        if stochastic:
-            return "constants of smoothed best responses are proved at inner discount 0 only"
-        # Whoever is indifferent replies the same to everything; the formula wants a span, however small.
-        own = {
-            "smoothing": learner.mixing,
-            "temperature": learner.temperature,
-            "inner_span": span or Fraction(1, 10**12),
-        }
-        return theory.smoothed_best_response(), own
-    if plays_as(learner, QLearning):
-        return "Q-learning raises old probabilities to the power 1 - rate, whose slope at probability 0 is infinite"
-    if plays_as(learner, FictitiousPlay):
-        return "best responses jump where two actions are equally good, so there is no Lipschitz constant"
-    if plays_as(learner, LOLA):
-        return "no Lipschitz constants of LOLA are proved"
-    return f"no Lipschitz constants of {type(learner).__name__} are known"

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scipy import stats
-
 from rfos._system.arrays import Float, floats
 
 
@@ -20,7 +18,7 @@ class Earned:
     shaper, opponent : tuple of float
         Mean, lower and upper end; of several opponents their mean. Without two starts the ends are NaN.
     same_opponent : bool
-        Whether the opponent is the one asked about; else the row is no measure of shaping it.
+        Whether the opponent is the one asked about; else the row does not measure what shaping it is worth.
     n_starts : int
         How many starts the means are over; 0 if unknown.
     """
@@ -67,6 +65,8 @@ def interval(sample: Float, confidence: float = 0.95) -> tuple[float, float, flo
     mean = float(sample.mean())
     if len(sample) < 2:
         return mean, math.nan, math.nan
+    from scipy import stats
+
     quantile = stats.t.ppf((1 + confidence) / 2, len(sample) - 1)
     half = float(quantile * sample.std(ddof=1) / math.sqrt(len(sample)))
     return mean, mean - half, mean + half

@@ -9,14 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol, TypeGuard, TypeVar
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeGuard, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from rfos._kernels import learners as kernels
 from rfos._system import checks
 from rfos._system.arrays import Float
 from rfos.games.stochastic import StochasticGame
+
+if TYPE_CHECKING:
+    import bounds.discretisation as theory
+
+Lipschitz = tuple["theory.Learner", dict[str, Any]] | str
+"""A learner's constants as formulas with the values of their symbols, or why there are none."""
+
+LARGEST_STEP = 1e100
+"""Learners with larger steps are not played by kernels: infinity times 0 is NaN, which lies in no cell of a grid."""
 
 
 class Learner(Protocol):
@@ -25,6 +36,61 @@ class Learner(Protocol):
     def update(self, game: StochasticGame, player: int, policies: Sequence[ArrayLike]) -> Float:
         """Return the player's next policy, shape (S, A), given the joint policy just played."""
         ...
+
+
+class KernelLearner(Learner, Protocol):
+    """A learner that kernels know, and of whom the theory may know a Lipschitz constant."""
+
+    def rule(self) -> kernels.Rule | None:
+        """Return its rule in the kernels, or None where its numbers are too large for them."""
+        ...
+
+    def lipschitz(self, game: StochasticGame) -> Lipschitz:
+        """Return the constants of the only opponent of a game, player 1, or why there are none."""
+        ...
+
+
+def rule_of(learner: object) -> kernels.Rule | None:
+    """Return a learner's rule in the kernels, or None where it has none: then its own `update` is called.
+
+    A subclass with its own `update` has none, unless it has its own `rule` too.
+
+    Examples
+    --------
+    >>> rule_of(Fixed()).kind == kernels.FIXED
+    True
+    """
+    return learner.rule() if _own("rule", learner) else None  # type: ignore[attr-defined]
+
+
+def lipschitz_of(learner: object, game: StochasticGame) -> Lipschitz:
+    """Return a learner's constants where it is the only opponent, or why there are none."""
+    if _own("lipschitz", learner):
+        return learner.lipschitz(game)  # type: ignore[attr-defined,no-any-return]
+    return f"no Lipschitz constants of {type(learner).__name__} are known"
+
+
+def _own(name: str, learner: object) -> bool:
+    """Whether a learner's class that has a method has the `update` that it is about."""
+    for kind in type(learner).__mro__:
+        if name in vars(kind):
+            return getattr(getattr(learner, "update", None), "__func__", None) is getattr(kind, "update", None)
+    return False
+
+
+def _sizes(game: StochasticGame) -> tuple[bool, Fraction, dict[str, Any]]:
+    """Return whether a game has an inner discount, the span of player 1's rewards, and the symbols of both."""
+    low, high = map(Fraction, map(repr, game.reward_range(1)))
+    stochastic = game.discount > 0
+    return stochastic, high - low, {"inner_discount": game.discount, "inner_span": high - low} if stochastic else {}
+
+
+def weighted_payoffs(game: StochasticGame, player: int) -> Float:
+    """Return ρ(s) times the player's rewards of its actions, shape (S, joint actions of the others, A)."""
+    rewards = game.rewards[player].reshape(game.n_states, *game.n_actions)
+    last = np.moveaxis(rewards, 1 + player, -1).reshape(game.n_states, -1, game.n_actions[player])
+    weighted: Float = game.initial[:, None, None] * last
+    return weighted
 
 
 _L = TypeVar("_L", bound=Learner)
@@ -177,6 +243,31 @@ class NaiveLearner:
             return _logit_step(policy, gradient, self.step)
         return project_rows(policy + self.step * gradient)
 
+    def rule(self) -> kernels.Rule | None:
+        """Return its rule in the kernels."""
+        if self.step > LARGEST_STEP:
+            return None
+        return kernels.Rule(
+            kernels.NAIVE_LOGITS if self.parameters == "logits" else kernels.NAIVE_SIMPLEX, self.step, 1.0
+        )
+
+    def lipschitz(self, game: StochasticGame) -> Lipschitz:
+        """Return its constants: those of a projected step, or of one on logits."""
+        import bounds.discretisation as theory
+
+        stochastic, span, inner = _sizes(game)
+        step = Fraction(repr(float(self.step))) / (1 - Fraction(repr(float(game.discount))))
+        if self.parameters == "simplex":
+            own: dict[str, Any] = {"step_size": step, "inner_actions": game.n_actions[1], "inner_span": span}
+            return theory.projected_gradient(stochastic), own | inner
+        if game.n_actions[1] != 2:
+            return "constants of gradient steps on logits are proved for two actions only"
+        if stochastic:
+            return theory.logit_gradient(stochastic=True), {"step_size": step, **inner}
+        gaps = np.diff(weighted_payoffs(game, 1), axis=-1)[..., 0]
+        largest, widest = float(np.abs(gaps).max()), float(np.ptp(gaps, axis=1).max())
+        return theory.logit_gradient(), {"step_size": step, "payoff_gap": largest, "payoff_gap_span": widest}
+
 
 def _action_values(game: StochasticGame, player: int, policies: Sequence[ArrayLike]) -> Float:
     """Return the un-normalised value of each own action in each state, all going on as before, shape (S, A)."""
@@ -268,6 +359,21 @@ class LOLA:
             mixed = mixed + scale * game.mixed_derivative([shaper, own], 1, step)
         return _logit_step(own, direct + self.look_ahead * mixed, self.step)
 
+    def rule(self) -> kernels.Rule | None:
+        """Return its rule in the kernels."""
+        if max(self.step, self.look_ahead) > LARGEST_STEP:
+            return None
+        kinds = {
+            "exact": kernels.LOLA_EXACT,
+            "first-order": kernels.LOLA_FIRST_ORDER,
+            "shaping": kernels.LOLA_SHAPING,
+        }
+        return kernels.Rule(kinds[self.expansion], self.step, self.look_ahead)
+
+    def lipschitz(self, game: StochasticGame) -> Lipschitz:
+        """Return why there are none."""
+        return "no Lipschitz constants of LOLA are proved"
+
 
 @dataclass(frozen=True)
 class SmoothedBestResponse:
@@ -311,6 +417,21 @@ class SmoothedBestResponse:
         result: Float = (1 - self.mixing) * np.asarray(policies[player], np.float64) + self.mixing * reply
         return result
 
+    def rule(self) -> kernels.Rule | None:
+        """Return its rule in the kernels."""
+        return kernels.Rule(kernels.SMOOTHED_BEST_RESPONSE, self.temperature, self.mixing)
+
+    def lipschitz(self, game: StochasticGame) -> Lipschitz:
+        """Return its constants, at inner discount 0."""
+        import bounds.discretisation as theory
+
+        stochastic, span, _ = _sizes(game)
+        if stochastic:
+            return "constants of smoothed best responses are proved at inner discount 0 only"
+        # Whoever is indifferent replies the same to everything; the formula wants a span, however small.
+        own = {"smoothing": self.mixing, "temperature": self.temperature, "inner_span": span or Fraction(1, 10**12)}
+        return theory.smoothed_best_response(), own
+
 
 @dataclass(frozen=True)
 class QLearning:
@@ -350,6 +471,16 @@ class QLearning:
         weights = np.exp(logits - logits.max(axis=1, keepdims=True))
         result: Float = weights / weights.sum(axis=1, keepdims=True)
         return result
+
+    def rule(self) -> kernels.Rule | None:
+        """Return its rule in the kernels."""
+        return kernels.Rule(kernels.Q_LEARNING, self.temperature, self.rate)
+
+    def lipschitz(self, game: StochasticGame) -> Lipschitz:
+        """Return its constants at rate 1, where nothing is left of its old values, or why there are none."""
+        if self.rate == 1:
+            return SmoothedBestResponse(self.temperature, 1.0).lipschitz(game)
+        return "Q-learning raises old probabilities to the power 1 - rate, whose slope at probability 0 is infinite"
 
 
 @dataclass(frozen=True)
@@ -410,6 +541,14 @@ class FictitiousPlay:
         result: Float = (1 - self.mixing) * old + self.mixing * reply
         return result
 
+    def rule(self) -> kernels.Rule | None:
+        """Return its rule in the kernels."""
+        return kernels.Rule(kernels.BEST_RESPONSE_WITHIN if self.within else kernels.BEST_RESPONSE, 1.0, self.mixing)
+
+    def lipschitz(self, game: StochasticGame) -> Lipschitz:
+        """Return why there are none."""
+        return "best responses jump where two actions are equally good, so there is no Lipschitz constant"
+
 
 @dataclass(frozen=True)
 class Fixed:
@@ -418,6 +557,10 @@ class Fixed:
     def update(self, game: StochasticGame, player: int, policies: Sequence[ArrayLike]) -> Float:
         """Return the player's policy as it is, shape (S, A)."""
         return np.array(game.check_policies(policies)[player])
+
+    def rule(self) -> kernels.Rule | None:
+        """Return its rule in the kernels."""
+        return kernels.Rule(kernels.FIXED, 1.0, 0.0)
 
 
 NAMED_LEARNERS: Mapping[str, Callable[[], Learner]] = {

@@ -25,14 +25,11 @@ from rfos._system.arrays import Float, Int, Owned, hand_over, integers
 from rfos._system.threads import in_ranges
 from rfos.games.stochastic import StochasticGame, is_iterated
 from rfos.metagames.grids import LevelGrid, SimplexGrid
-from rfos.metagames.learners import LOLA, FictitiousPlay, Fixed, NaiveLearner, QLearning, SmoothedBestResponse, plays_as
+from rfos.metagames.learners import rule_of
 from rfos.planning.storages import Chain, CheckedStorage, Sweep
 
 SMALLEST, LARGEST = 1e-30, 1e30
 """Largest rewards of games outside of this do not go into float32 tables: 2^-150 must be nothing beside them."""
-
-LARGEST_STEP = 1e100
-"""Learners with larger steps are not played by kernels: infinity times 0 is NaN, which lies in no cell of a grid."""
 
 
 def _kinds(n_states: int, n_entries: int) -> tuple[np.dtype[Any], np.dtype[Any]]:
@@ -77,7 +74,7 @@ class Dynamics:
         if not cls.plays(game.n_actions, opponent):
             return None
         levels = [_levels(grid) for grid in grids]
-        rule = _rule(opponent)
+        rule = rule_of(opponent)
         if rule is None or levels[0] is None or levels[1] is None:
             return None
         largest = float(np.abs(game.rewards).max())
@@ -95,7 +92,7 @@ class Dynamics:
     @staticmethod
     def plays(n_actions: tuple[int, ...], opponent: object) -> bool:
         """Return whether kernels play such a game against such an opponent, on grids of levels."""
-        return n_actions == (2, 2) and _rule(opponent) is not None
+        return n_actions == (2, 2) and rule_of(opponent) is not None
 
     @property
     def n_entries(self) -> int:
@@ -117,33 +114,6 @@ def _levels(grid: object) -> Float | None:
         return grid.values
     if isinstance(grid, SimplexGrid) and grid.n_actions == 2:
         return np.arange(grid.levels + 1) / grid.levels
-    return None
-
-
-def _rule(opponent: object) -> learners_kernels.Rule | None:
-    if isinstance(opponent, NaiveLearner | LOLA) and opponent.step > LARGEST_STEP:
-        return None
-    if isinstance(opponent, LOLA) and opponent.look_ahead > LARGEST_STEP:
-        return None
-    if plays_as(opponent, NaiveLearner):
-        kind = learners_kernels.NAIVE_LOGITS if opponent.parameters == "logits" else learners_kernels.NAIVE_SIMPLEX
-        return learners_kernels.Rule(kind, opponent.step, 1.0)
-    if plays_as(opponent, SmoothedBestResponse):
-        return learners_kernels.Rule(learners_kernels.SMOOTHED_BEST_RESPONSE, opponent.temperature, opponent.mixing)
-    if plays_as(opponent, QLearning):
-        return learners_kernels.Rule(learners_kernels.Q_LEARNING, opponent.temperature, opponent.rate)
-    if plays_as(opponent, LOLA):
-        kinds = {
-            "exact": learners_kernels.LOLA_EXACT,
-            "first-order": learners_kernels.LOLA_FIRST_ORDER,
-            "shaping": learners_kernels.LOLA_SHAPING,
-        }
-        return learners_kernels.Rule(kinds[opponent.expansion], opponent.step, opponent.look_ahead)
-    if plays_as(opponent, FictitiousPlay):
-        kind = learners_kernels.BEST_RESPONSE_WITHIN if opponent.within else learners_kernels.BEST_RESPONSE
-        return learners_kernels.Rule(kind, 1.0, opponent.mixing)
-    if plays_as(opponent, Fixed):
-        return learners_kernels.Rule(learners_kernels.FIXED, 1.0, 0.0)
     return None
 
 

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
-import scipy.sparse.linalg as linear
 
 from rfos._kernels import dp
 from rfos._system.arrays import Float
@@ -100,13 +99,17 @@ def _matrix(chain: Chain, discount: float) -> Any:
 
 
 def _factorise(matrix: Any) -> Any:
+    from scipy.sparse.linalg import splu
+
     # Rows sum to 1 - discount > 0, with nothing above 0 off the diagonal: no pivoting is needed, so none makes fill.
-    return linear.splu(matrix, permc_spec="COLAMD", diag_pivot_thresh=0.0)
+    return splu(matrix, permc_spec="COLAMD", diag_pivot_thresh=0.0)
 
 
 def _order(matrix: Any) -> Any:
     """Return the place of each column in the order that LU takes: an incomplete one that drops all is ordered alike."""
-    parts = linear.spilu(matrix, drop_tol=1.0, fill_factor=1, permc_spec="COLAMD", diag_pivot_thresh=0.0)
+    from scipy.sparse.linalg import spilu
+
+    parts = spilu(matrix, drop_tol=1.0, fill_factor=1, permc_spec="COLAMD", diag_pivot_thresh=0.0)
     return parts.perm_c
 
 

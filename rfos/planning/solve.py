@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import scipy.optimize
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
@@ -38,6 +37,8 @@ METHODS = ("auto", "value_iteration", "policy_iteration", "modified_policy_itera
 
 def _linear_programme(mdp: TabularMDP) -> Float:
     """Return min sum V with V >= R + discount P V, or zeros if HiGHS finds none."""
+    from scipy.optimize import linprog
+
     branches = mdp.n_states * mdp.n_actions * mdp.branching
     # As measured: tables and matrices, with HiGHS' own copies; the factors of its basis; and what it always takes.
     needed = 256 * branches + 24 * mdp.n_states**2 + 2**24
@@ -51,7 +52,7 @@ def _linear_programme(mdp: TabularMDP) -> Float:
     pair = np.repeat(np.arange(rows), branching)
     transitions: Any = sp.csr_array((probability.ravel(), (pair, successor.ravel())), shape=(rows, mdp.n_states))
     owner: Any = sp.csr_array((np.ones(rows), (np.arange(rows), state)))
-    done = scipy.optimize.linprog(
+    done = linprog(
         np.ones(mdp.n_states),
         A_ub=mdp.discount * transitions - owner,
         b_ub=-(probability * reward).sum(axis=1),
