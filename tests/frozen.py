@@ -101,7 +101,7 @@ COMMANDS = {
         "40",
     ),
     "verify": ("verify", "--instances", "50", "--jobs", "2", "--json"),
-    "planted": ("verify", "--instances", "50", "--jobs", "2", "--planted", "--json"),
+    "planted": ("verify", "--instances", "50", "--jobs", "2", "--mutants", "--json"),
     **{f"bound_{i}": ("bound", *point, "--json") for i, point in enumerate(POINTS)},
     **{f"bound_{i}_text": ("bound", *point) for i, point in enumerate(POINTS)},
     **{f"bound_{i}_latex": ("bound", *point, "--latex") for i, point in enumerate(POINTS)},

@@ -34,7 +34,7 @@ SHORT = ("reproduce", "--windows", "1", "--epsilon", "4", "--seeds", "2", "--gam
         (("--windows", "99999999999999999999"), ("largest window here is",)),
         (("--epsilon", "abc"), ("abc", "--epsilon")),
         (("--seeds", "0"), ("seeds is 0", "at least 1")),
-        (("--seed", "-1"), ("seed is -1", "non-negative")),
+        (("--seed", "-1"), ("'--seed'", "'-1' is negative; a whole number from 0 on is needed")),
         (("--jobs", "0"), ("jobs is 0", "at least 1")),
         (("--agent", "dqn"), ("dqn", "paper or rmax")),
         (("--opponent", "me"), ("'me'", "hidden or window")),
@@ -72,6 +72,7 @@ def test_an_output_path_that_is_a_file_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "taken").read_text() == "mine"
 
 
+@pytest.mark.processes
 @pytest.mark.jit
 def test_reproduce_prints_json_and_writes_whole_files(tmp_path: Path) -> None:
     """With --json: one object on stdout, everything else on stderr, tables and figures in --out."""
@@ -151,6 +152,7 @@ main(["reproduce", "--windows", "5", "--out", "out"])
 """
 
 
+@pytest.mark.processes
 @pytest.mark.jit
 def test_interrupt_ends_with_130_and_leaves_no_half_files(tmp_path: Path) -> None:
     """Ctrl-C: exit status 130, no traceback, no partial or temporary files. Threads end the kernel that they are in."""
@@ -165,15 +167,17 @@ def test_interrupt_ends_with_130_and_leaves_no_half_files(tmp_path: Path) -> Non
     assert list(tmp_path.rglob("*.*")) == []
 
 
+@pytest.mark.processes
 def test_an_interrupt_inside_of_exec_ends_with_130_too(tmp_path: Path) -> None:
     """CPython remembers one that has passed through text that is run, as a compiler's, and ends by the signal."""
-    code = "from rfos import cli\ncli.app = lambda **_: exec('raise KeyboardInterrupt')\ncli.main([])"
+    code = "from rfos.commands import main as cli\ncli.app = lambda **_: exec('raise KeyboardInterrupt')\ncli.main([])"
     (tmp_path / "interrupted.py").write_text(code)
     command = [sys.executable, "-m", "interrupted"]
     result = run(command, cwd=tmp_path)
     assert (result.returncode, result.stderr) == (130, "\nrfos: interrupted; files written so far are whole\n")
 
 
+@pytest.mark.processes
 def test_help_loads_none_of_the_heavy_packages(tmp_path: Path) -> None:
     """Rfos --help answers at once because it imports neither numpy nor numba, sympy, pandas or matplotlib."""
     code = (

@@ -9,6 +9,7 @@ import sympy as sp
 from commands import here, run
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from strength import scaled
 from sympy.parsing import sympy_parser
 
 from bounds import bounds_of
@@ -92,6 +93,7 @@ def test_hostile_text_is_refused_in_one_line(option, others, watched):
         assert not list(watched.iterdir())
 
 
+@pytest.mark.processes
 def test_hostile_text_in_a_shell_of_its_own_writes_nothing(tmp_path):
     """The whole command as a user runs it, in an empty directory, once."""
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -103,7 +105,7 @@ def test_hostile_text_in_a_shell_of_its_own_writes_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=scaled(200))
 @given(
     st.sampled_from([(o, x) for o, x in OPTIONS if o not in ("--states", "--window", "--levels")]),
     st.text(max_size=30) | st.text("0123456789./eE+-_()^ x*'", min_size=1, max_size=6),

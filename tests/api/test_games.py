@@ -470,6 +470,7 @@ def test_a_scaling_that_cannot_be_undone_is_refused(numbers, message):
 # Importing
 
 
+@pytest.mark.processes
 def test_importing_games_loads_no_heavy_library():
     code = (
         "import sys, rfos.games; "

@@ -195,13 +195,13 @@ def test_opponents_of_several_kinds_are_refused():
 
 def test_a_run_is_taken_up_with_the_hidden_state(monkeypatch):
     """Left after each plan and taken up again: the bytes of the undisturbed run."""
-    from rfos._system.checkpoints import Leg, Unfinished
+    from rfos._system.checkpoints import Checkpoint, Unfinished
 
     process, agent = met(tsetlin(DILEMMA, depth=4), horizon=None), rfos.Rmax(m=4, epsilon=0.1)
     whole, state = rfos.run(process, agent, steps=900, rng=6), None
     for _ in range(100):
         try:
-            found = rfos.run(process, agent, steps=900, rng=6, leg=Leg(0.0, state))
+            found = rfos.run(process, agent, steps=900, rng=6, checkpoint=Checkpoint(0.0, state))
             break
         except Unfinished as left:
             state = left.state

@@ -129,7 +129,7 @@ def test_bounds_never_import_rfos(path):
 def test_kernels_import_kernels_and_numpy_only():
     """They know nothing of Python objects, files or validation."""
     for path in (ROOT / "_kernels").glob("*.py"):
-        if path.name not in ("_jit.py", "_cache.py"):
+        if path.name not in ("_jit.py", "_cache.py", "warm.py"):
             names = {target for target in imported(path) if not target.startswith(("__future__", "numpy", "math"))}
             assert all(name.startswith(("rfos._kernels.", "typing.")) for name in names), (path.name, names)
 
@@ -144,22 +144,35 @@ def python(program):
 HEAVY = ("numpy", "numba", "scipy", "sympy", "pandas", "matplotlib", "hypothesis")
 
 
+@pytest.mark.processes
 def test_importing_rfos_imports_nothing_heavy():
     """Names are loaded on first use."""
     done = python(f"import sys, rfos; dir(rfos); print([name for name in {HEAVY} if name in sys.modules])")
     assert done.stdout.strip() == "[]", done.stderr
 
 
+@pytest.mark.processes
 def test_importing_bounds_imports_no_numpy():
     """The symbolic part needs it for grids only, and then loads it."""
     done = python("import sys, bounds; print('numpy' in sys.modules)")
     assert done.stdout.strip() == "False", done.stderr
 
 
+@pytest.mark.processes
 def test_a_game_needs_no_compiler_and_no_symbols():
     """The first example of a tutorial does not wait for numba, sympy, pandas or matplotlib."""
     names = tuple(name for name in HEAVY if name not in ("numpy",))
     program = f"import sys, rfos; rfos.named_game('chicken'); print([name for name in {names} if name in sys.modules])"
+    done = python(program)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+@pytest.mark.processes
+def test_a_worker_of_a_sweep_loads_only_what_it_measures_with():
+    """Each process of a sweep waits for its imports; symbols, tables, pictures and HiGHS come when they are used."""
+    late = ("sympy", "pandas", "matplotlib", "distributed", "tqdm", "typer", "scipy.stats", "scipy.optimize")
+    program = f"""import sys, rfos.laboratory.sweeps.executors
+print([name for name in {(*late, "scipy.sparse.linalg", "sqlite3")} if name in sys.modules])"""
     done = python(program)
     assert done.stdout.strip() == "[]", done.stderr
 
@@ -185,6 +198,7 @@ def test_the_readme_s_code_prints_what_it_says(capsys):
     assert len(answers) == 4
 
 
+@pytest.mark.processes
 def test_the_strategies_say_which_extra_they_need():
     """Without Hypothesis: an ImportError that names rfos[test]."""
     done = python("import sys; sys.modules['hypothesis'] = None; import rfos.testing")

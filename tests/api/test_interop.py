@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from commands import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strength import scaled
 from tabular import dense_of
 
 from rfos.games.equilibria import nash_equilibria
@@ -74,7 +75,7 @@ def test_taxi_is_read_in_full():
 
 
 @given(mdps(), st.booleans())
-@settings(max_examples=60)
+@settings(max_examples=scaled(60))
 def test_arrays_by_action_are_the_same_mdp(mdp, sparse):
     """P (A, S, S) with rewards of pairs and of transitions, dense and sparse."""
     transitions, rewards = dense_of(mdp)
@@ -105,7 +106,7 @@ def test_arrays_that_do_not_fit_are_refused(transitions, rewards, message):
 
 @pytest.mark.jit  # QuantEcon's own kernels fail interpreted
 @given(mdps(discounts=st.sampled_from([0.5, 0.9])))
-@settings(max_examples=25)
+@settings(max_examples=scaled(25))
 def test_quantecon_finds_the_same_values_in_every_storage(mdp):
     """To 1e-6, by its policy iteration."""
     pytest.importorskip("quantecon")
@@ -172,6 +173,7 @@ def test_free_riding_is_the_only_equilibrium_of_public_goods():
     assert np.allclose(nash_equilibria(three_player_matching_pennies()), 0.5, atol=1e-2)
 
 
+@pytest.mark.processes
 @pytest.mark.jit
 @pytest.mark.parametrize(
     ("call", "message"),

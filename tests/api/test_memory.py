@@ -94,6 +94,7 @@ def test_the_limit_on_address_space_counts_less_what_is_mapped(monkeypatch, mach
     assert available() > 100 * MB
 
 
+@pytest.mark.processes
 def test_a_process_under_a_limit_refuses_what_does_not_fit_there():
     """In a process of its own with 4 GB of address space: 3.999 GB are refused in one sentence."""
     program = "from rfos._system.memory import require_memory; require_memory(3_999_000_000, 'it', 'take less')"

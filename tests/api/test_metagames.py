@@ -126,7 +126,7 @@ PENNIES = matching_pennies()
         ({"game": NormalFormGame(np.zeros((1, 2)))}, "has one player: a meta-game needs an opponent"),
         (
             {"game": three_player_matching_pennies(), "opponent": [QLearner(), WindowQLearner()]},
-            "1 of 2 opponents are hidden learners",
+            "of 2 opponents some are functions of the window and some are hidden learners",
         ),
     ],
 )

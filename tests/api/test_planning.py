@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strength import scaled
 from tabular import dense_of
 
 from rfos.games.named import matching_pennies
@@ -63,7 +64,7 @@ def assert_encloses(solution, exact):
 
 
 @given(mdps(max_states=3, max_actions=2))
-@settings(max_examples=60)
+@settings(max_examples=scaled(60))
 def test_the_bracket_of_solve_holds_the_exact_value(mdp):
     """lower <= V* <= upper in rational arithmetic, for every storage; the policy is worth at least lower."""
     solution = solve(mdp, tol=1e-9)
@@ -77,7 +78,7 @@ def test_the_bracket_of_solve_holds_the_exact_value(mdp):
 
 
 @given(st.data(), st.booleans())
-@settings(max_examples=60)
+@settings(max_examples=scaled(60))
 def test_the_bracket_of_a_policy_holds_its_exact_value(data, stochastic):
     """lower <= V^pi <= upper for deterministic and stochastic policies."""
     mdp = data.draw(mdps(max_states=3))
@@ -88,7 +89,7 @@ def test_the_bracket_of_a_policy_holds_its_exact_value(data, stochastic):
 
 
 @given(mdps(max_states=3, max_actions=2), st.integers(1, 3), st.data())
-@settings(max_examples=40)
+@settings(max_examples=scaled(40))
 def test_a_bracket_holds_before_convergence_and_from_any_start(mdp, iterations, data):
     """Stopped early it is wider, but true; `converged` says so."""
     start = data.draw(st.lists(st.floats(-1e6, 1e6), min_size=mdp.n_states, max_size=mdp.n_states))
@@ -110,7 +111,7 @@ def test_a_bracket_from_a_useless_vector_is_the_trivial_one(bad):
 
 
 @given(mdps(max_states=4))
-@settings(max_examples=40)
+@settings(max_examples=scaled(40))
 def test_all_storages_have_the_same_solution(mdp):
     """The same MDP as a dense table is worth the same."""
     transitions, rewards = dense_of(mdp)
@@ -120,7 +121,7 @@ def test_all_storages_have_the_same_solution(mdp):
 
 @pytest.mark.jit  # QuantEcon's own kernels fail interpreted
 @given(mdps(max_states=4, storage="dense", exact=False))
-@settings(max_examples=25)
+@settings(max_examples=scaled(25))
 def test_solve_agrees_with_quantecon(mdp):
     """V* of QuantEcon's DiscreteDP, by policy iteration."""
     with warnings.catch_warnings():

@@ -10,7 +10,7 @@ import pytest
 from commands import apart, here
 
 from rfos.commands import solve as solve_module
-from rfos.games import equilibria as equilibria_module
+from rfos.commands.options import as_json
 from rfos.games.named import (
     matching_pennies,
     rock_paper_scissors,
@@ -18,7 +18,9 @@ from rfos.games.named import (
     three_player_matching_pennies,
 )
 from rfos.games.stochastic import StochasticGame, iterated, one_shot
-from rfos.laboratory import shaping_study
+from rfos.laboratory.shaping_study.request import ShapingRequest
+from rfos.laboratory.shaping_study.starts import affordable_starts
+from rfos.laboratory.shaping_study.study import shaping_study
 from rfos.metagames.continuous import hold, mutual_learning, random_starts, roll_out, trajectory
 from rfos.metagames.grids import LevelGrid, SimplexGrid
 from rfos.metagames.learners import LOLA, FictitiousPlay, NaiveLearner, QLearning, SmoothedBestResponse, named_learner
@@ -303,11 +305,10 @@ def test_a_table_that_does_not_fit_is_refused_with_what_fits() -> None:
 def test_the_joint_state_has_the_lumped_values() -> None:
     """What `rfos solve --joint` prints of the meta-game is what it prints without, to the certified accuracy (G2)."""
     found = [
-        shaping_study.answer(
-            shaping_study.Request(
+        shaping_study(
+            ShapingRequest(
                 "matching-pennies", "naive", "3", "nearest", inner_discount=0.0, joint=joint, starts=4, steps=5
             ),
-            lambda text: None,
         )
         for joint in (False, True)
     ]
@@ -321,8 +322,8 @@ def test_look_ahead_is_left_out_where_it_would_take_too_long() -> None:
     """The answer says so, and that equilibria need a solver."""
     game = inner_game("rock-paper-scissors", 0.0)
     meta_game = PolicyMetaGame(game, [NaiveLearner()], [even_grid(game, i, 3) for i in range(2)], 0.9)
-    assert shaping_study.affordable_starts(meta_game, 10**6, 64) == 0
-    assert shaping_study.affordable_starts(meta_game, 10, 64) == 64
+    assert affordable_starts(meta_game, 10**6, 64) == 0
+    assert affordable_starts(meta_game, 10, 64) == 64
 
 
 @pytest.mark.jit
@@ -331,9 +332,9 @@ def test_look_ahead_is_left_out_where_it_would_take_too_long() -> None:
 )
 def test_an_answer_is_printed_drawn_and_written_as_json(tmp_path: Path, monkeypatch, game: str, inner: float) -> None:
     """Every kind of game: yardsticks, moves, a figure; a note where no solver of equilibria is installed."""
-    monkeypatch.setattr(equilibria_module, "nash_equilibria", no_solver)
-    request = shaping_study.Request(game, levels="2", inner_discount=inner, starts=3, steps=4)
-    found = shaping_study.answer(request, lambda text: None)
+    monkeypatch.setattr("rfos.metagames.yardsticks.nash_equilibria", no_solver)
+    request = ShapingRequest(game, levels="2", inner_discount=inner, starts=3, steps=4)
+    found = shaping_study(request)
     lines: list[str] = []
     solve_module.show(found, lines.append)
     text = "\n".join(lines)
@@ -341,7 +342,7 @@ def test_an_answer_is_printed_drawn_and_written_as_json(tmp_path: Path, monkeypa
         assert part in text
     solve_module.draw(found, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"trajectory.png", "trajectory.svg"}
-    plain = json.loads(solve_module.as_json(found))
+    plain = json.loads(as_json(found.summary()))
     assert np.array(plain["rewards"]).shape == (4, len(found.policies))
 
 
@@ -357,11 +358,11 @@ def test_an_answer_is_printed_drawn_and_written_as_json(tmp_path: Path, monkeypa
 def test_the_discretisation_error_is_printed_with_its_constants(opponent: str, inner: float, parts: list[str]) -> None:
     """A vacuous error is one line without numbers that nobody can use; what applies has its constants."""
     levels = "0.1,0.9" if inner else "60"
-    request = shaping_study.Request(
+    request = ShapingRequest(
         "matching-pennies", opponent, levels, discount=0.5, inner_discount=inner, starts=3, steps=4
     )
     lines: list[str] = []
-    solve_module.show(shaping_study.answer(request, lambda text: None), lines.append)
+    solve_module.show(shaping_study(request), lines.append)
     [first] = [n for n, line in enumerate(lines) if line.startswith("discretisation error")]
     text = "\n".join(lines[first : first + 3])
     assert all(part in text for part in parts)

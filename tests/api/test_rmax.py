@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from commands import PATIENCE
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strength import scaled
 
 import rfos._system.memory
 from rfos._kernels import rmax as kernels
@@ -161,7 +162,7 @@ def test_a_pair_that_leads_only_to_unknown_states_is_worth_its_reward_and_the_di
 
 
 @given(mdps(storage="deterministic"), st.integers(1, 60), st.integers(0, 99))
-@settings(max_examples=60)
+@settings(max_examples=scaled(60))
 def test_optimistic_values_never_drop_below_the_optimum_where_the_model_is_exact(mdp, steps, seed):
     """Deterministic transitions, m = 1: max_a Q(s,a) >= V*(s) less rounding, at any time."""
     trace = run(mdp, Rmax(m=1), steps=steps, bins=1, rng=seed)
@@ -169,7 +170,7 @@ def test_optimistic_values_never_drop_below_the_optimum_where_the_model_is_exact
 
 
 @given(mdps(storage="deterministic"), st.integers(0, 99))
-@settings(max_examples=40)
+@settings(max_examples=scaled(40))
 def test_with_uniform_restarts_and_certain_transitions_one_visit_is_enough(mdp, seed):
     """X4 with m = 1: restarts after every step make all pairs known, and the final policy is epsilon-optimal."""
     steps = 40 * mdp.n_states * mdp.n_actions

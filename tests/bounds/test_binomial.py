@@ -8,6 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from strength import scaled
 
 from bounds import _binomial
 from bounds._binomial import _far_tail, _tail, fewest_trials, fewest_trials_of, trials_bracket
@@ -21,7 +22,7 @@ def exact_tail(n, k, p):
     return sum((math.comb(n, j) * p**j * (1 - p) ** (n - j) for j in range(min(k, n) + 1)), Fraction(0))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=scaled(100))
 @given(k=st.integers(0, 12), p=PROBABILITY.filter(lambda p: p > Fraction(1, 8)), q=CHANCE)
 def test_quantile_is_the_smallest_by_exact_sums(k, p, q):
     """Pr(Bin(N, p) <= k) <= q < Pr(Bin(N-1, p) <= k), in rationals."""
@@ -29,7 +30,7 @@ def test_quantile_is_the_smallest_by_exact_sums(k, p, q):
     assert exact_tail(n, k, p) <= q < exact_tail(n - 1, k, p)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=scaled(50))
 @given(k=st.integers(0, 40_000), p=PROBABILITY, q=CHANCE)
 def test_quantile_agrees_with_scipy(k, p, q):
     """binom.cdf(k, N, p) <= q < binom.cdf(k, N-1, p), to the accuracy of scipy's cdf."""
@@ -38,7 +39,7 @@ def test_quantile_agrees_with_scipy(k, p, q):
     assert stats.binom.cdf(k, n - 1, float(p)) > float(q) * (1 - 1e-9)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=scaled(100))
 @given(
     n=st.integers(1, 300),
     share=st.floats(0, 1),
@@ -56,7 +57,7 @@ def test_tail_lies_within_its_own_error(n, share, p, bits):
 
 
 @given(k=st.integers(0, 10), numerator=st.integers(1, 9))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=scaled(25))
 def test_ties_are_settled_in_integers(k, numerator):
     """Where q is itself a tail probability, that tail counts as small enough."""
     p, n = Fraction(numerator, 10), k + 3
@@ -112,7 +113,7 @@ def test_tiny_probabilities_are_allowed():
     assert exact_tail(n, 3, p) <= q < exact_tail(n - 1, 3, p)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=scaled(40))
 @given(weights=st.lists(st.integers(1, 9), min_size=1, max_size=5), k=st.integers(0, 6), q=CHANCE)
 def test_sum_of_tails_is_the_smallest_by_exact_sums(weights, k, q):
     """Σ Pr(Bin(N, ρ) <= k) <= q < Σ Pr(Bin(N-1, ρ) <= k), in rationals."""
@@ -129,7 +130,7 @@ def test_impossible_probabilities_are_refused():
         fewest_trials(3, Fraction(1, 2), Fraction(1))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=scaled(100))
 @given(
     k=st.integers(0, 40),
     p=PROBABILITY.filter(lambda p: Fraction(1, 20) < p < Fraction(9, 10)),

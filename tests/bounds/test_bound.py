@@ -10,6 +10,7 @@ import pytest
 import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strength import scaled
 
 from bounds import Bound, _evaluate
 from bounds._evaluate import FewestTrials
@@ -42,7 +43,6 @@ def test_examples_of_the_documentation_hold(name):
 
 
 @pytest.mark.usefixtures("backend")
-@settings(deadline=None)
 @given(x=POSITIVE, y=POSITIVE)
 def test_rational_formulas_stay_exact(x, y):
     """No rounding happens where none is needed."""
@@ -53,7 +53,7 @@ def test_rational_formulas_stay_exact(x, y):
 
 
 @pytest.mark.usefixtures("backend")
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=scaled(50))
 @given(x=POSITIVE, y=POSITIVE)
 def test_enclosures_hold_an_evaluation_at_sixty_digits(x, y):
     """lower <= value <= upper, within the digits asked for."""
@@ -70,7 +70,7 @@ def test_enclosures_hold_an_evaluation_at_sixty_digits(x, y):
 
 
 @pytest.mark.usefixtures("backend")
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=scaled(40))
 @given(base=st.fractions(min_value=Fraction(11, 10), max_value=9, max_denominator=20), power=st.integers(1, 60))
 def test_ceiling_of_a_logarithm_that_is_whole_is_that_number(base, power):
     """⌈ln(b^n)/ln b⌉ = n, one more just above b^n and not less just below."""

@@ -6,7 +6,7 @@ import shutil
 import sys
 from dataclasses import fields
 from fractions import Fraction
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from bounds_points import bases, fit
 from bounds_reference import REFERENCE, Point, Quantile, mp
 from commands import run
 from matplotlib.mathtext import MathTextParser
+from strength import scaled
 
 from bounds import STATEMENTS, Bound, Family
 from bounds._evaluate import Compositions, FewestTrials
@@ -54,9 +55,11 @@ def drawn(name):
     if POINTS is not None:
         values = bases(int(POINTS), huge=200 if slow else 10)
     elif slow:
-        values = bases(10, huge=40 if name.startswith("case_two") else 10)  # 10^1867 windows take ten seconds
+        values = bases(
+            scaled(10, 4), huge=40 if name.startswith("case_two") else scaled(10, 4)
+        )  # 10^1867 windows take ten seconds
     else:
-        values = bases(250)
+        values = bases(scaled(250))
     return [fit(v, bounds) for v in values]
 
 
@@ -145,7 +148,7 @@ def moved(name, value):
 def test_every_bound_moves_as_declared(name):
     """Raising one symbol of a random point never lowers what grows in it and never raises what shrinks."""
     bounds = members(name)
-    points = [fit(values, list(bounds.values())) for values in bases(6, seed=1, huge=6)]
+    points = [fit(values, list(bounds.values())) for values in bases(scaled(6, 3), seed=1, huge=scaled(6, 3))]
     for member, bound in bounds.items():
         slow = bound.expression.has(FewestTrials) and bound.label.startswith("T2")
         undeclared = set(AXES) & {s.name for s in bound.expression.free_symbols} - {*bound.grows, *bound.shrinks}
@@ -198,6 +201,12 @@ def test_every_bound_has_a_worked_value_a_source_and_a_sketch(name):
         assert all((bound.source, bound.label, bound.sketch)), bound.name
 
 
+@cache
+def parse(text):
+    """Once, where several bounds are written alike."""
+    MATHTEXT.parse(f"${text}$")
+
+
 @pytest.mark.parametrize("name", MAKERS)
 def test_every_formula_is_set_by_mathtext(name, request):
     """Matplotlib parses it; nothing of the names in code is left in it."""
@@ -206,9 +215,10 @@ def test_every_formula_is_set_by_mathtext(name, request):
     for bound in members(name).values():
         text = bound.latex()
         assert "_states" not in text
-        MATHTEXT.parse(f"${text}$")
+        parse(text)
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs a TeX engine: pdflatex")
 def test_every_formula_is_set_by_tex(tmp_path):
     """One document with all of them compiles."""

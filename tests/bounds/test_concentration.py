@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -43,7 +43,6 @@ def test_p1_mcdiarmid_claims_nothing_below_the_mean_error():
     assert mcdiarmid().evaluate(m=100, eps_transition="1/5", branching=5) == 1
 
 
-@settings(deadline=None)
 @given(failure=SMALL, eps=SMALL, r_max=st.integers(1, 5))
 def test_p1_reward_samples_are_the_fewest_that_hoeffding_allows(failure, eps, r_max):
     """2e^{-2mε²/R²} <= δ' at m, and not at m - 1."""
@@ -53,7 +52,6 @@ def test_p1_reward_samples_are_the_fewest_that_hoeffding_allows(failure, eps, r_
         assert hoeffding().evaluate(m=m - 1, eps_reward=eps, r_max=r_max) > failure
 
 
-@settings(deadline=None)
 @given(failure=SMALL, eps=SMALL, branching=st.integers(2, 400))
 def test_p1_transition_samples_are_the_fewest_that_the_smaller_bound_allows(failure, eps, branching):
     """min of Weissman and McDiarmid <= δ' at m, and not at m - 1."""
@@ -75,6 +73,7 @@ def test_p1_mcdiarmid_takes_over_for_many_successors():
     assert m < math.ceil(2 * (10**4 * math.log(2) + math.log(10))) == 13868
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize(("p", "m", "eps"), [(0.5, 20, "3/20"), (0.5, 50, "1/10"), (0.1, 40, "1/8"), (0.9, 10, "1/5")])
 def test_p1_hoeffding_holds_in_simulation(p, m, eps):
     """Pr(|R̂-R| > ε) <= 2e^{-2mε²}: Bernoulli rewards; one-sided exact binomial test at 1e-6."""
@@ -84,6 +83,7 @@ def test_p1_hoeffding_holds_in_simulation(p, m, eps):
     assert stats.binomtest(failures, draws.size, min(1.0, bound), alternative="greater").pvalue > FALSE_ALARM
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize(
     ("row", "m", "eps"),
     [
@@ -104,6 +104,7 @@ def test_p1_rows_hold_in_simulation(row, m, eps):
     assert stats.binomtest(failures, len(errors), bound, alternative="greater").pvalue > FALSE_ALARM
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("branching", [2, 5, 50])
 def test_p1_mcdiarmid_radius_holds_in_simulation(branching):
     """‖P̂-P‖₁ <= √((B-1)/m)+√(2 ln(1/δ')/m) with probability 1-δ'; exact binomial test at 1e-6."""

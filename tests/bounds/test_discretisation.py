@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from strength import scaled
 
 from bounds import Kind
 from bounds.discretisation import (
@@ -284,7 +285,7 @@ def pairs_of_policies(rng, n):
     return first, first + rng.choice([1.0, 0.1, 1e-3]) * (second - first)
 
 
-@pytest.mark.parametrize("seed", range(300))
+@pytest.mark.parametrize("seed", range(scaled(300)))
 def test_learner_constants_hold_on_random_games(seed):
     """d(L(a,ψ), L(a',ψ')) <= L_F^s d(ψ,ψ') + L_F^a d(a,a') for projected gradient, logit gradient, smoothed reply."""
     rng = np.random.default_rng(seed)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from strength import scaled
 
 from bounds.rmax import default_weights, p5, paper_m, paper_sweeps, t1, t1_episodic, x4, x4_upper
 
@@ -62,7 +63,7 @@ def digits_for(values):
     return 60 + 4 * len(str(max(values["n_states"], values["branching"])))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=scaled(40))
 @given(sizes=SIZES, weights=shares(["w_plan", "w_sim", "w_hor", "w_esc"]), share=unit("1/10", "9/10"))
 def test_t1_equals_an_independent_evaluation(sizes, weights, share):
     """m, H and p of T1 at rational points, written out again with mpmath at 60 digits or more."""
@@ -105,7 +106,7 @@ def log_ratio(values):
     return whole if whole >= 0 and x * values["discount"] ** whole == 1 else ratio
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=scaled(40))
 @given(
     sizes=SIZES,
     horizon=st.integers(1, 40),
@@ -199,7 +200,7 @@ def test_known_rewards_of_the_successor_cost_the_full_value_range():
     assert t1_episodic().m.evaluate(**point, **default_weights("episodic"), horizon=1) > 1
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=scaled(40))
 @given(k0=st.integers(1, 10**7), p=unit("1/60", 1), delta=unit("1/60", "59/60"))
 def test_p5_forms_are_ordered(k0, p, delta):
     """Binomial quantile <= closed form <= classical form."""
@@ -234,7 +235,7 @@ def test_x4_brackets_of_the_paper(window, m, lower, upper):
     assert x4_upper(law, n_actions=2, m=m, delta=0.2, softmax=True) == softmax["upper"]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=scaled(40))
 @given(
     weights=st.lists(st.integers(1, 9), min_size=1, max_size=6),
     n_actions=st.integers(1, 3),

@@ -10,6 +10,7 @@ import pytest
 import sympy as sp
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from strength import scaled
 
 from bounds import Bound, optimise
 from bounds.exploration import x1, x1_mean, x1_rate, x3, x3_failure
@@ -57,7 +58,7 @@ def c_of_x1(k0, g, delta, rate=None):
     return (k0 + g * (rate + ell) / x) / (1 - g * rate / x)
 
 
-@settings(max_examples=150)
+@settings(max_examples=scaled(150))
 @given(values=SIZES, pooled=st.booleans(), sampled=st.booleans())
 def test_t1_plus_equals_an_independent_evaluation(values, pooled, sampled):
     """m and ⌊C V_max/(w_esc ε)⌋ written out again with mpmath."""
@@ -86,7 +87,7 @@ def test_t1_plus_equals_an_independent_evaluation(values, pooled, sampled):
         assert family.steps.evaluate(**values, **THREE) == int(mpmath.floor(steps))
 
 
-@settings(max_examples=200)
+@settings(max_examples=scaled(200))
 @example(k0=1, g=Fraction(1, 60), delta=Fraction(1, 60), u=Fraction(1, 5))
 @given(
     k0=st.integers(1, 10**7) | st.just(4**600),
@@ -117,7 +118,7 @@ def test_a_rate_that_is_too_large_is_refused():
         x1("free").evaluate(explorations=5, discount=0.9, delta=0.1, rate=1)
 
 
-@settings(max_examples=200)
+@settings(max_examples=scaled(200))
 @given(g=unit(0, "59/60"), t=unit(0, 1), e=unit(0, 1), r=unit("1/60", 5))
 def test_sharp_simulation_lemma_is_below_the_plain_one_and_below_v_max(g, t, e, r):
     """P2+ <= P2, and without ε_R both the error and A_κ are at most V_max; A_κ is P2+ for known rewards."""
@@ -342,7 +343,7 @@ def test_t1_deterministic_takes_the_shorter_of_path_and_horizon():
     assert steps.evaluate(n_states=4, **{**point, "discount": 0}) == 8
 
 
-@settings(max_examples=60)
+@settings(max_examples=scaled(60))
 @given(SIZES, unit(0, "1/2"))
 def test_t1_for_observed_rows_equals_an_independent_evaluation(values, w_plan):
     """m = 1, C of X1 at k0 = |Ŝ||Â|, and ⌊C·V_max/((1-w_plan)ε)⌋ steps."""

@@ -9,6 +9,7 @@ import sympy as sp
 from commands import run
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from strength import scaled
 
 from bounds import Bound
 from bounds.rmax import default_weights, t1, t1_episodic, x4
@@ -65,7 +66,7 @@ def test_strings_that_are_not_numbers_are_refused(payload):
             t1().m.evaluate(**{**POINT, **default_weights("continuing"), name: payload})
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=scaled(200))
 @given(st.text() | st.text("0123456789./eE+-_() x*", max_size=12))
 @example("__import__('sys').exit()")
 def test_no_string_reaches_the_parser_of_sympy(text):
@@ -176,6 +177,7 @@ def test_every_symbol_is_described():
         assert entry.symbol.is_real
 
 
+@pytest.mark.processes
 def test_bounds_imports_neither_the_package_nor_arrays():
     """Importing and evaluating bounds loads sympy and the standard library only."""
     code = (

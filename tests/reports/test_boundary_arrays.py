@@ -17,7 +17,7 @@ import scipy.sparse as sp
 from hypothesis import find
 
 import rfos._kernels.rmax as kernels
-from rfos._system.checkpoints import LARGEST_STATE, Leg, MisfitError, Unfinished, take_up
+from rfos._system.checkpoints import LARGEST_STATE, Checkpoint, MisfitError, Unfinished, take_up
 from rfos.games.named import matching_pennies, standard_prisoners_dilemma
 from rfos.games.normal_form import NormalFormGame
 from rfos.games.stochastic import StochasticGame, iterated, one_shot
@@ -32,11 +32,11 @@ from rfos.learning.run import run
 from rfos.learning.trace import Trace
 from rfos.metagames.continuous import hold, roll_out
 from rfos.metagames.grids import LevelGrid, SimplexGrid
-from rfos.metagames.learners import LOLA, Fixed, Learner, NaiveLearner
+from rfos.metagames.learners import LARGEST_STEP, LOLA, Fixed, Learner, NaiveLearner
 from rfos.metagames.opponents import MemoryOne, WindowQLearner
 from rfos.metagames.policy import PolicyMetaGame
 from rfos.metagames.sizes import even_grid, inner_game
-from rfos.metagames.tables import LARGEST_STEP, Dynamics, PolicyTable, check_walks, fill
+from rfos.metagames.tables import Dynamics, PolicyTable, check_walks, fill
 from rfos.metagames.window import WindowMetaGame
 from rfos.metagames.windows import WindowIndex
 from rfos.planning.bracketing import solution_of
@@ -480,8 +480,8 @@ def test_solutions_take_over_what_solvers_made() -> None:
 
 def _left(work: object) -> dict[str, np.ndarray]:
     with pytest.raises(Unfinished) as left:
-        work(Leg(0.0))  # type: ignore[operator]
-    return dict(Leg(0.0, left.value.state).saved)
+        work(Checkpoint(0.0))  # type: ignore[operator]
+    return dict(Checkpoint(0.0, left.value.state).saved)
 
 
 def _bytes(arrays: dict[str, np.ndarray]) -> bytes:
@@ -494,50 +494,50 @@ def test_a_checkpoint_that_would_lead_a_kernel_astray_is_refused() -> None:
     """Each array in turn holds numbers outside of its range, has another shape or type, or is missing."""
     mdp = TabularMDP(rows(), R, 0.9)
 
-    def play(leg: Leg) -> Trace:
-        return run(mdp, Rmax(m=50), steps=10**5, horizon=7, rng=1, leg=leg)
+    def play(checkpoint: Checkpoint) -> Trace:
+        return run(mdp, Rmax(m=50), steps=10**5, horizon=7, rng=1, checkpoint=checkpoint)
 
     saved = _left(play)
-    whole = play(Leg(state=_bytes(saved)))
-    assert whole.q.tolist() == play(Leg()).q.tolist()
+    whole = play(Checkpoint(state=_bytes(saved)))
+    assert whole.q.tolist() == play(Checkpoint()).q.tolist()
     for name in ("play", "position", "visits", "branches", "known_at", "loop"):
         for bad in (-1, 10**6):
             with pytest.raises(MisfitError, match="in the checkpoint runs from"):
-                play(Leg(state=_bytes({**saved, name: np.full_like(saved[name], bad)})))
+                play(Checkpoint(state=_bytes({**saved, name: np.full_like(saved[name], bad)})))
     for name in saved:
         for wrong in ({**saved, name: saved[name][..., None]}, {**saved, name: saved[name].astype(np.int8)}):
             with pytest.raises(MisfitError, match=f"{name} in the checkpoint is"):
-                play(Leg(state=_bytes(wrong)))
+                play(Checkpoint(state=_bytes(wrong)))
         with pytest.raises(MisfitError, match=f"{name} in the checkpoint is missing"):
-            play(Leg(state=_bytes({other: array for other, array in saved.items() if other != name})))
+            play(Checkpoint(state=_bytes({other: array for other, array in saved.items() if other != name})))
 
 
 def test_checkpoints_of_ledgers_and_searches_are_checked_too() -> None:
     """An array of another shape was broadcast; an outcome of 7 was an IndexError."""
     mdp = TabularMDP(rows(), R, 0.9)
 
-    def count(leg: Leg) -> object:
-        return ledger(mdp, Rmax(m=50), epsilon=0.1, steps=10**5, rng=1, leg=leg)
+    def count(checkpoint: Checkpoint) -> object:
+        return ledger(mdp, Rmax(m=50), epsilon=0.1, steps=10**5, rng=1, checkpoint=checkpoint)
 
     saved = _left(count)
     with pytest.raises(MisfitError, match="counts in the checkpoint is int64 of shape"):
-        count(Leg(state=_bytes({**saved, "counts": np.array(1)})))
+        count(Checkpoint(state=_bytes({**saved, "counts": np.array(1)})))
 
-    def search(leg: Leg) -> object:
-        return least_sufficient_m(mdp, 0.5, 0.2, horizon=5, largest=4, jobs=1, leg=leg)
+    def search(checkpoint: Checkpoint) -> object:
+        return least_sufficient_m(mdp, 0.5, 0.2, horizon=5, largest=4, jobs=1, checkpoint=checkpoint)
 
     found = _left(search)
     with pytest.raises(MisfitError, match="outcome in the checkpoint runs from 7 to 7"):
-        search(Leg(state=_bytes({"runs": np.full_like(found["runs"], 7)})))
+        search(Checkpoint(state=_bytes({"runs": np.full_like(found["runs"], 7)})))
     with pytest.raises(MisfitError, match="holds no runs"):
-        search(Leg(state=_bytes({"runs": np.zeros(3)})))
+        search(Checkpoint(state=_bytes({"runs": np.zeros(3)})))
 
 
 @pytest.mark.parametrize("state", [b"", b"PK\x03\x04nonsense", b"x" * 1000])
 def test_damaged_bytes_are_one_sentence(state: bytes) -> None:
     """They were BadZipFile, ValueError about pickles or EOFError."""
     with pytest.raises(MisfitError, match="the checkpoint is damaged"):
-        Leg(0.0, state)
+        Checkpoint(0.0, state)
 
 
 def test_a_checkpoint_that_unpacks_to_much_is_refused() -> None:
@@ -545,7 +545,7 @@ def test_a_checkpoint_that_unpacks_to_much_is_refused() -> None:
     written = io.BytesIO()
     np.savez_compressed(written, big=np.zeros(LARGEST_STATE // 8 + 2**18))
     with pytest.raises(MisfitError, match="damaged"):
-        Leg(0.0, written.getvalue())
+        Checkpoint(0.0, written.getvalue())
 
 
 def test_take_up_names_what_is_missing() -> None:

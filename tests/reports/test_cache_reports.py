@@ -38,7 +38,7 @@ out = np.empty(3)
 random.fill_uniform(np.array([1, 2, 3, 4], np.uint64), out)
 print(repr(float(out[2])), sum(random.fill_uniform.stats.cache_hits.values()))
 """
-WHERE = "from rfos._kernels import _jit; print(_jit._CACHE_FOLDER)"
+WHERE = "from rfos._kernels import _jit; print(_jit.CACHE_FOLDER)"
 
 
 def python(code, *, before=lambda: None, **variables):
@@ -110,6 +110,7 @@ def test_what_is_planted_would_run(cache, tmp_path):
     assert (tmp_path / "mark").exists()
 
 
+@pytest.mark.processes
 @as_root
 def test_a_planted_pickle_does_not_run_in_a_process_of_root(tmp_path):
     """Of a cache that was filled by root and given to another user: no cache, one line, the same number."""
@@ -126,6 +127,7 @@ def test_a_planted_pickle_does_not_run_in_a_process_of_root(tmp_path):
     assert not (tmp_path / "mark").exists()
 
 
+@pytest.mark.processes
 def test_the_folders_and_files_are_this_user_s_alone_whatever_the_umask(tmp_path):
     """Mode 0700 and 0600, parents that were missing included."""
     cache = tmp_path / "a" / "b"
@@ -173,6 +175,7 @@ def test_the_folder_of_another_user_is_not_used(cache, which, capsys, monkeypatc
     )
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("mode", [0o720, 0o702, 0o1777])
 @pytest.mark.parametrize("which", FOLDERS)
 def test_a_folder_that_others_can_write_to_is_not_used(cache, which, mode, capsys, monkeypatch):
@@ -250,7 +253,7 @@ from rfos._system.processes import Pool
 
 def kept():
     from rfos._kernels import _jit
-    return str(_jit._CACHE_FOLDER)
+    return str(_jit.CACHE_FOLDER)
 
 if __name__ == "__main__":
     with Pool(2) as pool:
@@ -258,6 +261,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.processes
 def test_workers_do_as_their_driver_and_say_nothing_more(tmp_path):
     """The same folder, or none and one line in all."""
     (tmp_path / "pool.py").write_text(POOL)
@@ -323,6 +327,7 @@ def test_a_folder_that_cannot_be_made_is_told_in_one_line(tmp_path, capsys, monk
     refused("/proc/none/x", capsys, monkeypatch, "no such file or directory: '/proc/none'")
 
 
+@pytest.mark.processes
 def test_where_messages_are_closed_the_line_is_lost(tmp_path):
     """And nothing else."""
     (tmp_path / "file").write_text("")
@@ -393,6 +398,7 @@ def test_a_file_of_other_types_is_a_miss_and_other_functions_have_other_files(ca
     assert len(files(cache)) == 3
 
 
+@pytest.mark.processes
 def test_a_full_disk_or_a_quota_is_a_miss_and_leaves_nothing_behind(tmp_path):
     """A limit stands for both: no file may have more than 4 KiB."""
 
@@ -425,6 +431,7 @@ def test_a_cache_that_is_removed_meanwhile_is_a_miss(cache):
     assert not cache.exists()
 
 
+@pytest.mark.processes
 def test_processes_that_fill_a_cache_together_leave_what_each_would(tmp_path):
     """Four at once: the same numbers from all, no partial files, and every kernel is found afterwards."""
     variables = {"RFOS_CACHE_DIR": str(tmp_path / "cache")}
@@ -459,6 +466,7 @@ seeds = 1
 """
 
 
+@pytest.mark.processes
 def test_a_command_on_a_damaged_cache_ends_as_on_a_sound_one(tmp_path):
     """Neither "interrupted" nor 130, and no cell that has failed."""
     (tmp_path / "spec.toml").write_text(SPEC)
@@ -477,14 +485,14 @@ def test_the_end_of_a_file_is_not_an_interrupt(tmp_path, monkeypatch):
     """130 means Ctrl-C and nothing else: an EOFError, which the command line's library renames, is shown as it is."""
     from rfos.commands import main
 
-    monkeypatch.setattr("rfos.laboratory.verification.engine.verify", lambda *_, **__: pickle.loads(b""))
+    monkeypatch.setattr("rfos.laboratory.verification.verify.verify", lambda *_, **__: pickle.loads(b""))
     with pytest.raises(EOFError, match="Ran out of input"):
         main.main(["verify", "--instances", "1", "--jobs", "1"])
 
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("rfos.laboratory.verification.engine.verify", interrupt)
+    monkeypatch.setattr("rfos.laboratory.verification.verify.verify", interrupt)
     done = here("verify", "--instances", "1", "--jobs", "1", cwd=tmp_path)
     assert done.returncode == 130
     assert "rfos: interrupted" in done.stderr

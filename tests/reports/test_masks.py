@@ -9,6 +9,7 @@ from domains import encloses
 from exact import ExactMDP
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from strength import scaled
 
 from rfos.learning.agents import PaperRmax, Rmax
 from rfos.learning.coverage import coverage
@@ -152,7 +153,7 @@ def exactly(mdp):
 
 @pytest.mark.parametrize("method", METHODS)
 @given(mdp=mdps(masked=True))
-@settings(max_examples=40)
+@settings(max_examples=scaled(40))
 def test_every_method_brackets_the_optimum_over_allowed_actions(method, mdp):
     """lower <= V* <= upper, V* in rationals with each closed action replaced by a copy of an allowed one."""
     found = solve(mdp, method)
@@ -163,7 +164,7 @@ def test_every_method_brackets_the_optimum_over_allowed_actions(method, mdp):
 
 
 @given(st.data())
-@settings(max_examples=60)
+@settings(max_examples=scaled(60))
 def test_policies_of_masked_mdps_are_bracketed(data):
     """lower <= V^pi <= upper for drawn policies, stochastic ones included, which never take a closed action."""
     mdp = data.draw(mdps(masked=True))
@@ -175,7 +176,7 @@ def test_policies_of_masked_mdps_are_bracketed(data):
 
 @pytest.mark.jit  # QuantEcon's own kernels fail interpreted
 @given(mdps(masked=True, discounts=st.sampled_from([0.5, 0.9])))
-@settings(max_examples=25)
+@settings(max_examples=scaled(25))
 def test_quantecon_is_given_the_allowed_pairs_only(mdp):
     """The same values, and as many pairs as are allowed."""
     pytest.importorskip("quantecon")
@@ -204,7 +205,7 @@ def test_values_beyond_all_floats_do_not_let_a_closed_action_in():
 
 
 @given(mdps(masked=True), st.integers(1, 4), st.integers(0, 2**16), st.data())
-@settings(max_examples=60)
+@settings(max_examples=scaled(60))
 def test_agents_never_take_what_is_not_allowed_and_do_not_wait_for_it(mdp, m, seed, data):
     """No visit there, -inf in q; with restarts everywhere all allowed pairs become known, and `known` counts those."""
     closed = np.zeros((mdp.n_states, mdp.n_actions), bool) if mdp.allowed is None else ~mdp.allowed
@@ -253,7 +254,7 @@ def test_the_ledger_and_least_m_pass_over_closed_pairs():
 
 
 @given(mdps(masked=True, discounts=st.sampled_from([0.0, 0.5, 0.8])), st.integers(0, 2**16))
-@settings(max_examples=40)
+@settings(max_examples=scaled(40))
 def test_a_ledger_is_that_of_the_mdp_without_the_closed_actions(mdp, seed):
     """Where all states have as many allowed actions these can be renumbered: the same run and the same ledger."""
     allowed = np.ones((mdp.n_states, mdp.n_actions), bool) if mdp.allowed is None else mdp.allowed

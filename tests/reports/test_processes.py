@@ -11,7 +11,7 @@ import psutil
 import pytest
 from commands import PATIENCE, here, run, started, wait_until
 
-from rfos.laboratory.verification.engine import verify
+from rfos.laboratory.verification.verify import verify
 
 RFOS = [sys.executable, "-m", "rfos"]
 ENDLESS = ["verify", "--instances", "1000000000", "--statement", "P2+", "--jobs", "2"]
@@ -42,6 +42,7 @@ def busy(process):
     return children if len(children) >= 3 and sum(child.cpu_times().user > 0.5 for child in children) >= 2 else []
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("moment", ["at work", "starting"])
 def test_kill_9_of_verify_ends_its_workers(moment, tmp_path):
     """All of them, whatever they are doing."""
@@ -54,6 +55,7 @@ def test_kill_9_of_verify_ends_its_workers(moment, tmp_path):
         assert psutil.wait_procs(children, timeout=PATIENCE)[1] == []
 
 
+@pytest.mark.processes
 def test_ctrl_c_of_verify_ends_it_at_once_and_in_silence(tmp_path):
     """A terminal sends it to all: status 130, one line, no traceback of a worker, no instance is waited for."""
     with started([*RFOS, *ENDLESS], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
@@ -66,6 +68,7 @@ def test_ctrl_c_of_verify_ends_it_at_once_and_in_silence(tmp_path):
     assert said == "\nrfos: interrupted; files written so far are whole\n"
 
 
+@pytest.mark.processes
 def test_a_worker_of_verify_that_is_killed_is_told_in_one_line(tmp_path):
     """As by a system without memory: status 2, not a traceback, and no worker is left."""
     with started([*RFOS, *ENDLESS], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
@@ -78,6 +81,7 @@ def test_a_worker_of_verify_that_is_killed_is_told_in_one_line(tmp_path):
     assert said == "rfos: one of 2 worker processes was killed, or ran out of memory: use fewer jobs, and run again\n"
 
 
+@pytest.mark.processes
 def test_processes_do_not_change_what_is_found():
     """Neither does their number."""
     assert verify(["P2+", "N1"], instances=60, jobs=2) == verify(["P2+", "N1"], instances=60, jobs=1)
@@ -104,6 +108,7 @@ def read_by_nobody(number):
     return begin
 
 
+@pytest.mark.processes
 @pytest.mark.jit
 @pytest.mark.parametrize(
     ("before", "jobs"),
@@ -122,6 +127,7 @@ def test_a_sweep_goes_on_where_its_messages_are_lost(before, jobs, tmp_path):
     connection.close()
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("before", [closing(2), full(2), read_by_nobody(2)], ids=["closed", "full", "unread"])
 def test_bad_input_ends_with_2_where_nobody_reads_why(before, tmp_path):
     """And a violation with 1: the status is that with messages."""
@@ -129,6 +135,7 @@ def test_bad_input_ends_with_2_where_nobody_reads_why(before, tmp_path):
     assert run([*RFOS, "report", "--store", "none.db", "--out", "o"], cwd=tmp_path, before=before).returncode == 2
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("arguments", [[*BOUND, "--latex"], ["bound", "--help"], ["--version"]])
 def test_a_reader_that_has_gone_ends_a_command_quietly(arguments, tmp_path):
     """Status 141 as of programs that the signal ends, neither 1, which means that a check failed, nor a word."""
@@ -136,6 +143,7 @@ def test_a_reader_that_has_gone_ends_a_command_quietly(arguments, tmp_path):
     assert (done.returncode, done.stderr) == (MISSED, "")
 
 
+@pytest.mark.processes
 def test_closed_results_are_not_wanted(tmp_path):
     """Status 0 and no word; with messages closed as well."""
     for numbers in ((1,), (0, 1, 2)):
@@ -143,6 +151,7 @@ def test_closed_results_are_not_wanted(tmp_path):
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.processes
 def test_results_that_do_not_fit_are_told_in_one_line(tmp_path):
     """Status 2: what was asked for is not there."""
     done = run([*RFOS, *BOUND], cwd=tmp_path, before=full(1))

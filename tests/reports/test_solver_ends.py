@@ -372,7 +372,7 @@ def test_a_solution_that_cannot_be_refined_ends_policy_iteration() -> None:
         mdp = TabularMDP(rng.dirichlet(np.ones(30), (30, 1)), rng.normal(size=(30, 1)), 0.999)
         steps = Iteration(mdp, Threads(1))
         chain = mdp.storage.chain(mdp.rewards, np.zeros(30, np.int64))
-        advance = bracketing._solving(Equations(steps), lambda chain=chain: chain, 1e-300)
+        advance = bracketing.solving(Equations(steps), lambda chain=chain: chain, 1e-300)
         following = np.zeros(30), np.empty(30)
         calls = 0
         while following is not None and calls < 20:

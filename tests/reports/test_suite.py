@@ -23,16 +23,18 @@ def test_is_skipped():
 """
 
 
-def suite(folder, text, **variables):
+def suite(folder, text, *options, **variables):
     """Run one file of tests beside the suite's own settings."""
     shutil.copy(TESTS / "conftest.py", folder)
     (folder / "test_it.py").write_text(text)
     environment = os.environ | {"RFOS_EXPECTED_SKIPS": str(TESTS / "expected_skips.toml")} | variables
     environment.pop("PYTEST_XDIST_WORKER", None)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(folder), str(folder)]
+    (folder / "pytest.ini").write_text(f"[pytest]\npythonpath = {TESTS}\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, "test_it.py"]
     return run(command, env=environment, cwd=folder)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("reason", "interpreted", "status"),
     [
@@ -50,6 +52,7 @@ def test_a_skip_that_is_not_listed_fails_the_run_that_asks_for_it(reason, interp
     assert (line in done.stdout) == bool(status)
 
 
+@pytest.mark.processes
 def test_a_file_that_is_skipped_as_a_whole_is_noticed_too(tmp_path):
     """By importorskip at its top; without the variable, as for users, it is no failure."""
     text = f"import pytest\n\npytest.importorskip('no_such_package')\n{SKIPPING.format(reason='x')}"

@@ -12,7 +12,7 @@ from rfos.games.named import named_game
 from rfos.laboratory.sweeps.cells import Cell, canonical, meta_game
 from rfos.laboratory.sweeps.fits import all_fits, without_verdict
 from rfos.laboratory.sweeps.measures import measure
-from rfos.laboratory.sweeps.rows import Row
+from rfos.laboratory.sweeps.rows import StoreRow
 from rfos.laboratory.sweeps.spec import read_spec
 from rfos.learning.agents import Rmax
 from rfos.learning.ledger import ledger
@@ -85,7 +85,7 @@ def test_games_of_other_ranges_are_on_one_line_at_the_same_share_of_the_range():
             game = meta_game(cell)
             result = {"n_states": game.n_states, "n_actions": 2, "branching": game.branching, "r_max": span}
             result |= {"theorem": "X4", "m": 2, "steps": 100, "steps_all_known": 10 * n}
-            found += [Row("", "code", replace(cell, seed=i).name, canonical(result), None) for i in (0, 1)]
+            found += [StoreRow("", "code", replace(cell, seed=i).name, canonical(result), None) for i in (0, 1)]
         return all_fits(found).fits.to_dict("records")
 
     shares = {2: 0.4, 3: 0.666667, 6: 1.33333}

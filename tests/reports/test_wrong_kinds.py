@@ -25,7 +25,7 @@ from rfos.laboratory.reproduction import experiment
 from rfos.laboratory.sweeps import driver, executors, spec, store, tables
 from rfos.laboratory.sweeps.cells import Cell
 from rfos.laboratory.sweeps.fits import all_fits
-from rfos.laboratory.sweeps.rows import Row
+from rfos.laboratory.sweeps.rows import StoreRow
 from rfos.learning.agents import PaperRmax, Rmax
 from rfos.learning.aliasing import aliasing
 from rfos.learning.coverage import coverage, derived_m, theory_m
@@ -36,7 +36,7 @@ from rfos.learning.trace import Progress
 from rfos.metagames import continuous, discretisation, grids, yardsticks
 from rfos.metagames.grids import MAX_LEVELS, CubeGrid, LevelGrid, SimplexGrid
 from rfos.metagames.learners import FictitiousPlay, NaiveLearner, QLearning, SmoothedBestResponse, named_learner
-from rfos.metagames.opponents import Always, MemoryOne, QLearner, WindowBestResponse, WindowQLearner
+from rfos.metagames.opponents import Always, MemoryOne, QLearner, WindowBestResponse, WindowQLearner, grim
 from rfos.metagames.policy import PolicyMetaGame
 from rfos.metagames.sizes import even_grid, inner_game, require_levels
 from rfos.metagames.windows import WindowIndex
@@ -208,7 +208,7 @@ SAID = {
     ),
     "a name of an agent": (
         lambda: run(WINDOW, "rmax", steps=9),
-        r"agent is 'rmax', not an Rmax or a PaperRmax: give Rmax\(epsilon=0\.8\), Rmax\(m=10\) or PaperRmax\(\)",
+        r"agent is 'rmax', not an agent: give Rmax\(epsilon=0\.8\), Rmax\(m=10\), PaperRmax\(\), or an object",
     ),
     "a function for an opponent": (
         lambda: rfos.WindowMetaGame(NF, lambda window: 0, 1, 0.8),
@@ -353,7 +353,7 @@ NOTHING = "no pair became known"
 
 def test_a_run_that_never_learned_says_so():
     """400,000 steps of m = 10^6: no pair can have been visited so often, whatever the count is."""
-    game = rfos.WindowMetaGame(rfos.named_game("prisoners-dilemma"), rfos.opponents.grim(), 1, 0.5)
+    game = rfos.WindowMetaGame(rfos.named_game("prisoners-dilemma"), grim(), 1, 0.5)
     found = ledger(game, Rmax(m=10**6), epsilon=0.5, steps=400_000, rng=0)
     assert (found.trace.visits < 10**6).all()
     assert found.progress is Progress.NONE
@@ -377,7 +377,7 @@ def rows_of(progress, counts=(4, 16, 64)):
             result = {"n_states": 4**window, "n_actions": 2, "branching": 2, "r_max": "1", "theorem": None, "m": 5}
             result |= {"steps": 100, "count_most": count + seed, "exploration_high": float(count + seed)}
             result["progress"] = progress if (i, seed) == (1, 1) else "all"
-            yield Row(cell.key("code"), "code", cell.name, json.dumps(result).encode(), None)
+            yield StoreRow(cell.key("code"), "code", cell.name, json.dumps(result).encode(), None)
 
 
 def test_cells_that_never_learned_enter_no_fit():

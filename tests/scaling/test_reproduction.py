@@ -6,10 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from rfos.laboratory.reproduction import results
+from rfos.laboratory.reproduction import experiment, results
 from rfos.laboratory.reproduction.experiment import Experiment
 from rfos.laboratory.reproduction.published import match_official
-from rfos.metagames import opponents
 from rfos.metagames.opponents import QLearner
 
 pytestmark = pytest.mark.jit
@@ -17,7 +16,7 @@ pytestmark = pytest.mark.jit
 
 @pytest.fixture
 def altered(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[None]:
-    monkeypatch.setattr(opponents, "QLearner", lambda: replace(QLearner(), **request.param))
+    monkeypatch.setattr(experiment, "QLearner", lambda: replace(QLearner(), **request.param))
     return
 
 
@@ -25,11 +24,13 @@ def match() -> results.Claim:
     return match_official(Experiment(), jobs=2, cancelled=threading.Event(), progress=lambda _: None)
 
 
+@pytest.mark.statistical
 def test_the_authors_runs_are_matched() -> None:
     """The exact rank test at a false-alarm rate of 2 %; the seed is fixed, so this is one draw, not a rerun."""
     assert match().verdict == "reproduced"
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize(
     "altered", [{"exploration": 0.13}, {"learning_rate": 0.2}, {"reset": True}], indirect=True, ids=str
 )

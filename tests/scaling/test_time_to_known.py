@@ -35,6 +35,7 @@ def episodes_until_known(meta, agent, m, seeds):
     return known, bracket
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("opponent", [QLearner(), WindowQLearner()], ids=["hidden", "window"])
 @pytest.mark.parametrize("agent", [Rmax, PaperRmax])
 def test_time_until_all_is_known_grows_with_m_inside_the_bracket(agent, opponent):
@@ -68,6 +69,7 @@ def test_time_until_all_is_known_follows_the_schedule_of_the_paper():
     assert means[0] / means[1] == pytest.approx(m[0] / m[1], rel=0.2)
 
 
+@pytest.mark.statistical
 def test_failure_fraction_of_t1_is_below_delta():
     """T1 at the derived m on RiverSwim and random chains: the last policy is ε-optimal save with probability δ."""
     rng = np.random.default_rng(51)
@@ -105,6 +107,7 @@ def recurrent_from(exact, policy, start):
     return [s for s in everywhere if all(s in reachable(j) for j in everywhere)]
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize(("n", "m"), [(3, 40), (6, 40), (3, 80)])
 def test_far_states_force_many_bad_steps(n, m):
     """X3: at least γ̂ n A m (V_max-v)/(8 v (1-γ̂)) steps have V^{pi_t} < V*-ε, with the probability X3 states."""

@@ -10,6 +10,7 @@ from exact import ExactMDP
 from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from strength import scaled
 
 from rfos.planning.certificates import bracket
 from rfos.planning.evaluate import evaluate_policy
@@ -38,14 +39,14 @@ def rounded(values) -> np.ndarray:
 
 def test_bracket_holds_where_it_is_as_narrow_as_rounding_allows():
     """Tv + c min(Tv-v) - widening <= V* <= Tv + c max(Tv-v) + widening for v = V* rounded: 1200 MDPs, all storages."""
-    for exact, mdp in instances(1200, seed=1):
+    for exact, mdp in instances(scaled(1200), seed=1):
         lower, upper = bracket_of(mdp, rounded(exact.v_star))
         assert encloses(lower, upper, exact.v_star), (mdp, lower, upper, exact)
 
 
 def test_bracket_at_the_rounding_level_is_narrow():
     """upper - lower <= 2 (1+c) [eta + a few u |V*|]: the widening is of the size of rounding, not more."""
-    for exact, mdp in instances(200, seed=2):
+    for exact, mdp in instances(scaled(200), seed=2):
         lower, upper = bracket_of(mdp, rounded(exact.v_star))
         largest = max(abs(r) for r in mdp.reward_range) / (1 - mdp.discount)
         eta = (2 * (mdp.branching + mdp.n_actions) + 20) * 2.0**-53 * 2 * largest
@@ -55,16 +56,16 @@ def test_bracket_at_the_rounding_level_is_narrow():
 def test_bracket_without_widening_misses_the_exact_value():
     """For some v, V* lies outside Tv + c [min(Tv-v), max(Tv-v)] as floats compute it: the widening is needed."""
     missed = 0
-    for exact, mdp in instances(400, seed=3):
+    for exact, mdp in instances(scaled(400), seed=3):
         lower, upper = plain_bracket(mdp, rounded(exact.v_star))
         missed += not encloses(lower, upper, exact.v_star)
-    assert missed >= 100, missed
+    assert missed >= scaled(100), missed
 
 
 def test_bracket_from_random_vectors_holds():
     """lower <= V* <= upper whatever v is: random v of size 1e-3 to 1e12."""
     rng = np.random.default_rng(4)
-    for exact, mdp in instances(400, seed=4):
+    for exact, mdp in instances(scaled(400), seed=4):
         values = rng.normal(size=mdp.n_states) * 10.0 ** rng.uniform(-3, 12)
         assert encloses(*bracket_of(mdp, values), exact.v_star)
 
@@ -87,7 +88,7 @@ def test_bracket_holds_for_any_candidate_vector(which, vector):
 
 def test_bracket_is_never_worse_than_the_reward_range():
     """min R/(1-discount) <= lower and upper <= max R/(1-discount), up to a few roundings."""
-    for _, mdp in instances(40, seed=6):
+    for _, mdp in instances(scaled(40), seed=6):
         lower, upper = bracket_of(mdp, np.full(mdp.n_states, np.nan))
         ends = np.array(mdp.reward_range) / (1 - mdp.discount)
         slack = 1e-13 * np.abs(ends).max() / (1 - mdp.discount)
@@ -98,7 +99,7 @@ def test_bracket_is_never_worse_than_the_reward_range():
 def test_bracket_holds_for_rewards_near_the_smallest_float():
     """With rewards k * 2^-1074 products underflow, and yet lower <= V* <= upper."""
     rng = np.random.default_rng(7)
-    for i in range(200):
+    for i in range(scaled(200)):
         discount = domains.DISCOUNTS[i % len(domains.DISCOUNTS)]
         n_states = int(rng.integers(2, 6))
         unit = Fraction(2) ** -1074 * Fraction(int(rng.integers(1, 50)))
@@ -127,7 +128,7 @@ def test_bracket_holds_at_the_ends_of_the_float_range(reward, discount):
 def test_bracket_holds_for_rows_that_miss_one_by_the_tolerance():
     """Rows stored with sums 1 ± 9e-10: lower <= V <= upper for the MDP with the rows divided by their sums."""
     rng = np.random.default_rng(8)
-    for i in range(200):
+    for i in range(scaled(200)):
         exact = domains.random_mdp(rng, int(rng.integers(2, 7)), 2, 4, domains.DISCOUNTS[i % 8])
         stored = exact.transitions() * (1 + rng.choice([-9e-10, 9e-10], (exact.n_states, 2, 1)))
         mdp = TabularMDP(stored, [[float(r) for r in row] for row in exact.rewards], float(exact.discount))
@@ -150,7 +151,7 @@ MODERATE = tuple(g for g in domains.DISCOUNTS if g <= Fraction(99, 100))
 
 def test_solve_encloses_the_optimal_value_within_tol():
     """lower <= V* <= upper and upper - lower <= tol when converged; all storages, discounts 0 to .99."""
-    for exact, mdp in instances(200, seed=9, discounts=MODERATE):
+    for exact, mdp in instances(scaled(200), seed=9, discounts=MODERATE):
         solution = solve(mdp, tol=1e-6)
         assert solution.converged
         assert (solution.upper - solution.lower).max() <= 1e-6
@@ -162,7 +163,7 @@ def test_solve_encloses_the_optimal_value_within_tol():
 def test_solve_encloses_the_optimal_value_when_stopped_early():
     """lower <= V* <= upper after 1 to 30 iterations from any start, discounts up to .9999."""
     rng = np.random.default_rng(10)
-    for exact, mdp in instances(300, seed=10):
+    for exact, mdp in instances(scaled(300), seed=10):
         start = rng.normal(size=mdp.n_states) * 10.0 ** rng.uniform(-2, 6)
         solution = solve(mdp, max_iterations=int(rng.integers(1, 31)), initial=start)
         assert encloses(solution.lower, solution.upper, exact.v_star)
@@ -171,7 +172,7 @@ def test_solve_encloses_the_optimal_value_when_stopped_early():
 def test_solved_policy_earns_at_least_the_lower_end():
     """V^pi >= lower in every state for the policy that `solve` returns, converged or not."""
     rng = np.random.default_rng(11)
-    for exact, mdp in instances(300, seed=11):
+    for exact, mdp in instances(scaled(300), seed=11):
         start = rounded(exact.v_star) if rng.random() < 0.5 else None
         solution = solve(mdp, max_iterations=int(rng.integers(1, 40)), initial=start)
         earned = exact.value(solution.policy.tolist())
@@ -187,7 +188,7 @@ def test_solved_policy_is_not_blurred_by_the_shift_to_the_midpoint():
 def test_policy_brackets_hold_for_deterministic_policies():
     """lower <= V^pi <= upper."""
     rng = np.random.default_rng(12)
-    for exact, mdp in instances(300, seed=12):
+    for exact, mdp in instances(scaled(300), seed=12):
         policy = rng.integers(0, mdp.n_actions, mdp.n_states)
         value = exact.value(policy.tolist())
         solution = evaluate_policy(mdp, policy, max_iterations=5, initial=rounded(value))
@@ -197,7 +198,7 @@ def test_policy_brackets_hold_for_deterministic_policies():
 def test_policy_brackets_hold_for_stochastic_policies():
     """lower <= V^pi <= upper for pi with rational probabilities, rounded when stored."""
     rng = np.random.default_rng(13)
-    for exact, mdp in instances(300, seed=13):
+    for exact, mdp in instances(scaled(300), seed=13):
         policy = [domains.random_law(rng, mdp.n_actions) for _ in range(mdp.n_states)]
         value = exact.value(policy)
         floats = np.array([[float(p) for p in row] for row in policy])

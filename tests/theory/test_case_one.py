@@ -9,6 +9,7 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from strength import scaled
 
 from rfos.games.named import matching_pennies, standard_prisoners_dilemma, three_player_matching_pennies
 from rfos.games.normal_form import NormalFormGame
@@ -65,7 +66,7 @@ def earned(coarse: PolicyMetaGame, solution: Solution, start: np.ndarray) -> tup
 
 
 @given(contracting_cases(), st.sampled_from(COARSE), st.sampled_from(["nearest", "barycentric"]))
-@settings(max_examples=40)
+@settings(max_examples=scaled(40))
 def test_d1_and_d3_the_value_on_the_grid_and_its_policy_are_within_their_errors(case, k: int, rounding: str) -> None:
     """-E₋ <= V* - V*_d <= E at grid states, V* - V^π <= D3's loss anywhere, of random games with actions.
 
@@ -119,7 +120,7 @@ def driven_value(meta_game: PolicyMetaGame, push: float, p: np.ndarray) -> np.nd
 
 
 @given(driven_cases())
-@settings(max_examples=60)
+@settings(max_examples=scaled(60))
 def test_x5_and_d3_hold_where_the_continuous_game_is_solved_exactly(case) -> None:
     """-E₋ <= V* - V*_d <= E at grid states and V* - V^π <= D3's loss, γ̂L_F^s >= 1 mostly."""
     meta_game, push = case
@@ -189,7 +190,7 @@ def learning_cases(draw: st.DrawFn) -> tuple[StochasticGame, list[Learner], int]
 
 
 @given(learning_cases())
-@settings(max_examples=150)
+@settings(max_examples=scaled(150))
 def test_the_constants_that_go_in_hold_for_the_learners_own_steps(case) -> None:
     """Σ d(L(a,ψ), L(a',ψ')) <= L_F^s Σ d(ψ,ψ') + L_F^a d(a,a') with the very constants of `discretisation_error`."""
     game, learners, seed = case
@@ -333,7 +334,7 @@ def test_a_useful_error_is_not_vacuous() -> None:
 
 
 @given(contracting_cases(), st.sampled_from([2, 4]), st.sampled_from(["nearest", "barycentric"]))
-@settings(max_examples=15)
+@settings(max_examples=scaled(15))
 def test_d1_holds_one_backup_ahead_of_joint_meta_states(case, k: int, rounding: str) -> None:
     """-E₋ <= V*(ψ) - max_a [R(ψ,a) + γ̂V_joint(ψ,a)] <= E, although corners are drawn before the shaper sees them."""
     game, learner, discount = case
@@ -448,6 +449,7 @@ def test_memory_one_returns_are_a_ratio_of_determinants() -> None:
             assert found[player] == pytest.approx(determinant_return(game, own, other, player), abs=1e-10)
 
 
+@pytest.mark.statistical
 def test_memory_one_returns_are_the_means_of_long_simulations() -> None:
     """E of r at a geometric time is the normalised return: 40,000 games, t interval at a false-alarm rate of 1e-6."""
     rng = np.random.default_rng(6)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.stats
 from agents import PythonRmax
+from strength import scaled
 
 from rfos import testing
 from rfos.learning import check, check_worlds
@@ -256,7 +257,7 @@ FAULTS = {
 QUIET = {"rewards shifted down": (Grudging,), "not greedy, not an action": (Wavering, OutOfRange)}
 """Faults that are found by what R-max must do, not by its bounds."""
 
-SEEDS = 10
+SEEDS = scaled(10)
 
 
 def each(faults):
@@ -265,6 +266,7 @@ def each(faults):
     return pytest.mark.parametrize("agent", agents, ids=lambda agent: agent.__name__)
 
 
+@pytest.mark.statistical
 def test_a_plain_rmax_passes():
     """In all seeds; a correct one fails with probability 10·1e-6 at most."""
     for seed in range(SEEDS):
@@ -293,18 +295,20 @@ def test_a_correct_rmax_is_misled_by_coins_as_seldom_as_is_said():
     assert misled(8, visits // 10) > 0.2
 
 
+@pytest.mark.statistical
 @each(FAULTS)
 def test_a_planted_fault_is_outside_of_its_bound_or_not_epsilon_optimal(agent):
-    """In at least 9 of 10 seeds."""
+    """In all seeds but one."""
     kinds = [{f.kind for f in check_rmax(agent, rng=seed).findings} for seed in range(SEEDS)]
-    assert sum(bool(kind - {"against the protocol"}) for kind in kinds) >= 9
+    assert sum(bool(kind - {"against the protocol"}) for kind in kinds) >= SEEDS - 1
 
 
+@pytest.mark.statistical
 @each(QUIET)
 def test_other_faults_are_against_the_protocol(agent):
-    """In at least 9 of 10 seeds."""
+    """In all seeds but one."""
     reported = [not check_rmax(agent, rng=seed).passed for seed in range(SEEDS)]
-    assert sum(reported) >= 9
+    assert sum(reported) >= SEEDS - 1
 
 
 def test_findings_say_what_was_done():

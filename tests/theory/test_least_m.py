@@ -7,6 +7,7 @@ import domains
 import numpy as np
 import pytest
 import scipy.stats
+from strength import scaled
 
 from rfos.games.named import matching_pennies
 from rfos.learning import least_m
@@ -65,6 +66,7 @@ def chance_of_success(m, worse=0.6, *, ties_are_right=False):
     return float((scipy.stats.binom.pmf(k, m, 0.9) * below).sum()) ** 2
 
 
+@pytest.mark.statistical
 def test_the_interval_holds_the_least_m_that_can_be_computed():
     """Two coins, .9 against .6: the chance of the right choice at each m is a sum of binomials."""
     least = next(m for m in range(1, 100) if chance_of_success(m) >= 0.8)
@@ -156,11 +158,12 @@ def test_the_result_does_not_depend_on_the_number_of_threads():
     assert one != least_sufficient_m(COINS, 0.1, 0.2, horizon=2, max_runs=100, rng=2)
 
 
+@pytest.mark.statistical
 def test_what_is_learned_depends_on_the_tapes_alone():
     """With all pairs known the model is m draws from each row (the tape argument of P1), whatever the horizon."""
     rng = np.random.default_rng(80)
     exact = domains.random_mdp(rng, 4, 2, 3, "4/5", low=0, high=1)
-    mdp, m, runs = exact.mdp(), 4, 400
+    mdp, m, runs = exact.mdp(), 4, scaled(400)
     best = solve(mdp).value
 
     def good(policy):

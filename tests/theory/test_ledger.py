@@ -8,8 +8,10 @@ from fractions import Fraction
 import domains
 import numpy as np
 import pytest
+import scipy.sparse
 import scipy.stats
 from exact import ExactMDP, exploring_values, slow_ledger
+from strength import scaled
 from tabular import dense_of
 
 import bounds.exploration
@@ -160,7 +162,7 @@ def test_brackets_of_what_is_played_hold_the_exact_values(stochastic):
     """V^pi and e in rationals, where the iteration has converged and nothing but rounding is left to cover."""
     rng = np.random.default_rng(77)
     widths = []
-    for i in range(160):
+    for i in range(scaled(160)):
         n_states, n_actions = int(rng.integers(1, 6)), int(rng.integers(2, 5))
         exact = domains.random_mdp(rng, n_states, n_actions, 3, domains.DISCOUNTS[i % 4])
         play = shares = rng.integers(0, n_actions, n_states)
@@ -199,12 +201,22 @@ def test_the_brackets_of_drawn_play_count_the_terms_of_all_actions():
     assert Fraction(account.values[0][0]) + low <= exact.value(shares)[0] <= Fraction(account.values[0][0]) + high
 
 
+def many_states(n_states, n_actions, branching):
+    """A sparse MDP whose rows hold so many different successors."""
+    rng, pairs = np.random.default_rng(78), n_states * n_actions
+    places = (rng.integers(n_states, size=(pairs, 1)) + np.arange(branching)) % n_states
+    probability = rng.dirichlet(np.ones(branching), size=pairs)
+    rows = scipy.sparse.csr_array((probability.ravel(), (np.repeat(np.arange(pairs), branching), places.ravel())))
+    rows.resize(pairs, n_states)
+    return TabularMDP(rows, rng.normal(size=(n_states, n_actions)), 0.8)
+
+
 @pytest.mark.parametrize(("branching", "n_actions"), [(1, 2), (2, 2), (20, 3)])
 @pytest.mark.parametrize("play", ["pure", "drawn", "staged"])
 def test_the_memory_of_a_ledger_is_asked_for_before_it_is_taken(branching, n_actions, play, monkeypatch):
     """By tracemalloc, through the first evaluation; and not twice as much, where every array is needed."""
     rng, n_states = np.random.default_rng(78), 4000
-    mdp = domains.random_mdp(rng, n_states, n_actions, branching, "4/5").mdp("sparse")
+    mdp = many_states(n_states, n_actions, branching)
     asked = []
     monkeypatch.setattr("rfos.learning.accounts.require_memory", lambda size, *words: asked.append(size))
     choice = rng.integers(0, n_actions, (3, n_states) if play == "staged" else n_states)
@@ -276,11 +288,12 @@ def test_a_run_with_a_ledger_is_the_run_without_one(agent):
 # What is promised --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.statistical
 def test_x1_bounds_the_sum_of_exploring():
     """X1: Pr(Σ e_t > C) <= δ/2, and on average Σ e_t is at most k0/(1-γ), whatever m; corridors come nearest."""
     rng = np.random.default_rng(72)
     delta, failures, ratios = 0.2, 0, []
-    runs = [domains.random_mdp(rng, 4, 2, 2, "9/10", low=0, high=1, connected=True) for _ in range(40)]
+    runs = [domains.random_mdp(rng, 4, 2, 2, "9/10", low=0, high=1, connected=True) for _ in range(scaled(40))]
     runs += [domains.corridor("9/10", length=6, safe=Fraction(1, 5))] * 4
     for i, exact in enumerate(runs):
         m = int(rng.integers(1, 30))
@@ -311,6 +324,7 @@ def test_far_states_cost_as_many_steps_as_x3_says_and_no_more_than_x1(n, m):
         assert found.exploration[1] <= found.exploration_bound
 
 
+@pytest.mark.statistical
 def test_few_steps_are_bad_at_the_m_of_the_theorem():
     """T1, T1 with X1, T1+: at the derived m the count exceeds the smallest of their bounds with probability <= δ."""
     rng = np.random.default_rng(73)
@@ -361,7 +375,7 @@ def test_deterministic_runs_keep_to_their_bound_with_certainty():
     """T1' and its form for m > 1: at most min(H,|S|) |S||A| m steps are bad."""
     rng = np.random.default_rng(74)
     ratios = []
-    for i in range(40):
+    for i in range(scaled(40)):
         exact = domains.random_deterministic(rng, int(rng.integers(2, 8)), int(rng.integers(1, 4)), "4/5")
         m = 1 + i % 3
         found = ledger(exact.mdp("deterministic"), Rmax(m=m, epsilon=0.4), steps=4000, starts=[0], rng=i)

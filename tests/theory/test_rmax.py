@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import scipy.stats
 from exact import epochs, replay
+from strength import scaled
 from tabular import dense_of
 
 import bounds.rmax
@@ -94,7 +95,7 @@ def test_unknown_pairs_of_episodes_are_worth_the_largest_rest():
 def test_optimistic_value_never_drops_below_the_optimum_when_the_model_is_exact(planning):
     """max_a Q >= V* (or V*_T) at every plan, where m = 1 makes the model of a deterministic MDP exact."""
     rng = np.random.default_rng(31)
-    for i in range(60):
+    for i in range(scaled(60)):
         exact = any_deterministic(rng, domains.DISCOUNTS[i % 8])
         options = {"starts": [0]} if planning == "stationary" else {"horizon": 4}
         _, planned = epochs(exact.mdp(), Rmax(m=1, planning=planning), steps=400, rng=i, **options)
@@ -117,7 +118,7 @@ def test_ties_go_to_the_unknown_action(discount):
 def test_estimates_are_frozen_at_m():
     """Counts never pass m, and those of a known pair are the same ever after."""
     rng = np.random.default_rng(32)
-    for i in range(10):
+    for i in range(scaled(10)):
         mdp = domains.random_mdp(rng, 4, 2, 3, "4/5", low=0, high=1, connected=True).mdp()
         final, planned = epochs(mdp, Rmax(m=7), steps=20_000, rng=i)
         assert final.visits.max() == 7
@@ -130,7 +131,7 @@ def test_estimates_are_frozen_at_m():
 def test_agent_plans_only_when_something_becomes_known():
     """One plan for each pair that became known, and the policy stays as it is between two plans."""
     rng = np.random.default_rng(33)
-    for i in range(10):
+    for i in range(scaled(10)):
         mdp = domains.random_mdp(rng, 4, 2, 3, "4/5", low=0, high=1, connected=True).mdp()
         final, planned = epochs(mdp, Rmax(m=5), steps=5_000, rng=i)
         assert final.plans == np.count_nonzero(final.known_at) == len(planned)
@@ -164,7 +165,7 @@ def test_deterministic_mdp_has_few_bad_steps_with_certainty():
     """T1': with m = 1 at most min(H, |S|) |S||A| steps are not ε-optimal, H = ⌈ln(V_max/((1-w_plan)ε))/ln(1/γ)⌉."""
     rng = np.random.default_rng(34)
     bad = []
-    for i in range(60):
+    for i in range(scaled(60)):
         exact = any_deterministic(rng, domains.DISCOUNTS[1 + i % 5])
         epsilon = v_max(exact) * Fraction(1, int(rng.integers(3, 30)))
         agent = Rmax(epsilon=float(epsilon), delta=0.1)
@@ -248,7 +249,7 @@ def test_the_nearest_policy_meta_game_of_the_iterated_dilemma_has_few_bad_steps_
 
 def test_observed_barycentric_meta_games_learn_from_one_visit_to_a_pair():
     """T1' with X1: m = 1; all but C·V_max/((1-w_plan)ε) steps are ε-optimal; δ/2 = 5e-8 in each of 20 runs."""
-    for i in range(20):
+    for i in range(scaled(20)):
         mdp = pennies_meta_game(4 + i % 4, "barycentric", 0.1 + 0.05 * i).to_mdp()
         agent = Rmax(epsilon=0.2, delta=1e-7)
         covered = coverage(mdp, agent)
@@ -329,10 +330,11 @@ def small_mdps(count, seed, discount="1/2"):
         yield exact.with_rewards(lambda s, a, j, pays=pays: pays[s, a])
 
 
+@pytest.mark.statistical
 def test_all_but_few_steps_are_epsilon_optimal():
     """T1: at the derived m, Pr(more than H·N steps with V^{pi_t}(s_t) < V*(s_t) - ε) <= δ."""
     agent = Rmax(epsilon=0.5, delta=0.05)
-    failures, runs = 0, 40
+    failures, runs = 0, scaled(40, 16)
     for i, exact in enumerate(small_mdps(runs, seed=35)):
         mdp = exact.mdp()
         assert coverage(mdp, agent).theorem == "T1"
@@ -344,10 +346,11 @@ def test_all_but_few_steps_are_epsilon_optimal():
     assert_rate_at_most(failures, runs, agent.delta)
 
 
+@pytest.mark.statistical
 def test_final_policy_is_epsilon_optimal_where_all_states_recur():
     """T1: where every policy meets every state for ever, the last policy is ε-optimal in all states, save with δ."""
     agent = Rmax(epsilon=0.3, delta=0.05)
-    failures, runs = 0, 200
+    failures, runs = 0, scaled(200)
     for i, exact in enumerate(small_mdps(runs, seed=36)):
         mdp = exact.mdp()
         policy = run(mdp, agent, steps=400_000, bins=1, rng=i).policy.tolist()
@@ -427,10 +430,11 @@ def count_bad_episodes(exact, agent, *, episodes, epsilon, horizon, rng) -> int:
     return sum(is_bad(key(policy)) for _, _, stage, policy in path if stage == 0)
 
 
+@pytest.mark.statistical
 def test_all_but_few_episodes_are_epsilon_optimal():
     """T1-ep: at the derived m, Pr(more than N episodes with V_T^pi(s_1) < V*_T(s_1) - ε) <= δ; all start in state 0."""
     agent = Rmax(epsilon=0.4, delta=0.05, planning="episode")
-    failures, runs = 0, 40
+    failures, runs = 0, scaled(40, 16)
     for i, exact in enumerate(small_mdps(runs, seed=37)):
         mdp = exact.mdp()
         assert coverage(mdp, agent, horizon=HORIZON, starts=[0]).theorem == "T1-ep"

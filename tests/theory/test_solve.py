@@ -11,6 +11,7 @@ import scipy.optimize
 import scipy.sparse as sp
 from domains import encloses, instances
 from exact import ExactMDP
+from strength import scaled
 from tabular import dense_of
 
 from rfos._system import threads
@@ -42,7 +43,7 @@ def test_certified_interval_holds_the_exact_optimum(method, count, seed):
 
     Rewards have both signs, numbers are rationals that floats only approximate. All but "auto" may stop early.
     """
-    for exact, mdp in instances(count, seed, DISCOUNTS):
+    for exact, mdp in instances(scaled(count), seed, DISCOUNTS):
         solution = solve(mdp, method, 1e-4, max_iterations=None if method == "auto" else 100)
         assert encloses(solution.lower, solution.upper, exact.v_star), (mdp, exact)
         assert solution.converged or method != "auto", mdp
@@ -74,7 +75,7 @@ def agree(mdp, others):
 
 def test_methods_and_storages_agree_with_each_other_and_with_other_solvers():
     """500 MDPs of all storages: every method, and the dense form, within 1e-6 of SciPy's LP and of QuantEcon."""
-    for _, mdp in instances(500, 24, tuple(g for g in DISCOUNTS if g < Fraction(999, 1000))):
+    for _, mdp in instances(scaled(500), 24, tuple(g for g in DISCOUNTS if g < Fraction(999, 1000))):
         others = other_optimum(mdp)
         agree(mdp, others)
         transitions, rewards = dense_of(mdp)
@@ -88,7 +89,7 @@ def test_methods_agree_on_tables_of_policies_and_without_one(nearest):
     """Every method on 20 random meta-games of policies, in a table and on the fly, within 1e-6 of the other solvers."""
     rng = np.random.default_rng(31)
     grid = LevelGrid(1, (0.1, 0.4, 0.7, 0.9))
-    for _ in range(20):
+    for _ in range(scaled(20)):
         game = one_shot(NormalFormGame(rng.normal(size=(2, 2, 2))))
         dynamics = Dynamics.of(game, NaiveLearner(float(rng.uniform(0.1, 3))), (grid, grid))
         rewards, table = fill(dynamics, nearest)
@@ -134,7 +135,7 @@ def test_only_actions_that_are_not_optimal_are_ruled_out(monkeypatch):
     monkeypatch.setattr(iteration, "LITTLE", 100)
     monkeypatch.setattr(iteration, "REDUCED", 10)
     reduced = 0
-    for exact, mdp in instances(300, 25, DISCOUNTS[:6]):
+    for exact, mdp in instances(scaled(300), 25, DISCOUNTS[:6]):
         seen.clear()
         solve(mdp, "modified_policy_iteration", 1e-8)
         left = seen[-1].candidates if seen else None
@@ -144,7 +145,7 @@ def test_only_actions_that_are_not_optimal_are_ruled_out(monkeypatch):
             q = exact.q(exact.v_star)
             for s, row in enumerate(q):
                 assert {(s, a) for a, value in enumerate(row) if value == exact.v_star[s]} <= kept
-    assert reduced >= 100
+    assert reduced >= scaled(100)
 
 
 def test_an_evaluation_that_lessens_no_improvement_pauses(monkeypatch):
@@ -183,7 +184,7 @@ def test_evaluations_that_are_needed_do_not_pause():
 
 def test_exact_solutions_are_exact():
     """`exact` is V* of the stored floats with rows divided by their sums; lower and upper are floats around it."""
-    for i, (_, mdp) in enumerate(instances(120, 25)):
+    for i, (_, mdp) in enumerate(instances(scaled(120), 25)):
         rows = exact_module.rational(mdp)
         exact = ExactMDP(
             tuple(
@@ -206,7 +207,7 @@ def test_exact_solutions_are_exact():
 def test_rationals_may_be_given_as_they_are(monkeypatch):
     """Thirds are thirds; the answer does not depend on python-flint."""
     rng = np.random.default_rng(26)
-    for _ in range(60):
+    for _ in range(scaled(60)):
         exact = domains.random_mdp(rng, int(rng.integers(2, 7)), 3, 3, Fraction(2999, 3000))
         transitions = [[{} for _ in row] for row in exact.rows]
         for s, row in enumerate(exact.rows):
@@ -267,7 +268,7 @@ def test_a_warm_start_saves_backups():
 
 def test_a_tolerance_below_rounding_ends_and_says_so():
     """tol = 1e-300: not converged, soon, and the bracket is as narrow as rounding allows."""
-    for exact, mdp in instances(40, 30):
+    for exact, mdp in instances(scaled(40), 30):
         for method in ITERATIVE[1:]:
             solution = solve(mdp, method, tol=1e-300)
             assert encloses(solution.lower, solution.upper, exact.v_star)

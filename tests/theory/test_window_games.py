@@ -120,6 +120,7 @@ def test_pooled_counts_explore_for_all_actions_at_once():
         assert trace.plans <= meta.n_states
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("n_actions", [(2, 2), (3, 2)])
 def test_pooled_agent_is_epsilon_optimal_in_the_promised_fraction_of_runs(n_actions):
     """X2 with T1: with k0 = |Ŝ|m and unions over |Ŝ|, the last policy is ε-optimal at all windows, save with δ."""
@@ -161,6 +162,7 @@ def outside_x4(meta, agent, *, softmax, seeds) -> int:
     return failures
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize(
     "opponent", [QLearner(), QLearner(reset=True), WindowQLearner()], ids=["hidden", "reset", "window"]
 )
@@ -173,6 +175,7 @@ def test_restarts_make_all_pairs_known_within_the_bracket(opponent, agent):
     assert_rate_at_most(failures, runs, agent.delta / 2)
 
 
+@pytest.mark.statistical
 def test_upper_end_of_the_bracket_is_nearly_attained_by_episodes_of_one_step():
     """X4 at T = 1: only starts count, so the failure rate lies just below δ/2 (the union bound is the only loss)."""
     meta = WindowMetaGame(matching_pennies(), QLearner(), window=1, discount=0.8, horizon=1)
@@ -189,6 +192,7 @@ def test_upper_end_of_the_bracket_is_nearly_attained_by_episodes_of_one_step():
     assert scipy.stats.binom.cdf(failures, runs, least) >= FALSE_ALARM, (failures, runs, least)
 
 
+@pytest.mark.statistical
 def test_restarted_agent_is_epsilon_optimal_in_the_promised_fraction_of_runs():
     """X4: with w_sim = 1 - w_plan and uniform restarts, after N_ep episodes the policy is ε-optimal, save with δ."""
     agent = Rmax(epsilon=0.3, delta=0.05)
