@@ -477,6 +477,20 @@ def restart(learners):
             learner.values = [learner.initial] * len(learner.values)
 
 
+class Automaton:
+    """A hidden opponent with finitely many states in play."""
+
+    def __init__(self, opponent, game, player):
+        self.play = np.asarray(opponent.probabilities(game, player), float).tolist()
+        self.following = np.asarray(opponent.next_state(game, player)).tolist()
+        self.start = self.state = int(opponent.start)
+
+
+def automata(meta_game):
+    pairs = enumerate(meta_game.opponents, start=1)
+    return [Automaton(o, meta_game.game, player) for player, o in pairs if hasattr(o, "next_state")]
+
+
 def play_informed(meta_game, rng, n_steps):
     """The summed reward of a shaper who sees the learners' values and plays the myopically best action."""
     game = meta_game.game
@@ -549,7 +563,7 @@ class WindowWorld:
 
     def __init__(self, meta_game):
         self.game, self.opponents = meta_game.game, meta_game.opponents
-        self.learners = hidden_learners(meta_game)
+        self.learners, self.automata = hidden_learners(meta_game), automata(meta_game)
         self.others = list(itertools.product(*map(range, self.game.n_actions[1:])))
         self.windows = all_windows(self.game.n_actions, meta_game.window)
         self.n_states, self.n_actions = len(self.windows), self.game.n_actions[0]
@@ -557,6 +571,8 @@ class WindowWorld:
 
     def start(self, s):
         restart(self.learners)
+        for automaton in self.automata:
+            automaton.state = automaton.start
         return self.windows[s]
 
     def number(self, history):
@@ -567,6 +583,15 @@ class WindowWorld:
         return float(self.game.payoffs[(0, *joint)]), [*history[1:], joint]
 
     def respond(self, history, a, rng):
+        if self.automata:
+            row = [
+                math.prod(x.play[x.state][b] for x, b in zip(self.automata, rest, strict=True)) for rest in self.others
+            ]
+            b = draw_from_row(row, rng.random())
+            joint = number((a, *self.others[b]), self.game.n_actions)
+            for automaton in self.automata:
+                automaton.state = automaton.following[automaton.state][joint]
+            return b
         if not self.learners:
             players = enumerate(self.opponents, start=1)
             play = [opponent_probabilities(o, self.game, player, history) for player, o in players]

@@ -36,7 +36,7 @@ def solve(
             "lola-shaping (the rule that Foerster et al. 2018 print), best-response (a meta-step later), "
             "best-response-within (in the same one, as in M-FOS), smoothed-best-response, fictitious-play, q-learner, "
             "or fixed: from random starts, never moving. Or what they always play: always-cooperate (action 0), "
-            "always-defect (action 1), random and, in iterated games of two, tit-for-tat, win-stay-lose-shift."
+            "always-defect (action 1), random and, in iterated games of two, tit-for-tat, win-stay-lose-shift, grim."
         ),
     ] = "naive",
     levels: Annotated[

@@ -19,9 +19,37 @@ STRATEGIES: Mapping[str, tuple[float, ...]] = MappingProxyType(
         "random": (),
         "tit-for-tat": (1.0, 1.0, 0.0, 1.0, 0.0),
         "win-stay-lose-shift": (1.0, 1.0, 0.0, 0.0, 1.0),
+        "grim": (1.0, 1.0, 0.0, 0.0, 0.0),
     }
 )
-"""Fixed strategies by name: probabilities of action 0, the same everywhere or for start, CC, CD, DC, DD, own first."""
+"""Fixed strategies by name: probabilities of action 0, the same everywhere or for start, CC, CD, DC, DD, own first.
+
+Tit for tat repeats the other's action (Axelrod 1980). Win-stay, lose-shift keeps its action after a reward of the
+better two and changes it otherwise, that is, it cooperates after CC and DD (Nowak & Sigmund 1993). Grim cooperates only
+after mutual cooperation (Friedman 1971). The one list there is: opponents with a window play these too.
+"""
+
+
+def replies(name: str) -> Float:
+    """Return what a strategy of memory one in `STRATEGIES` plays next, shape (2, 2, 2).
+
+    Entry (a, b, c) is the probability of its action c after the other's action a and its own b.
+
+    Raises
+    ------
+    ValueError
+        If there is no such strategy, or it does not look at the last actions.
+
+    Examples
+    --------
+    >>> replies("grim")[0].tolist()  # the other cooperated: so does it, unless it had defected
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+    known = [each for each, first in STRATEGIES.items() if len(first) == 5]
+    if not isinstance(name, str) or name not in known:
+        raise ValueError(f"{checks.shown(name)} has no replies: choose one of {', '.join(known)}")
+    after = np.array(STRATEGIES[name][1:]).reshape(2, 2).T  # listed with its own action first
+    return np.stack([after, 1.0 - after], axis=-1)
 
 
 def strategy(game: StochasticGame, player: int, name: str) -> Float:

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from scipy import stats
@@ -15,8 +15,9 @@ import bounds.simulation
 from rfos._kernels.rmax import Learners
 from rfos._system import checks
 from rfos._system.arrays import Bool, Float, Int
-from rfos._system.memory import require_memory
+from rfos._system.memory import ROWS, require_memory
 from rfos._system.randomness import Seed, seed_sequence
+from rfos.metagames.hidden import JointAutomaton
 from rfos.metagames.policy import PolicyMetaGame
 from rfos.metagames.window import WindowMetaGame
 from rfos.planning.mdp import TabularMDP
@@ -51,7 +52,7 @@ class Aliasing:
     n_windows : int
         Windows in all.
     histories : int
-        Different hidden states that were listed.
+        Different hidden states that were listed, each with its window; of learners with its step in the episode too.
     typical : tuple of float
         Mean total variation between the law in force and the mean law of its window, when the shaper plays at random:
         estimate and 95 % interval, simulated. What a window hides on average, where kappa is the worst case.
@@ -91,51 +92,120 @@ class Aliasing:
 
 
 class _Laws(NamedTuple):
-    """The laws that epsilon-greedy learners can have: one for each choice of best actions of each."""
+    """The laws that the opponents' next joint action can have."""
 
-    numbers: Int  # (product of 2^A_i,) law of a code of best actions, -1 where there is none
     table: Float  # (laws, B)
     distance: Float  # (laws, laws) total variation
 
 
-def _laws(learners: Learners) -> _Laws:
-    sizes = learners.n_actions.tolist()
-    codes = list(itertools.product(*(range(1, 2**n) for n in sizes)))
-    if len(codes) ** 2 > MATRIX:
-        raise ValueError(f"{len(codes)} laws of the opponents are too many to compare: take fewer or smaller opponents")
-    table = []
-    for code in codes:
-        law = np.ones(learners.digit.shape[1])
-        for i, (best, n) in enumerate(zip(code, sizes, strict=True)):
-            greedy = np.array([best >> j & 1 for j in range(n)], np.float64)
-            own = learners.exploration[i] / n + (1.0 - learners.exploration[i]) * greedy / greedy.sum()
-            law *= own[learners.digit[i]]
-        table.append(law)
-    laws = np.array(table)
-    numbers = np.full([2**n for n in sizes], -1)
-    numbers[tuple(np.array(codes).T)] = np.arange(len(codes))
-    return _Laws(numbers, laws, np.abs(laws[:, None] - laws).sum(axis=2) / 2)
+def _compared(table: Float) -> _Laws:
+    """Return laws and how far apart they are."""
+    return _Laws(table, np.abs(table[:, None] - table).sum(axis=2) / 2)
 
 
-def _law_of(laws: _Laws, learners: Learners, q: Float) -> Int:
-    """Return the law of each hidden state (N, L, A)."""
-    code = []
-    for i, n in enumerate(learners.n_actions.tolist()):
-        own = q[:, i, :n]
-        best = own == own.max(axis=1, keepdims=True)
-        code.append(best @ 2 ** np.arange(n))
-    found: Int = laws.numbers[tuple(code)]
-    return found
+def _refuse_many(count: int) -> None:
+    """Raise ValueError if there are too many laws to compare."""
+    if count**2 > MATRIX:
+        raise ValueError(f"{count} laws of the opponents are too many to compare: take fewer or smaller opponents")
 
 
-def _learn(learners: Learners, q: Float, a: Int, b: Int) -> Float:
-    """Return the learners' values (N, L, A) after the joint actions (a, b), as the simulation computes them."""
-    after = q.copy()
-    here = np.arange(len(q))
-    for i in range(q.shape[1]):
-        j = learners.digit[i, b]
-        after[here, i, j] = (1.0 - learners.rate[i]) * q[here, i, j] + learners.rate[i] * learners.reward[i, a, b]
-    return after
+class _Hidden(Protocol):
+    """What opponents have in mind, for many histories at once: rows of an array."""
+
+    laws: _Laws
+
+    def first(self, count: int) -> Any:
+        """Return what they start a run with."""
+
+    def law(self, minds: Any) -> Int:
+        """Return the number of the law that each mind plays by."""
+
+    def learn(self, minds: Any, a: Int, b: Int) -> Any:
+        """Return the minds after the joint actions (a, b)."""
+
+    def restarted(self, minds: Any) -> Any:
+        """Return the minds with which the next episode begins."""
+
+
+class _Values:
+    """The values of epsilon-greedy learners, minds of shape (N, L, A)."""
+
+    def __init__(self, learners: Learners) -> None:
+        """List the laws: one for each choice of best actions of each learner."""
+        self.learners = learners
+        sizes = learners.n_actions.tolist()
+        codes = list(itertools.product(*(range(1, 2**n) for n in sizes)))
+        _refuse_many(len(codes))
+        table = []
+        for code in codes:
+            law = np.ones(learners.digit.shape[1])
+            for i, (best, n) in enumerate(zip(code, sizes, strict=True)):
+                greedy = np.array([best >> j & 1 for j in range(n)], np.float64)
+                own = learners.exploration[i] / n + (1.0 - learners.exploration[i]) * greedy / greedy.sum()
+                law *= own[learners.digit[i]]
+            table.append(law)
+        self.laws = _compared(np.array(table))
+        self.numbers = np.full([2**n for n in sizes], -1)  # law of a code of best actions, -1 where there is none
+        self.numbers[tuple(np.array(codes).T)] = np.arange(len(codes))
+
+    def first(self, count: int) -> Float:
+        """Return their initial values."""
+        return np.array([self.learners.initial] * count)
+
+    def law(self, minds: Float) -> Int:
+        """Return the law of each mind."""
+        code = []
+        for i, n in enumerate(self.learners.n_actions.tolist()):
+            own = minds[:, i, :n]
+            best = own == own.max(axis=1, keepdims=True)
+            code.append(best @ 2 ** np.arange(n))
+        found: Int = self.numbers[tuple(code)]
+        return found
+
+    def learn(self, minds: Float, a: Int, b: Int) -> Float:
+        """Return the values after the joint actions (a, b), as the simulation computes them."""
+        learners, after = self.learners, minds.copy()
+        here = np.arange(len(minds))
+        for i in range(minds.shape[1]):
+            j = learners.digit[i, b]
+            gain = learners.rate[i] * learners.reward[i, a, b]
+            after[here, i, j] = (1.0 - learners.rate[i]) * minds[here, i, j] + gain
+        return after
+
+    def restarted(self, minds: Float) -> Float:
+        """Return the values with which the next episode begins."""
+        after = minds.copy()
+        after[:, self.learners.reset] = self.learners.initial[self.learners.reset]
+        return after
+
+
+class _Finite:
+    """The state of an automaton, minds of shape (N,)."""
+
+    def __init__(self, hidden: JointAutomaton) -> None:
+        """List the laws: states that play alike share one."""
+        self.hidden = hidden
+        table, numbers = np.unique(hidden.play, axis=0, return_inverse=True)
+        _refuse_many(len(table))
+        self.laws, self.numbers = _compared(table), numbers.reshape(-1)
+
+    def first(self, count: int) -> Int:
+        """Return the start."""
+        return np.full(count, self.hidden.start)
+
+    def law(self, minds: Int) -> Int:
+        """Return the law of each state."""
+        found: Int = self.numbers[minds]
+        return found
+
+    def learn(self, minds: Int, a: Int, b: Int) -> Int:
+        """Return the next states."""
+        found: Int = self.hidden.following[minds, a * self.hidden.play.shape[1] + b]
+        return found
+
+    def restarted(self, minds: Int) -> Int:
+        """Return the start."""
+        return self.first(len(minds))
 
 
 class _States(NamedTuple):
@@ -143,63 +213,57 @@ class _States(NamedTuple):
 
     clock: Int  # (N,) step within the episode; without restarts steps played, the window's length at most
     window: Int  # (N,)
-    q: Float  # (N, L, A)
+    minds: Any  # (N, ...)
 
     def keys(self) -> Iterator[bytes]:
         """Yield what tells one from another."""
-        rows = np.column_stack([self.clock, self.window, self.q.reshape(len(self.q), -1)])
+        rows = np.column_stack([self.clock, self.window, self.minds.reshape(len(self.minds), -1)])
         return (row.tobytes() for row in rows)
 
     def only(self, chosen: Any) -> _States:
-        return _States(self.clock[chosen], self.window[chosen], self.q[chosen])
+        return _States(self.clock[chosen], self.window[chosen], self.minds[chosen])
 
 
-def _require(n_states: int, learners: Learners, laws: int = 0) -> None:
-    """Raise MemoryError unless so many hidden states fit this machine, and where `laws` are given those of windows."""
+def _require(n_states: int, size: int, laws: int = 0) -> None:
+    """Raise MemoryError unless so many minds of `size` numbers fit, and where `laws` are given those of windows."""
     # A state as it is drawn up, chosen from and written down as a key. What is met of each law, and its visits, twice.
-    each = 6 * (16 + 8 * learners.q.size) + 50 + laws * (16 * BATCHES + 48)
+    each = 6 * (16 + 8 * size) + 50 + laws * (16 * BATCHES + 48)
     require_memory(n_states * each, f"the list of {n_states:,} hidden states", "choose a smaller window")
 
 
 class _Game:
-    """A window game with hidden learners, one step at a time for many states at once."""
+    """A window game with hidden opponents, one step at a time for many states at once."""
 
-    def __init__(self, meta_game: WindowMetaGame, learners: Learners) -> None:
+    def __init__(self, meta_game: WindowMetaGame, hidden: _Hidden) -> None:
         self.horizon, self.window = meta_game.horizon, meta_game.window
         self.n_states, self.n_actions, self.branching = meta_game.n_states, meta_game.n_actions, meta_game.branching
-        self.learners = learners
+        self.hidden, self.size = hidden, hidden.first(1).size
         self.shifted, self.offset = meta_game.index.shifted().astype(np.int64), meta_game.index.offset()
 
     def start(self) -> _States:
         """Return the states in which a run may begin."""
         n = self.n_states
-        return _States(np.zeros(n, np.int64), np.arange(n), np.array([self.learners.initial] * n))
+        return _States(np.zeros(n, np.int64), np.arange(n), self.hidden.first(n))
 
     def step(self, states: _States, a: Int, b: Int) -> _States:
         """Return the states after the joint actions, before a restart."""
         window = self.shifted[states.window] + self.offset[a, b]
-        q = _learn(self.learners, states.q, a, b)
+        minds = self.hidden.learn(states.minds, a, b)
         clock = states.clock + 1
-        return _States(np.minimum(clock, self.window) if self.horizon is None else clock, window, q)
-
-    def restarted(self, q: Float) -> Float:
-        """Return the values with which the next episode begins."""
-        after = q.copy()
-        after[:, self.learners.reset] = self.learners.initial[self.learners.reset]
-        return after
+        return _States(np.minimum(clock, self.window) if self.horizon is None else clock, window, minds)
 
     def successors(self, states: _States, listed: int) -> _States:
         """Return all states that may come next, beside those that are `listed` already."""
         count = len(states.window)
         joint = self.n_actions * self.branching
-        _require(listed + count * joint, self.learners)
+        _require(listed + count * joint, self.size)
         a, b = (np.tile(x, count) for x in np.divmod(np.arange(joint), self.branching))
         after = self.step(states.only(np.repeat(np.arange(count), joint)), a, b)
         if self.horizon is None:
             return after
         ends = after.clock == self.horizon
-        kept = np.unique(self.restarted(after.q[ends]), axis=0) if ends.any() else after.q[ends]
-        _require(listed + len(after.window) + len(kept) * self.n_states, self.learners)
+        kept = np.unique(self.hidden.restarted(after.minds[ends]), axis=0) if ends.any() else after.minds[ends]
+        _require(listed + len(after.window) + len(kept) * self.n_states, self.size)
         fresh = _States(
             np.zeros(len(kept) * self.n_states, np.int64),
             np.tile(np.arange(self.n_states), len(kept)),
@@ -213,7 +277,7 @@ class _Game:
         return states.clock >= self.window
 
 
-def _listed(game: _Game, laws: _Laws, met: Bool) -> tuple[int, bool]:
+def _listed(game: _Game, met: Bool) -> tuple[int, bool]:
     """List hidden states breadth first, note their laws in `met` (2, S, laws); return how many, and whether all."""
     seen: set[bytes] = set()
     frontier = game.start()
@@ -224,7 +288,7 @@ def _listed(game: _Game, laws: _Laws, met: Bool) -> tuple[int, bool]:
                 seen.add(key)
                 fresh.append(i)
         frontier = frontier.only(fresh)
-        law = _law_of(laws, game.learners, frontier.q)
+        law = game.hidden.law(frontier.minds)
         met[0, frontier.window, law] = True
         settled = game.is_settled(frontier)
         met[1, frontier.window[settled], law[settled]] = True
@@ -234,15 +298,61 @@ def _listed(game: _Game, laws: _Laws, met: Bool) -> tuple[int, bool]:
     return len(seen), True
 
 
-def _simulated(game: _Game, laws: _Laws, rng: np.random.Generator, met: Bool) -> tuple[float, float, float]:
+def _reached(meta_game: WindowMetaGame, opponents: _Finite, met: Bool) -> int:
+    """Note the laws of all pairs of a window and a state that histories end in; return how many pairs there are.
+
+    Pairs number S * X, and every episode begins in the same ones: those that lie within horizon - 1 steps of them are
+    all there are. Replies of probability 0 lead nowhere.
+    """
+    hidden, law = opponents.hidden, opponents.numbers
+    n_hidden, joint = hidden.n_states, meta_game.n_actions * meta_game.branching
+    pairs = meta_game.n_states * n_hidden
+    needed = 28 * pairs + 40 * joint * min(pairs, ROWS)
+    require_memory(needed, f"the list of {pairs:,} hidden states", "choose a smaller window")
+    shifted, offset = meta_game.index.shifted().astype(np.int64), meta_game.index.offset().reshape(-1)
+    possible = np.tile(hidden.play > 0, meta_game.n_actions)  # (X, A*B)
+
+    def onward(found: Int) -> Int:
+        mark = np.zeros(pairs, np.bool_)
+        for first in range(0, len(found), ROWS):
+            window, x = np.divmod(found[first : first + ROWS], n_hidden)
+            row, column = np.nonzero(possible[x])
+            mark[(shifted[window[row]] + offset[column]) * n_hidden + hidden.following[x[row], column]] = True
+        return np.flatnonzero(mark)
+
+    def spread(first: Int, depth: float) -> Bool:
+        seen = np.zeros(pairs, np.bool_)
+        seen[first] = True
+        while len(first) and depth > 0:
+            first = onward(first)
+            first = first[~seen[first]]
+            seen[first] = True
+            depth -= 1
+        return seen
+
+    horizon = float("inf") if meta_game.horizon is None else meta_game.horizon
+    start = np.arange(meta_game.n_states) * n_hidden + hidden.start
+    every = spread(start, horizon - 1)
+    settled, steps = start, 0
+    while steps < min(meta_game.window, horizon):
+        settled, steps = onward(settled), steps + 1
+    late = spread(settled, horizon - 1 - steps) if steps < horizon else np.zeros(pairs, np.bool_)
+    for part, found in zip(met, (every, late), strict=True):
+        window, x = np.divmod(np.flatnonzero(found), n_hidden)
+        part[window, law[x]] = True
+    return int(np.count_nonzero(every))
+
+
+def _simulated(game: _Game, rng: np.random.Generator, met: Bool) -> tuple[float, float, float]:
     """Play at random, note the laws in `met`, and return how far they are from the mean law of their window."""
     count = BATCHES * CHAINS
+    laws = game.hidden.laws
     states = game.start().only(rng.integers(game.n_states, size=count))
     cumulative = np.cumsum(laws.table, axis=1)
     visits = np.zeros((BATCHES, game.n_states, len(laws.table)))
     batch = np.repeat(np.arange(BATCHES), CHAINS)
     for _ in range(STEPS):
-        law = _law_of(laws, game.learners, states.q)
+        law = game.hidden.law(states.minds)
         np.add.at(visits, (batch, states.window, law), 1.0)
         settled = game.is_settled(states)
         met[0, states.window, law] = True
@@ -251,8 +361,8 @@ def _simulated(game: _Game, laws: _Laws, rng: np.random.Generator, met: Bool) ->
         b = (rng.random((count, 1)) >= cumulative[law, :-1]).sum(axis=1)
         states = game.step(states, a, b)
         if game.horizon is not None and states.clock[0] == game.horizon:
-            q = game.restarted(states.q)
-            states = _States(np.zeros(count, np.int64), rng.integers(game.n_states, size=count), q)
+            minds = game.hidden.restarted(states.minds)
+            states = _States(np.zeros(count, np.int64), rng.integers(game.n_states, size=count), minds)
     weights = visits.sum(axis=0)
     mean = weights @ laws.table / np.maximum(weights.sum(axis=1, keepdims=True), 1.0)
     apart = np.abs(laws.table[None] - mean[:, None]).sum(axis=2) / 2
@@ -268,12 +378,13 @@ def aliasing(meta_game: WindowMetaGame, *, rng: Seed = 0) -> Aliasing:
     The laws of epsilon-greedy learners are known given their values, so that any two histories that are found prove a
     lower end; the upper end is the largest distance of any two laws that such learners can have. Histories are listed
     breadth first, restarts included, until no new hidden state comes (then kappa is exact) or there are too many, and
-    simulated under random play.
+    simulated under random play. Opponents with a hidden state among finitely many end in finitely many pairs of window
+    and state, so that kappa is exact; only replies that have a probability above 0 count.
 
     Parameters
     ----------
     meta_game : WindowMetaGame
-        With hidden learners; where the opponents are functions of the window kappa is 0.
+        With opponents that have a hidden state; where they are functions of the window kappa is 0.
     rng : int, SeedSequence or Generator, optional
         For the simulation.
 
@@ -302,6 +413,15 @@ def aliasing(meta_game: WindowMetaGame, *, rng: Seed = 0) -> Aliasing:
     ((0.9, 0.9), True, 4.89, True)
     >>> found.windows, found.n_windows
     (12, 16)
+
+    Tit for two tats without restarts, and a shaper who sees the last two steps: the window shows what it does, but for
+    those at the beginning, which were not played.
+
+    >>> from rfos.games.named import prisoners_dilemma
+    >>> from rfos.metagames.automata import tit_for_two_tats
+    >>> found = aliasing(WindowMetaGame(prisoners_dilemma(), tit_for_two_tats(), window=2, discount=0.8))
+    >>> found.kappa, found.is_exact, found.windows
+    ((1.0, 1.0), True, 0)
     """
     if isinstance(meta_game, PolicyMetaGame | TabularMDP):
         raise checks.WrongKindError(f"{checks.described(meta_game)} hides nothing: give a WindowMetaGame")
@@ -310,15 +430,22 @@ def aliasing(meta_game: WindowMetaGame, *, rng: Seed = 0) -> Aliasing:
     r_max = Fraction(repr(high)) - Fraction(repr(low))
     v_max = float(r_max / (1 - Fraction(repr(meta_game.discount))))
     n = meta_game.n_states
-    learners = meta_game.learners()
-    if learners is None:
+    learners, automaton = meta_game.learners(), meta_game.hidden
+    hidden: _Values | _Finite
+    if automaton is not None:
+        hidden = _Finite(automaton)
+    elif learners is not None:
+        hidden = _Values(learners)
+    else:
         return Aliasing((0.0, 0.0), True, (0.0, 0.0), v_max, 0, n, n, (0.0, 0.0, 0.0))
-    laws = _laws(learners)
-    _require(n, learners, len(laws.table))
-    game = _Game(meta_game, learners)
+    laws, game = hidden.laws, _Game(meta_game, hidden)
+    _require(n, game.size, len(laws.table))
     met = np.zeros((2, n, len(laws.table)), np.bool_)
-    histories, complete = _listed(game, laws, met)
-    typical = _simulated(game, laws, np.random.default_rng(seed_sequence(rng)), met)
+    if isinstance(hidden, _Finite):
+        histories, complete = _reached(meta_game, hidden, met), True
+    else:
+        histories, complete = _listed(game, met)
+    typical = _simulated(game, np.random.default_rng(seed_sequence(rng)), met)
     # Distances of the same laws in another order of products may differ in the last place.
     distance = np.round(laws.distance, 14)
     apart = np.array([[distance[np.ix_(row, row)].max(initial=0.0) for row in part] for part in met])

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from rfos._system import checks
 from rfos._system.arrays import Float, Int, floats, integers
+from rfos._system.memory import require_memory
 from rfos.games.normal_form import NormalFormGame
 
 
@@ -107,6 +108,13 @@ def from_table(memory: int, table: ArrayLike) -> Automaton:
         Its action, 0 or 1, after each sequence of joint actions 2 * shaper + own, the latest last: the number of a
         sequence (j_1, ..., j_k) is ((j_1 4 + j_2) 4 + ...) + j_k.
 
+    Raises
+    ------
+    ValueError
+        If the memory is out of range, or there is not one action, 0 or 1, for each sequence.
+    MemoryError
+        If the table of all states does not fit.
+
     Examples
     --------
     Tit for tat: it repeats the shaper's action.
@@ -115,8 +123,9 @@ def from_table(memory: int, table: ArrayLike) -> Automaton:
     [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]
     """
     memory = checks.whole("memory", memory, 1, 10)
-    actions = integers("table", table)
     n_states = 4**memory
+    require_memory(130 * n_states, f"an automaton of {n_states:,} states", "use a shorter memory")
+    actions = integers("table", table)
     if actions.shape != (n_states,) or not np.isin(actions, (0, 1)).all():
         raise ValueError(
             f"table has shape {actions.shape} and values from {actions.min(initial=0)} to {actions.max(initial=0)}: "
@@ -147,6 +156,13 @@ def fictitious_player(game: NormalFormGame, player: int = 1, *, memory: int = 3,
     Automaton
         Its states are the sequences of at most `memory` actions.
 
+    Raises
+    ------
+    ValueError
+        If a number is out of range, or it meets more than one other player.
+    MemoryError
+        If there are too many sequences.
+
     Examples
     --------
     In matching pennies the second player wants to differ: after action 0 of the shaper it plays 1.
@@ -164,6 +180,9 @@ def fictitious_player(game: NormalFormGame, player: int = 1, *, memory: int = 3,
     if not 0 <= checks.number(exploration) <= 1:
         raise ValueError(f"exploration is {checks.shown(exploration)}: give a number from 0 to 1")
     theirs, own = game.n_actions
+    n_states = sum(theirs**length for length in range(memory + 1))
+    needed = n_states * (200 + 8 * memory + 40 * theirs + 40 * own + 24 * theirs * own)
+    require_memory(needed, f"a fictitious player of {n_states:,} states", "use a shorter memory")
     sequences = [s for length in range(memory + 1) for s in itertools.product(range(theirs), repeat=length)]
     number = {sequence: x for x, sequence in enumerate(sequences)}
     counts = np.array([np.bincount(s, minlength=theirs) if s else np.ones(theirs, int) for s in sequences])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
+from types import MappingProxyType
 
 import numpy as np
 
@@ -12,10 +14,17 @@ import bounds.discretisation as theory
 from rfos._kernels.grids import UNIT
 from rfos._system import checks
 from rfos.games.stochastic import StochasticGame
-from rfos.metagames.learners import Fixed, Learner, NaiveLearner, lipschitz_of, plays_as, weighted_payoffs
+from rfos.metagames.learners import Lipschitz, Numbers, lipschitz_of, reward_span
 from rfos.metagames.policy import PolicyMetaGame
 
-Numbers = dict[str, Fraction | float | int]
+FORMULAS: Mapping[str, Callable[[bool], theory.Learner]] = MappingProxyType(
+    {
+        "projected_gradient": theory.projected_gradient,
+        "logit_gradient": theory.logit_gradient,
+        "smoothed_best_response": lambda stochastic: theory.smoothed_best_response(),
+    }
+)
+"""Constants of learners by their names in `bounds.discretisation`."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +97,9 @@ def discretisation_error(meta_game: PolicyMetaGame, epsilon: float = 1e-6) -> Di
     all values, 3 a step:
 
     >>> from rfos.games.named import matching_pennies, standard_prisoners_dilemma
-    >>> from rfos.metagames.grids import LevelGrid, SimplexGrid
     >>> from rfos.games.stochastic import iterated, one_shot
+    >>> from rfos.metagames.grids import LevelGrid, SimplexGrid
+    >>> from rfos.metagames.learners import NaiveLearner
     >>> ipd = iterated(standard_prisoners_dilemma(), 0.96)
     >>> grid = LevelGrid(5, (0.02, 0.25, 0.5, 0.75, 0.98))
     >>> found = discretisation_error(PolicyMetaGame(ipd, [NaiveLearner()], [grid, grid], 0.99))
@@ -109,7 +119,7 @@ def discretisation_error(meta_game: PolicyMetaGame, epsilon: float = 1e-6) -> Di
         raise ValueError(f"epsilon is {checks.shown(epsilon)}: give a positive accuracy in units of value")
     game = meta_game.game
     left = 1 - Fraction(repr(float(meta_game.discount)))
-    span = _span(game, 0)
+    span = reward_span(game, 0)
     limit = span / left
     kept = meta_game.dynamics is not None  # as a compressed table, or evaluated like one
     if span == 0:
@@ -166,28 +176,13 @@ def _x5() -> theory.Discretisation:
     return theory.x5()
 
 
-def _span(game: StochasticGame, player: int) -> Fraction:
-    low, high = map(Fraction, map(repr, game.reward_range(player)))
-    return high - low
-
-
-def _stays(learner: Learner, game: StochasticGame, player: int) -> bool:
-    """Return whether the learner never moves."""
-    if plays_as(learner, Fixed) or game.n_actions[player] == 1:
-        return True
-    if not plays_as(learner, NaiveLearner):
-        return False
-    flat = game.discount == 0 and not np.ptp(weighted_payoffs(game, player), axis=-1).any()
-    return flat or _span(game, player) == 0
-
-
 def _constants(meta_game: PolicyMetaGame) -> Numbers | str:
     """Return l_state and l_action of all opponents together with the symbols that they come from, or why not."""
     game = meta_game.game
-    learners = list(enumerate(meta_game.opponents, start=1))
-    if all(_stays(learner, game, i) for i, learner in learners):
+    known = [lipschitz_of(learner, game, i) for i, learner in enumerate(meta_game.opponents, start=1)]
+    if not any(map(_moves, known)):
         return {"l_state": 1, "l_action": 0}
-    found = lipschitz_of(meta_game.opponents[0], game) if len(learners) == 1 else _many(learners, game)
+    found = _one(known[0]) if len(known) == 1 else _many(known, game)
     if isinstance(found, str):
         return found
     learner, own = found
@@ -202,17 +197,37 @@ def _constants(meta_game: PolicyMetaGame) -> Numbers | str:
     return own | {f"l_{name}": number for name, number in slopes.items()}
 
 
-def _many(learners: list[tuple[int, Learner]], game: StochasticGame) -> tuple[theory.Learner, Numbers] | str:
-    """As `lipschitz_of` for several opponents, of whom some move."""
-    moving = [(i, learner) for i, learner in learners if not _stays(learner, game, i)]
+def _moves(known: Lipschitz | str) -> bool:
+    """Return whether a learner may move at all."""
+    return isinstance(known, str) or known.formula is not None
+
+
+def _many(known: list[Lipschitz | str], game: StochasticGame) -> tuple[theory.Learner, Numbers] | str:
+    """As `_one` for several opponents, of whom some move."""
+    moving = [each for each in known if _moves(each)]
     steps = {
-        i: Fraction(repr(float(learner.step)))
-        for i, learner in moving
-        if plays_as(learner, NaiveLearner) and learner.parameters == "simplex"
+        i: Fraction(each.values["step_size"])
+        for i, each in enumerate(known, start=1)
+        if isinstance(each, Lipschitz) and each.formula == "projected_gradient"
     }
     if game.discount > 0 or len(steps) < len(moving):
         return "constants of several opponents are proved for gradient steps on probabilities at inner discount 0 only"
     # A step that is smaller than the largest one counts as smaller rewards.
     largest = max(steps.values())
-    parts = [(game.n_actions[i], _span(game, i) * steps.get(i, 0) / largest) for i, _ in learners]
+    players = range(1, game.n_players)
+    parts = [(game.n_actions[i], reward_span(game, i) * steps.get(i, 0) / largest) for i in players]
     return theory.projected_gradient_many(parts), {"step_size": largest}
+
+
+def _one(known: Lipschitz | str) -> tuple[theory.Learner, Numbers] | str:
+    """Return the constants of the only opponent as formulas, and the values of their symbols, or why there are none."""
+    if isinstance(known, str):
+        return known
+    if isinstance(known.formula, theory.Learner):
+        return known.formula, known.values
+    if known.formula not in FORMULAS:
+        raise ValueError(
+            f"the formula of a learner's constants is {checks.shown(known.formula)}: give a Learner of "
+            f"bounds.discretisation, or the name of one, {', '.join(FORMULAS)}"
+        )
+    return FORMULAS[known.formula](known.stochastic), known.values

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rfos._system import checks
-from rfos._system.arrays import Float, Int, array_of, floats, integers
+from rfos._system.arrays import Float, Int, array_of, integers
 from rfos._system.memory import require_memory
 from rfos.games.normal_form import NormalFormGame
 
@@ -53,6 +53,15 @@ class HiddenOpponent(Protocol):
         ...
 
 
+HIDDEN_MEMBERS = ("n_states", "start", "probabilities", "next_state")
+"""What an opponent with a hidden state has to have."""
+
+HIDDEN_MEND = (
+    "give n_states, start, probabilities(game, player) and next_state(game, player), or an Automaton(play, following) "
+    "of rfos.metagames.automata"
+)
+
+
 @dataclass(frozen=True, eq=False)
 class JointAutomaton:
     """All hidden opponents of a game together.
@@ -84,7 +93,9 @@ def _checked(game: NormalFormGame, player: int, opponent: Any) -> tuple[Float, I
     if not (checks.is_whole(start) and 0 <= start < n_states):
         raise ValueError(f"start of {says} is {checks.shown(start)}: give a state from 0 to {n_states - 1}")
     joint = math.prod(game.n_actions)
-    require_memory(n_states * (8 * joint + 24 * game.n_actions[player]), f"the states of {says}", "use fewer states")
+    # What it returns, a copy of it, and marks of what is wrong in it.
+    needed = n_states * (19 * joint + 24 * game.n_actions[player])
+    require_memory(needed, f"the states of {says}", "use fewer states")
     shape = (n_states, game.n_actions[player])
     play = checks.distributions(f"{says} plays", opponent.probabilities(game, player), shape, lambda x: f"in state {x}")
     given = array_of(f"next_state of {says}", opponent.next_state(game, player))
@@ -127,9 +138,11 @@ def joint_automaton(game: NormalFormGame, opponents: Sequence[Any]) -> JointAuto
     n_states, joint = math.prod(sizes), math.prod(game.n_actions)
     branching = joint // game.n_actions[0]
     require_memory(n_states * 16 * (joint + branching), "all hidden states together", "use opponents with fewer states")
-    play, following, start = np.ones((1, 1)), np.zeros((1, joint), np.int64), 0
-    for size, (own, onward, first) in zip(sizes, parts, strict=True):
-        play = (play[:, None, :, None] * own[None, :, None, :]).reshape(len(play) * size, -1)
-        following = (following[:, None, :] * size + onward[None, :, :]).reshape(-1, joint)
-        start = start * size + first
-    return JointAutomaton(floats("play", play), integers("following", following), start)
+    play, following, start = parts[0]
+    for own, onward, first in parts[1:]:
+        play = (play[:, None, :, None] * own[None, :, None, :]).reshape(len(play) * len(own), -1)
+        following = (following[:, None, :] * len(own) + onward[None, :, :]).reshape(-1, joint)
+        start = start * len(own) + first
+    for array in (play, following):
+        array.setflags(write=False)
+    return JointAutomaton(play, following, start)

@@ -10,24 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeGuard, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from rfos._kernels import learners as kernels
+from rfos._kernels.learners import Rule
 from rfos._system import checks
 from rfos._system.arrays import Float
 from rfos.games.stochastic import StochasticGame
-
-if TYPE_CHECKING:
-    import bounds.discretisation as theory
-
-Lipschitz = tuple["theory.Learner", dict[str, Any]] | str
-"""A learner's constants as formulas with the values of their symbols, or why there are none."""
-
-LARGEST_STEP = 1e100
-"""Learners with larger steps are not played by kernels: infinity times 0 is NaN, which lies in no cell of a grid."""
 
 
 class Learner(Protocol):
@@ -36,64 +28,6 @@ class Learner(Protocol):
     def update(self, game: StochasticGame, player: int, policies: Sequence[ArrayLike]) -> Float:
         """Return the player's next policy, shape (S, A), given the joint policy just played."""
         ...
-
-
-class KernelLearner(Learner, Protocol):
-    """A learner that kernels know, and of whom the theory may know a Lipschitz constant."""
-
-    def rule(self) -> kernels.Rule | None:
-        """Return its rule in the kernels, or None where its numbers are too large for them."""
-        ...
-
-    def lipschitz(self, game: StochasticGame) -> Lipschitz:
-        """Return the constants of the only opponent of a game, player 1, or why there are none."""
-        ...
-
-
-def rule_of(learner: object) -> kernels.Rule | None:
-    """Return a learner's rule in the kernels, or None where it has none: then its own `update` is called.
-
-    A subclass with its own `update` has none, unless it has its own `rule` too.
-
-    Examples
-    --------
-    >>> rule_of(Fixed()).kind == kernels.FIXED
-    True
-    """
-    return learner.rule() if _own("rule", learner) else None  # type: ignore[attr-defined]
-
-
-def lipschitz_of(learner: object, game: StochasticGame) -> Lipschitz:
-    """Return a learner's constants where it is the only opponent, or why there are none."""
-    if _own("lipschitz", learner):
-        return learner.lipschitz(game)  # type: ignore[attr-defined,no-any-return]
-    return f"no Lipschitz constants of {type(learner).__name__} are known"
-
-
-def _own(name: str, learner: object) -> bool:
-    """Whether a learner's class that has a method has the `update` that it is about."""
-    for kind in type(learner).__mro__:
-        if name in vars(kind):
-            return getattr(getattr(learner, "update", None), "__func__", None) is getattr(kind, "update", None)
-    return False
-
-
-def _sizes(game: StochasticGame) -> tuple[bool, Fraction, dict[str, Any]]:
-    """Return whether a game has an inner discount, the span of player 1's rewards, and the symbols of both."""
-    low, high = map(Fraction, map(repr, game.reward_range(1)))
-    stochastic = game.discount > 0
-    return stochastic, high - low, {"inner_discount": game.discount, "inner_span": high - low} if stochastic else {}
-
-
-def weighted_payoffs(game: StochasticGame, player: int) -> Float:
-    """Return ρ(s) times the player's rewards of its actions, shape (S, joint actions of the others, A)."""
-    rewards = game.rewards[player].reshape(game.n_states, *game.n_actions)
-    last = np.moveaxis(rewards, 1 + player, -1).reshape(game.n_states, -1, game.n_actions[player])
-    weighted: Float = game.initial[:, None, None] * last
-    return weighted
-
-
-_L = TypeVar("_L", bound=Learner)
 
 
 def _check_step(step: float) -> None:
@@ -106,20 +40,133 @@ def _check_mixing(mixing: float) -> None:
         raise ValueError(f"mixing is {checks.shown(mixing)}: give a weight in (0, 1]")
 
 
-def plays_as(learner: object, kind: type[_L]) -> TypeGuard[_L]:
-    """Return whether a learner is of a class of this package and learns as that does, not by an `update` of its own.
+Numbers = dict[str, Fraction | float | int]
+"""Values by the names of the symbols that they stand for."""
+
+
+class Lipschitz(NamedTuple):
+    """How strongly a learner's next policy depends on the present ones.
+
+    Attributes
+    ----------
+    formula : str, bounds.discretisation.Learner or None
+        The constants as formulas, or their name in `bounds.discretisation`; None: the learner never moves.
+    values : dict
+        Of the formulas' symbols.
+    stochastic : bool
+        Whether the formula is the one for inner games with more than one step; for those that have a name.
+    """
+
+    formula: Any = None
+    values: Numbers = {}  # noqa: RUF012  never changed
+    stochastic: bool = False
+
+
+LARGEST_STEP = 1e100
+"""Learners with larger steps are not played by kernels: infinity times 0 is NaN, which lies in no cell of a grid."""
+
+
+class KernelLearner(Learner, Protocol):
+    """A learner that says more of itself; each of the two methods may be left out."""
+
+    def rule(self) -> Rule | None:
+        """Return the rule by which kernels play it, or None where its numbers are too large for them."""
+        ...
+
+    def lipschitz(self, game: StochasticGame, player: int) -> Lipschitz | str:
+        """Return how strongly it reacts to the policies just played, or why that is not known."""
+        ...
+
+
+def _says(learner: object, what: str) -> bool:
+    """Return whether a learner has a method `what` that speaks of the `update` that it has, not of one above it.
+
+    Whoever takes a class of this package and writes an `update` of his own does not learn as that class does.
+    """
+    if not callable(getattr(learner, what, None)):
+        return False
+    own = getattr(learner, "__dict__", {})
+    order = [own, *(vars(kind) for kind in type(learner).__mro__)]
+    first = [next((i for i, names in enumerate(order) if name in names), len(order)) for name in (what, "update")]
+    return first[0] <= first[1]
+
+
+def rule_of(learner: object) -> Rule | None:
+    """Return the rule by which kernels play a learner, or None where only its `update` says how it learns.
+
+    Raises
+    ------
+    ValueError
+        If its method `rule` returns something else.
 
     Examples
     --------
     >>> class Mine(Fixed):
     ...     def update(self, game, player, policies):
     ...         return np.full((game.n_states, 2), 0.5)
-    >>> plays_as(Fixed(), Fixed), plays_as(Mine(), Fixed)
-    (True, False)
+    >>> rule_of(SmoothedBestResponse(temperature=0.5, mixing=0.25))
+    Rule(kind=2, step=0.5, mixing=0.25)
+    >>> rule_of(Mine()) is None
+    True
     """
-    if not isinstance(learner, kind):
-        return False
-    return getattr(learner.update, "__func__", None) is kind.update
+    if not _says(learner, "rule"):
+        return None
+    given: Any = learner
+    found = given.rule()
+    if found is None:
+        return None
+    numbers_of = [checks.number(number) for number in found[1:]] if isinstance(found, Rule) else []
+    if not numbers_of or found.kind not in range(kernels.ADVANTAGES) or not np.isfinite(numbers_of).all():
+        raise ValueError(
+            f"rule() of {type(learner).__name__} is {checks.shown(found)}: give a Rule(kind, step, mixing) of "
+            "rfos._kernels.learners with finite numbers, or None"
+        )
+    return Rule(found.kind, *numbers_of)
+
+
+def lipschitz_of(learner: object, game: StochasticGame, player: int) -> Lipschitz | str:
+    """Return what is known of how strongly a learner's next policy depends on the present ones, or why nothing is.
+
+    Raises
+    ------
+    ValueError
+        If its method `lipschitz` returns something else.
+
+    Examples
+    --------
+    >>> from rfos.games.named import matching_pennies
+    >>> from rfos.games.stochastic import one_shot
+    >>> lipschitz_of(FictitiousPlay(), one_shot(matching_pennies()), 1)
+    'best responses jump where two actions are equally good, so there is no Lipschitz constant'
+    >>> lipschitz_of(Fixed(), one_shot(matching_pennies()), 1).formula is None
+    True
+    """
+    if game.n_actions[player] == 1:
+        return Lipschitz()
+    if not _says(learner, "lipschitz"):
+        return f"no Lipschitz constants of {type(learner).__name__} are known"
+    given: Any = learner
+    found = given.lipschitz(game, player)
+    if not isinstance(found, Lipschitz | str):
+        raise ValueError(
+            f"lipschitz() of {type(learner).__name__} is {checks.shown(found)}: give a Lipschitz(formula, values) of "
+            "rfos.metagames.learners, or a sentence that says why there is none"
+        )
+    return found
+
+
+def reward_span(game: StochasticGame, player: int) -> Fraction:
+    """Return the largest difference of a player's rewards of a step."""
+    low, high = map(Fraction, map(repr, game.reward_range(player)))
+    return high - low
+
+
+def _payoffs(game: StochasticGame, player: int) -> Float:
+    """Return ρ(s) times the player's rewards of its actions, shape (S, joint actions of the others, A)."""
+    rewards = game.rewards[player].reshape(game.n_states, *game.n_actions)
+    last = np.moveaxis(rewards, 1 + player, -1).reshape(game.n_states, -1, game.n_actions[player])
+    weighted: Float = game.initial[:, None, None] * last
+    return weighted
 
 
 def next_policy(learner: Learner, game: StochasticGame, player: int, policies: Sequence[ArrayLike]) -> Float:
@@ -243,30 +290,30 @@ class NaiveLearner:
             return _logit_step(policy, gradient, self.step)
         return project_rows(policy + self.step * gradient)
 
-    def rule(self) -> kernels.Rule | None:
-        """Return its rule in the kernels."""
+    def rule(self) -> Rule | None:
+        """Return the kernel's rule; None for steps that are too large for it."""
         if self.step > LARGEST_STEP:
             return None
-        return kernels.Rule(
-            kernels.NAIVE_LOGITS if self.parameters == "logits" else kernels.NAIVE_SIMPLEX, self.step, 1.0
-        )
+        kind = kernels.NAIVE_LOGITS if self.parameters == "logits" else kernels.NAIVE_SIMPLEX
+        return Rule(kind, self.step, 1.0)
 
-    def lipschitz(self, game: StochasticGame) -> Lipschitz:
-        """Return its constants: those of a projected step, or of one on logits."""
-        import bounds.discretisation as theory
-
-        stochastic, span, inner = _sizes(game)
+    def lipschitz(self, game: StochasticGame, player: int) -> Lipschitz | str:
+        """Return the constants of gradient steps (G1), on logits for two actions only."""
+        stochastic, span = game.discount > 0, reward_span(game, player)
+        if span == 0 or (not stochastic and not np.ptp(_payoffs(game, player), axis=-1).any()):
+            return Lipschitz()
         step = Fraction(repr(float(self.step))) / (1 - Fraction(repr(float(game.discount))))
+        inner: Numbers = {"inner_discount": game.discount, "inner_span": span} if stochastic else {}
         if self.parameters == "simplex":
-            own: dict[str, Any] = {"step_size": step, "inner_actions": game.n_actions[1], "inner_span": span}
-            return theory.projected_gradient(stochastic), own | inner
-        if game.n_actions[1] != 2:
+            own: Numbers = {"step_size": step, "inner_actions": game.n_actions[player], "inner_span": span}
+            return Lipschitz("projected_gradient", own | inner, stochastic)
+        if game.n_actions[player] != 2:
             return "constants of gradient steps on logits are proved for two actions only"
         if stochastic:
-            return theory.logit_gradient(stochastic=True), {"step_size": step, **inner}
-        gaps = np.diff(weighted_payoffs(game, 1), axis=-1)[..., 0]
+            return Lipschitz("logit_gradient", {"step_size": step, **inner}, stochastic)
+        gaps = np.diff(_payoffs(game, player), axis=-1)[..., 0]
         largest, widest = float(np.abs(gaps).max()), float(np.ptp(gaps, axis=1).max())
-        return theory.logit_gradient(), {"step_size": step, "payoff_gap": largest, "payoff_gap_span": widest}
+        return Lipschitz("logit_gradient", {"step_size": step, "payoff_gap": largest, "payoff_gap_span": widest})
 
 
 def _action_values(game: StochasticGame, player: int, policies: Sequence[ArrayLike]) -> Float:
@@ -359,8 +406,8 @@ class LOLA:
             mixed = mixed + scale * game.mixed_derivative([shaper, own], 1, step)
         return _logit_step(own, direct + self.look_ahead * mixed, self.step)
 
-    def rule(self) -> kernels.Rule | None:
-        """Return its rule in the kernels."""
+    def rule(self) -> Rule | None:
+        """Return the kernel's rule; None for steps that are too large for it."""
         if max(self.step, self.look_ahead) > LARGEST_STEP:
             return None
         kinds = {
@@ -368,10 +415,10 @@ class LOLA:
             "first-order": kernels.LOLA_FIRST_ORDER,
             "shaping": kernels.LOLA_SHAPING,
         }
-        return kernels.Rule(kinds[self.expansion], self.step, self.look_ahead)
+        return Rule(kinds[self.expansion], self.step, self.look_ahead)
 
-    def lipschitz(self, game: StochasticGame) -> Lipschitz:
-        """Return why there are none."""
+    def lipschitz(self, game: StochasticGame, player: int) -> str:
+        """Say that there are no constants."""
         return "no Lipschitz constants of LOLA are proved"
 
 
@@ -417,20 +464,18 @@ class SmoothedBestResponse:
         result: Float = (1 - self.mixing) * np.asarray(policies[player], np.float64) + self.mixing * reply
         return result
 
-    def rule(self) -> kernels.Rule | None:
-        """Return its rule in the kernels."""
-        return kernels.Rule(kernels.SMOOTHED_BEST_RESPONSE, self.temperature, self.mixing)
+    def rule(self) -> Rule:
+        """Return the kernel's rule."""
+        return Rule(kernels.SMOOTHED_BEST_RESPONSE, self.temperature, self.mixing)
 
-    def lipschitz(self, game: StochasticGame) -> Lipschitz:
-        """Return its constants, at inner discount 0."""
-        import bounds.discretisation as theory
-
-        stochastic, span, _ = _sizes(game)
-        if stochastic:
+    def lipschitz(self, game: StochasticGame, player: int) -> Lipschitz | str:
+        """Return the constants of a softmax reply at inner discount 0."""
+        if game.discount > 0:
             return "constants of smoothed best responses are proved at inner discount 0 only"
         # Whoever is indifferent replies the same to everything; the formula wants a span, however small.
-        own = {"smoothing": self.mixing, "temperature": self.temperature, "inner_span": span or Fraction(1, 10**12)}
-        return theory.smoothed_best_response(), own
+        span = reward_span(game, player) or Fraction(1, 10**12)
+        values: Numbers = {"smoothing": self.mixing, "temperature": self.temperature, "inner_span": span}
+        return Lipschitz("smoothed_best_response", values)
 
 
 @dataclass(frozen=True)
@@ -472,14 +517,14 @@ class QLearning:
         result: Float = weights / weights.sum(axis=1, keepdims=True)
         return result
 
-    def rule(self) -> kernels.Rule | None:
-        """Return its rule in the kernels."""
-        return kernels.Rule(kernels.Q_LEARNING, self.temperature, self.rate)
+    def rule(self) -> Rule:
+        """Return the kernel's rule."""
+        return Rule(kernels.Q_LEARNING, self.temperature, self.rate)
 
-    def lipschitz(self, game: StochasticGame) -> Lipschitz:
-        """Return its constants at rate 1, where nothing is left of its old values, or why there are none."""
+    def lipschitz(self, game: StochasticGame, player: int) -> Lipschitz | str:
+        """Return the constants at rate 1, where nothing is left of its old values."""
         if self.rate == 1:
-            return SmoothedBestResponse(self.temperature, 1.0).lipschitz(game)
+            return SmoothedBestResponse(self.temperature, 1.0).lipschitz(game, player)
         return "Q-learning raises old probabilities to the power 1 - rate, whose slope at probability 0 is infinite"
 
 
@@ -541,12 +586,12 @@ class FictitiousPlay:
         result: Float = (1 - self.mixing) * old + self.mixing * reply
         return result
 
-    def rule(self) -> kernels.Rule | None:
-        """Return its rule in the kernels."""
-        return kernels.Rule(kernels.BEST_RESPONSE_WITHIN if self.within else kernels.BEST_RESPONSE, 1.0, self.mixing)
+    def rule(self) -> Rule:
+        """Return the kernel's rule."""
+        return Rule(kernels.BEST_RESPONSE_WITHIN if self.within else kernels.BEST_RESPONSE, 1.0, self.mixing)
 
-    def lipschitz(self, game: StochasticGame) -> Lipschitz:
-        """Return why there are none."""
+    def lipschitz(self, game: StochasticGame, player: int) -> str:
+        """Say that there are no constants."""
         return "best responses jump where two actions are equally good, so there is no Lipschitz constant"
 
 
@@ -558,9 +603,13 @@ class Fixed:
         """Return the player's policy as it is, shape (S, A)."""
         return np.array(game.check_policies(policies)[player])
 
-    def rule(self) -> kernels.Rule | None:
-        """Return its rule in the kernels."""
-        return kernels.Rule(kernels.FIXED, 1.0, 0.0)
+    def rule(self) -> Rule:
+        """Return the kernel's rule."""
+        return Rule(kernels.FIXED, 1.0, 0.0)
+
+    def lipschitz(self, game: StochasticGame, player: int) -> Lipschitz:
+        """Say that it never moves."""
+        return Lipschitz()
 
 
 NAMED_LEARNERS: Mapping[str, Callable[[], Learner]] = {

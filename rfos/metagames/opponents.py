@@ -17,6 +17,7 @@ from rfos._system import checks
 from rfos._system.arrays import Float, floats
 from rfos._system.memory import ROWS
 from rfos.games.normal_form import NormalFormGame
+from rfos.games.strategies import replies
 from rfos.metagames.windows import WindowIndex
 
 
@@ -215,9 +216,14 @@ class MemoryOne:
         return result.reshape(-1, n_own)
 
 
+def _of_the_list(name: str) -> MemoryOne:
+    """Return a strategy of `rfos.games.strategies` as an opponent, for two players with two actions."""
+    return MemoryOne(replies(name), name)
+
+
 def tit_for_tat() -> MemoryOne:
     """Return tit for tat for two players with two actions: repeat the shaper's last action (Axelrod 1980)."""
-    return MemoryOne([[[1, 0], [1, 0]], [[0, 1], [0, 1]]], "tit-for-tat")
+    return _of_the_list("tit-for-tat")
 
 
 def win_stay_lose_shift() -> MemoryOne:
@@ -226,12 +232,12 @@ def win_stay_lose_shift() -> MemoryOne:
     It keeps its action after a reward of the better two (the shaper cooperated) and changes it otherwise, that is,
     it cooperates after CC and DD.
     """
-    return MemoryOne([[[1, 0], [0, 1]], [[0, 1], [1, 0]]], "win-stay-lose-shift")
+    return _of_the_list("win-stay-lose-shift")
 
 
 def grim() -> MemoryOne:
     """Return the memory-one grim trigger: cooperate (action 0) only after mutual cooperation (Friedman 1971)."""
-    return MemoryOne([[[1, 0], [0, 1]], [[0, 1], [0, 1]]], "grim")
+    return _of_the_list("grim")
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from rfos._system import checks
 from rfos._system.arrays import Owned, hand_over
 from rfos._system.memory import ROWS, require_memory
 from rfos.games.normal_form import NormalFormGame
-from rfos.metagames.hidden import HiddenOpponent, JointAutomaton, joint_automaton
+from rfos.metagames.hidden import HIDDEN_MEMBERS, HIDDEN_MEND, HiddenOpponent, JointAutomaton, joint_automaton
 from rfos.metagames.opponents import BUILT_IN, QLearner, WindowOpponent
 from rfos.metagames.windows import WindowIndex
 from rfos.planning.mdp import TabularMDP, check_discount
@@ -110,8 +110,10 @@ class WindowMetaGame:
         for player, opponent in enumerate(opponents, start=1):
             kinds.add(_kind(opponent))
             if not isinstance(opponent, QLearner):
-                members = ("probabilities",)
-                checks.offers(f"the opponent of player {player}", opponent, "an opponent", members, checks.OPPONENT)
+                finite = _kind(opponent) == FINITE
+                members = HIDDEN_MEMBERS if finite else ("probabilities",)
+                mend = HIDDEN_MEND if finite else checks.OPPONENT
+                checks.offers(f"the opponent of player {player}", opponent, "an opponent", members, mend)
         if len(kinds) > 1:
             raise ValueError(
                 f"of {n_opponents} opponents some are {' and some are '.join(sorted(kinds))}: let all be of one kind"
@@ -288,7 +290,11 @@ class WindowMetaGame:
         play = 8 * self.branching if self.is_markov else 0
         # A successor, a reward and a threshold for each branch; where episodes start; and a number while it is built.
         arrays = self.n_actions * self.branching * (24 if self.is_markov else 16) + 16
-        return max(self._play_bytes if self.is_markov else 0, self.n_states * (play + arrays) + self._block_bytes)
+        needed = max(self._play_bytes if self.is_markov else 0, self.n_states * (play + arrays) + self._block_bytes)
+        if self.hidden is None:
+            return needed
+        # What the hidden states play and where they go, kept here and once more for kernels.
+        return needed + self.hidden.n_states * self.branching * (16 * self.n_actions + 40)
 
     def world(self) -> World:
         """Return the arrays that simulation kernels need, about 24 bytes per pair and branch.

@@ -13,7 +13,7 @@ from rfos._system import checks
 from rfos._system.arrays import Bool, Float, Int, booleans, floats, freeze, hand_over
 from rfos._system.memory import require_memory
 from rfos.planning.foreign import as_storage
-from rfos.planning.storages import ROW_SUM_TOL, Dense, Deterministic, ShiftRegister, Sparse, Storage
+from rfos.planning.storages import ROW_SUM_TOL, Dense, Deterministic, ShiftRegister, Sparse, Storage, thresholds
 
 
 def check_discount(discount: float) -> None:
@@ -292,6 +292,7 @@ class TabularMDP:
         ----------
         state, action : int
         rng : Generator
+            Of NumPy, such as ``np.random.default_rng(1)``; one float of it is used.
 
         Returns
         -------
@@ -303,14 +304,18 @@ class TabularMDP:
         ------
         ValueError
             If the state or the action is out of range, or the action is not allowed there.
+        WrongKindError
+            If `rng` is not a Generator: a seed would bring the same step each time.
 
         Examples
         --------
         >>> TabularMDP([[0, 1], [1, 0]], [[0.0, 0.0], [1.0, 0.0]], 0.5).step(1, 0, np.random.default_rng(1))
         (1.0, 1)
         """
+        checks.kind("rng", rng, np.random.Generator, mend="np.random.default_rng(1) makes one, for all steps")
         successor, probability, reward = self._pair(state, action)
-        drawn = int(np.searchsorted(np.cumsum(probability)[:-1], rng.random(), side="right"))
+        # As kernels draw it: a branch of probability 0 is never taken, even where a row sums to a trifle less than 1.
+        drawn = int(np.searchsorted(thresholds(probability), int(rng.random() * 2.0**53), side="right"))
         own = self.rewards[action, drawn] if isinstance(self.storage, ShiftRegister) else reward
         return float(own), int(successor[drawn])
 

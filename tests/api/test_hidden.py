@@ -85,6 +85,45 @@ def test_the_informed_shaper_alternates_against_tit_for_two_tats():
         assert found.policy[window * 3 : window * 3 + 2].tolist() == [1, 0]
 
 
+@pytest.mark.parametrize("discount", [0.2, 0.9])
+def test_the_informed_shaper_cooperates_with_a_grim_trigger_if_she_is_patient(discount):
+    """R/(1 - discount) against T + discount P/(1 - discount), whichever is more; after a defection P for ever."""
+    mdp = met(grim_trigger(), horizon=None, discount=discount).to_mdp(informed=True)
+    found = rfos.solve(mdp, tol=1e-10)
+    (reward, _), (temptation, punishment) = DILEMMA.payoffs[0].tolist()
+    trusted, lost = reward / (1 - discount), punishment / (1 - discount)
+    assert found.value[1::2] == pytest.approx(lost, abs=1e-9)
+    assert found.value[0::2] == pytest.approx(max(trusted, temptation + discount * lost), abs=1e-9)
+    assert (found.policy[0] == 0) == (trusted > temptation + discount * lost) == (discount == 0.9)
+
+
+@pytest.mark.parametrize("generosity", [0.1, 0.9])
+def test_the_informed_shaper_exploits_too_much_generosity(generosity):
+    """By hand: the best of always C, always D and alternation, the three policies that are not dominated."""
+    mdp = met(generous_tit_for_tat(generosity), horizon=None).to_mdp(informed=True)
+    (reward, sucker), (temptation, punishment) = DILEMMA.payoffs[0].tolist()
+    best = []
+    for after_c, after_d in ((0, 0), (1, 1), (1, 0)):  # what she does where it met C, and where it met D
+        rewards, moves = [], np.zeros((2, 2))
+        for x, action in enumerate((after_c, after_d)):
+            p = (1.0, generosity)[x]
+            rewards.append(p * (reward, temptation)[action] + (1 - p) * (sucker, punishment)[action])
+            moves[x, action] = 1
+        best.append(np.linalg.solve(np.eye(2) - 0.9 * moves, rewards)[0])
+    assert rfos.solve(mdp, tol=1e-10).value[0] == pytest.approx(max(best), abs=1e-9)
+    assert best.index(max(best)) == (0 if generosity == 0.1 else 1)
+
+
+def test_the_informed_shaper_takes_every_penny_of_a_fictitious_player():
+    """She knows its reply, a pure one, and matches it: 1 a step, 1/(1 - discount) in all."""
+    low, high = PENNIES.payoffs[0].min(), PENNIES.payoffs[0].max()
+    for memory in (1, 3):
+        mdp = met(fictitious_player(PENNIES, memory=memory), PENNIES, horizon=None).to_mdp(informed=True)
+        found = rfos.solve(mdp, tol=1e-10)
+        assert low < high
+        assert found.value == pytest.approx(high / 0.1, abs=1e-8)
+
+
 def test_the_informed_mdp_is_what_kernels_play():
     """The mean reward of a policy of windows, against its exact mean over the MDP's own starts, within 5 sigma."""
     process = met(generous_tit_for_tat(0.25), horizon=4)
@@ -130,9 +169,25 @@ class _Fixed:
         return self.actions
 
 
+def test_values_of_the_informed_mdp_are_what_kernels_earn():
+    """A policy of windows, lifted: its certified value from the starts, within 5 sigma of discounted episodes."""
+    process, steps = met(generous_tit_for_tat(0.25), horizon=40, discount=0.5), 40_000
+    mdp, actions = process.to_mdp(informed=True), np.array([0, 1, 1, 0])
+    found = rfos.evaluate_policy(mdp, np.repeat(actions, 2))
+    trace = rfos.run(process, _Fixed(actions), steps=steps, bins=steps, rng=7)
+    returns = trace.mean_reward.reshape(-1, 40) @ 0.5 ** np.arange(40)
+    low, high = (float(mdp.starts @ ends) for ends in (found.lower, found.upper))
+    margin = 5 * returns.std() / math.sqrt(len(returns)) + 6 * 0.5**40
+    assert low - margin < returns.mean() < high + margin
+    assert margin < 0.3
+
+
 def test_a_window_hides_the_state_and_the_result_says_so():
     """No theorem covers it, V* is not defined over windows, and the informed MDP is named."""
     process = met(grim_trigger())
+    assert not process.is_markov
+    assert "state is hidden" in rfos.run(process, rfos.Rmax(m=2), steps=5).coverage.reason
+    assert rfos.aliasing(process).kappa == (1.0, 1.0)
     assert rfos.ledger(process, rfos.Rmax(m=2), epsilon=0.5, episodes=5, rng=1).fails is Assumption.MARKOV
     with pytest.raises(ValueError, match=r"hidden.*to_mdp\(informed=True\)"):
         process.to_mdp()
@@ -185,6 +240,38 @@ def test_what_a_hidden_opponent_returns_is_checked(case):
     tables, message = WRONG[case]
     with pytest.raises(ValueError, match=message):
         rfos.run(met(Wrong(*tables)), rfos.Rmax(m=1), steps=5)
+
+
+class Stateless:
+    """Has a next state, and no start."""
+
+    n_states = 1
+
+    def probabilities(self, game, player):
+        return [[1.0, 0.0]]
+
+    def next_state(self, game, player):
+        return [[0] * 4]
+
+
+def test_an_opponent_that_lacks_a_part_is_refused_when_the_game_is_made():
+    """The part is named, and what to give."""
+    with pytest.raises(TypeError, match=r"player 1 .*\(it has no start\): give n_states, start, probabilities"):
+        met(Stateless())
+    with pytest.raises(TypeError, match=r"player 1 is the class Automaton"):
+        met(Automaton)
+
+
+def test_what_does_not_fit_is_refused_before_it_is_built(monkeypatch):
+    """An automaton of a million states, an informed meta-game, the list of what a window hides."""
+    many = from_table(9, np.zeros(4**9, int))
+    monkeypatch.setattr("rfos._system.memory.available_bytes", lambda: 10**7)
+    with pytest.raises(MemoryError, match=r"the states of the opponent of player 1 \(Automaton\) needs? [\d,]+ bytes"):
+        rfos.run(met(many), rfos.Rmax(m=1), steps=5)
+    with pytest.raises(MemoryError, match=r"the informed meta-game needs .* choose a shorter window"):
+        met(tit_for_two_tats(), window=7).to_mdp(informed=True)
+    with pytest.raises(MemoryError, match="hidden states needs"):
+        rfos.aliasing(met(tit_for_two_tats(), window=8))
 
 
 def test_opponents_of_several_kinds_are_refused():

@@ -13,7 +13,7 @@ from tabular import dense_of
 
 import rfos
 from rfos.planning.mdp import TabularMDP
-from rfos.planning.storages import Deterministic, ShiftRegister, thresholds
+from rfos.planning.storages import Chain, Deterministic, ShiftRegister, thresholds
 from rfos.testing import STORAGES, distributions, mdps
 
 HALVES = np.full((2, 1, 2), 0.5)
@@ -213,6 +213,73 @@ def test_rows_dense_and_step_are_the_law_of_the_next_state(name):
     assert abs(np.mean([reward for reward, _ in drawn]) - expected) < 6 * 7 / np.sqrt(4000)
 
 
+class Lopsided:
+    """A storage of a user: three states on a ring, one step onward with 3/4, else back to 0; two actions alike."""
+
+    n_states, n_actions, branching, nbytes = 3, 2, 2, 0
+
+    def check(self):
+        return 0.0
+
+    def reward_shape(self):
+        return (3, 2)
+
+    def chain(self, rewards, policy, states=None):
+        here = np.arange(3) if states is None else states
+        successor = np.stack([(here + 1) % 3, 0 * here], axis=1).ravel()
+        start = 2 * np.arange(len(here) + 1)
+        return Chain(start, successor, np.tile([0.75, 0.25], len(here)), rewards[here, policy])
+
+    def branches(self, rewards):
+        raise NotImplementedError
+
+    improve = backup = branches
+
+
+def test_rows_of_a_users_storage_are_those_of_its_chain():
+    """Two branches into one state are summed; a step draws each, and only what is allowed."""
+    mdp = TabularMDP(Lopsided(), [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], 0.5)
+    assert mdp.row(0, 1).tolist() == [0.25, 0.75, 0.0]
+    assert mdp.row(2, 0).tolist() == [1.0, 0.0, 0.0]
+    assert mdp.dense()[:, 0].tolist() == mdp.dense()[:, 1].tolist() == [[0.25, 0.75, 0], [0.25, 0, 0.75], [1, 0, 0]]
+    rng = np.random.default_rng(3)
+    drawn = [mdp.step(1, 1, rng) for _ in range(400)]
+    assert set(drawn) == {(4.0, 2), (4.0, 0)}
+    assert abs(sum(following == 2 for _, following in drawn) / 400 - 0.75) < 6 * 0.5 / 20
+
+
+def test_a_policy_meta_game_gives_its_rows_and_steps_too():
+    """A compressed table: the law of the rows is that of its branches, and steps follow it."""
+    game = rfos.one_shot(rfos.named_game("matching-pennies"))
+    grids = [rfos.SimplexGrid(1, 2, 3)] * 2
+    mdp = rfos.PolicyMetaGame(game, [rfos.NaiveLearner(0.3, "simplex")], grids, 0.9).to_mdp()
+    successor, probability, reward = mdp.storage.branches(mdp.rewards)
+    rng = np.random.default_rng(1)
+    for s in range(mdp.n_states):
+        for a in range(mdp.n_actions):
+            pair, row = s * mdp.n_actions + a, np.zeros(mdp.n_states)
+            np.add.at(row, successor[pair], probability[pair])
+            assert mdp.row(s, a).tolist() == mdp.dense()[s, a].tolist() == row.tolist()
+            earned, following = mdp.step(s, a, rng)
+            assert earned == pytest.approx(reward[pair, 0])
+            assert row[following] > 0
+
+
+class Last(np.random.Generator):
+    """Draws the largest float below 1."""
+
+    def random(self):
+        return 1 - 2.0**-53
+
+
+def test_a_step_never_takes_a_branch_of_probability_zero():
+    """A row that sums to a trifle less than 1, and the largest draw there is."""
+    row = [0.5, 0.5 - 9e-10, 0.0]
+    register = ShiftRegister(np.zeros(3, int), [[0, 1, 2]], [row] * 3)
+    for mdp in (TabularMDP(register, [[1.0, 2.0, 3.0]], 0.5), TabularMDP([[row]] * 3, [[1.0]] * 3, 0.5)):
+        assert mdp.step(0, 0, Last(np.random.PCG64(1)))[1] == 1
+
+
 def test_rows_that_are_not_there_are_refused(monkeypatch):
     """Out of range, not allowed, or too large a table: one sentence."""
     mdp = TabularMDP([[0, 1], [1, 0]], [[0.0, 0.0], [1.0, 0.0]], 0.5, allowed=[[True, True], [True, False]])
@@ -222,6 +289,8 @@ def test_rows_that_are_not_there_are_refused(monkeypatch):
         mdp.step(0, -1, np.random.default_rng(1))
     with pytest.raises(ValueError, match=r"action 1 is not allowed in state 1: choose one of \[0\]"):
         mdp.step(1, 1, np.random.default_rng(1))
+    with pytest.raises(TypeError, match=r"rng is 7, not a Generator: np.random.default_rng\(1\) makes one"):
+        mdp.step(1, 0, 7)
     assert mdp.dense()[1, 1].tolist() == [0.0, 0.0]
     monkeypatch.setattr("rfos._system.memory.available_bytes", lambda: 100)
     with pytest.raises(MemoryError, match=r"a dense table needs .* use row\(state, action\)"):

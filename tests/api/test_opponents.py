@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rfos.games.named import matching_pennies, prisoners_dilemma, public_goods, rock_paper_scissors
+from rfos.games.stochastic import iterated
+from rfos.games.strategies import STRATEGIES, replies, strategy
 from rfos.metagames import opponents
 from rfos.metagames.opponents import Always, MemoryOne, QLearner, WindowBestResponse, WindowOpponent, WindowQLearner
 from rfos.metagames.windows import WindowIndex
@@ -91,10 +93,23 @@ def test_the_classics_play_as_described():
         opponents.win_stay_lose_shift: [(0, 0), (1, 1)],
         opponents.grim: [(0, 0)],
     }
-    for strategy, where in cooperates.items():
-        play = strategy().probabilities(prisoners_dilemma(), 1, index)
+    for made, where in cooperates.items():
+        play = made().probabilities(prisoners_dilemma(), 1, index)
         for joint, state in after.items():
-            assert play[state].tolist() == ([1.0, 0.0] if joint in where else [0.0, 1.0]), (strategy, joint)
+            assert play[state].tolist() == ([1.0, 0.0] if joint in where else [0.0, 1.0]), (made, joint)
+
+
+def test_opponents_of_windows_play_the_one_list_of_strategies():
+    """What an iterated game's memory-one policy of player 1 plays after a joint action, byte for byte."""
+    made = {"tit-for-tat": opponents.tit_for_tat, "win-stay-lose-shift": opponents.win_stay_lose_shift}
+    made["grim"] = opponents.grim
+    assert set(made) == {name for name, first in STRATEGIES.items() if len(first) == 5}
+    game = iterated(prisoners_dilemma(), 0.9)
+    for name, opponent in made.items():
+        assert opponent().name == name
+        assert opponent().table.reshape(4, 2).tobytes() == strategy(game, 1, name)[1:].tobytes()
+    with pytest.raises(ValueError, match="'random' has no replies: choose one of tit-for-tat, win-stay-lose-shift"):
+        replies("random")
 
 
 @given(normal_form_games(n_players=2), st.data())

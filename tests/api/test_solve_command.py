@@ -260,7 +260,7 @@ STARTS = [np.full((2, 1, 2), 0.5)]
         (lambda: PURE.known(np.zeros(2)), "the meta-game is lumped: use TabularMDP.backup"),
         (lambda: extortion(IPD, 1.0), "factor is 1.0: give a number above 1"),
         (lambda: strategy(PENNIES, 1, "tit-for-tat"), "tit-for-tat is for an iterated game of two players"),
-        (lambda: strategy(IPD, 1, "grim"), "unknown strategy 'grim': choose one of always-cooperate"),
+        (lambda: strategy(IPD, 1, "grin"), "unknown strategy 'grin': choose one of always-cooperate"),
         (lambda: learner_of("x"), "unknown opponent 'x': choose one of naive, .* never learns: always"),
     ],
 )
@@ -581,7 +581,9 @@ def test_strategies_are_played_from_the_own_side() -> None:
         # After CD it defects, after DD it is back: every second step is lost.
         played[player] = strategy(IPD, player, "win-stay-lose-shift")
         assert IPD.returns(played)[player] == pytest.approx((-3 - 2 * 0.96) / 1.96)
-    for name in ("tit-for-tat", "win-stay-lose-shift"):
+        played[player] = strategy(IPD, player, "grim")  # exploited once
+        assert IPD.returns(played)[player] == pytest.approx(-2.04)
+    for name in ("tit-for-tat", "win-stay-lose-shift", "grim"):
         assert IPD.returns([strategy(IPD, player, name) for player in range(2)]).tolist() == pytest.approx([-1, -1])
     fair = strategy(one_shot(named_game("rock-paper-scissors")), 1, "random")
     assert fair == pytest.approx(np.full((1, 3), 1 / 3))

@@ -1,5 +1,8 @@
 """The R-max kernels agree with their references bit for bit: planning, hidden learners, whole runs."""
 
+import dataclasses
+import math
+
 import naive
 import numpy as np
 import pytest
@@ -20,6 +23,7 @@ from rfos.games.normal_form import NormalFormGame
 from rfos.games.stochastic import iterated, one_shot
 from rfos.learning.agents import PaperRmax, Rmax
 from rfos.learning.run import run
+from rfos.metagames.automata import AUTOMATA, Automaton, tsetlin
 from rfos.metagames.grids import LevelGrid, SimplexGrid
 from rfos.metagames.learners import NaiveLearner
 from rfos.metagames.opponents import MemoryOne, QLearner, WindowBestResponse, WindowQLearner
@@ -260,7 +264,21 @@ def any_mdps(draw):
     return TabularMDP(mdp.storage, mdp.rewards, mdp.discount, observed=draw(st.booleans()), starts=starts)
 
 
-PROCESSES = st.one_of(window_meta_games(hidden=None), PAPERS_SIZE, mdps(), any_mdps())
+@st.composite
+def met_automata(draw):
+    """Window meta-games in which each opponent has one to three hidden states, its play rounded or not."""
+    like = draw(window_meta_games(hidden=True))
+    joint, opponents = math.prod(like.game.n_actions), []
+    for n_own in like.game.n_actions[1:]:
+        n_states = draw(st.integers(1, 3))
+        states = st.lists(st.integers(0, n_states - 1), min_size=joint, max_size=joint)
+        play = np.array([draw(distributions(n_own, exact=draw(st.booleans()))) for _ in range(n_states)])
+        following = np.array([draw(states) for _ in range(n_states)])
+        opponents.append(Automaton(play, following, draw(st.integers(0, n_states - 1))))
+    return dataclasses.replace(like, opponent=opponents)
+
+
+PROCESSES = st.one_of(window_meta_games(hidden=None), PAPERS_SIZE, met_automata(), mdps(), any_mdps())
 
 
 def length(process, steps):
@@ -311,6 +329,10 @@ def games_by_size():
     for window in (1, 2):
         yield f"three-hidden-{window}", three, [QLearner(), QLearner(reset=True, exploration=0.3)], window
         yield f"three-window-{window}", three, [WindowBestResponse(0.2), MemoryOne(table)], window
+        yield f"three-automata-{window}", three, [tsetlin(three, 1, depth=2), tsetlin(three, 2)], window
+    for name, automaton in AUTOMATA.items():
+        yield f"pennies-{name}", pennies, automaton(pennies), 1
+    yield "rps-automaton-1", rps, tsetlin(rps, aspiration=0.0), 1
     yield "rps-hidden-1", rps, QLearner(exploration=0.2), 1
     yield "rps-window-1", rps, WindowQLearner(exploration=0.2), 1
 

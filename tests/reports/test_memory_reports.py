@@ -25,6 +25,7 @@ from rfos.learning.aliasing import aliasing
 from rfos.learning.ledger import ledger
 from rfos.learning.run import run
 from rfos.metagames import opponents, window
+from rfos.metagames.automata import Automaton, fictitious_player, from_table, tsetlin
 from rfos.metagames.continuous import roll_out
 from rfos.metagames.grids import LevelGrid, SimplexGrid
 from rfos.metagames.learners import NaiveLearner
@@ -74,6 +75,8 @@ SPARSE = sparse(6000, 4, 4)
 COIN = inner_game("matching-pennies", 0.0)
 POLICIES = PolicyMetaGame(COIN, [NaiveLearner()], [even_grid(COIN, player, 9) for player in (0, 1)], 0.9)
 STARTS = np.array([[[0.5, 0.5]], [[0.1, 0.9]]])
+MIXING = Automaton(np.full((2**13, 2), 0.5), np.random.default_rng(3).integers(2**13, size=(2**13, 4)))
+MANY = from_table(7, np.random.default_rng(2).integers(2, size=4**7))
 MIXED = [WindowQLearner(), WindowBestResponse(0.1)]
 EPISODES = {"steps": None, "episodes": 40, "horizon": 5}
 
@@ -117,6 +120,13 @@ BUILDERS: dict[str, Callable[[], Any]] = {
     ),
     "aliasing": lambda: aliasing(window_game(QLearner(), 3)),
     "aliasing with restarts": lambda: aliasing(window_game(QLearner(), 3, horizon=4)),
+    "aliasing of an automaton": lambda: aliasing(window_game(tsetlin(matching_pennies()), 6)),
+    "aliasing of an automaton with restarts": lambda: aliasing(window_game(MIXING, 1, horizon=9)),
+    "an informed shaper's MDP": lambda: window_game(tsetlin(matching_pennies()), 6).to_mdp(informed=True),
+    "R-max against an automaton": lambda: play_once(window_game(MANY, 2), Rmax(m=2)),
+    "an automaton of many states": lambda: from_table(8, [0, 1] * 2**15),
+    "a fictitious player": lambda: fictitious_player(matching_pennies(), memory=12),
+    "a dense table": lambda: window_game(WindowQLearner(), 4).to_mdp().dense(),
     "action values": lambda: SHIFT.backup(ZEROS),
     "value iteration": lambda: solve(SHIFT, "value_iteration"),
     "modified policy iteration": lambda: solve(SHIFT, tol=1e-9),

@@ -8,10 +8,16 @@ import naive
 import numpy as np
 import pytest
 
-from rfos.games.named import matching_pennies, prisoners_dilemma, three_player_matching_pennies
+from rfos.games.named import (
+    matching_pennies,
+    prisoners_dilemma,
+    standard_prisoners_dilemma,
+    three_player_matching_pennies,
+)
 from rfos.games.normal_form import NormalFormGame
 from rfos.learning import aliasing as aliasing_module
 from rfos.learning.aliasing import aliasing
+from rfos.metagames.automata import AUTOMATA, Automaton, from_table, tit_for_two_tats, tsetlin
 from rfos.metagames.opponents import QLearner, WindowQLearner
 from rfos.metagames.window import WindowMetaGame
 from rfos.planning.mdp import TabularMDP
@@ -110,6 +116,76 @@ def test_nothing_is_hidden_by_an_opponent_that_does_not_learn_or_is_seen():
         assert found.is_exact
         assert not found.is_vacuous
         assert found.windows == 0
+
+
+def histories_of_automata(meta_game, steps):
+    """Laws by window after all histories of a positive probability of `steps` joint actions at most, and how long."""
+    n_actions, found = meta_game.game.n_actions, {}
+    others = list(itertools.product(*map(range, n_actions[1:])))
+    minds = naive.automata(meta_game)
+    first = [(window, tuple(mind.start for mind in minds)) for window in naive.all_windows(n_actions, meta_game.window)]
+    frontier = set(first)
+    windows = naive.all_windows(n_actions, meta_game.window)
+    for length in range(steps + 1):
+        onward = set()
+        for window, states in frontier:
+            plays = [mind.play[x] for mind, x in zip(minds, states, strict=True)]
+            law = tuple(math.prod(p[b] for p, b in zip(plays, rest, strict=True)) for rest in others)
+            found.setdefault(window, set()).add((law, length))
+            for a in range(n_actions[0]):
+                for p, rest in zip(law, others, strict=True):
+                    if p > 0:
+                        joint = naive.number((a, *rest), n_actions)
+                        after = tuple(mind.following[x][joint] for mind, x in zip(minds, states, strict=True))
+                        history = [*windows[window], (a, *rest)][-meta_game.window :]
+                        onward.add((naive.encode(n_actions, history), after))
+        frontier = onward
+    return found
+
+
+def farthest(laws):
+    """Largest total variation of two laws."""
+    pairs = itertools.combinations(laws, 2)
+    return max((sum(abs(p - q) for p, q in zip(x, y, strict=True)) / 2 for x, y in pairs), default=0.0)
+
+
+@pytest.mark.parametrize("horizon", [1, 2, 5, None])
+@pytest.mark.parametrize("window", [1, 2])
+@pytest.mark.parametrize("name", [*AUTOMATA, "of two", "with a delay"])
+def test_kappa_is_exact_for_automata(name, window, horizon):
+    """All histories of an episode that can occur; without restarts nothing new comes after 12 steps here."""
+    game, opponent = standard_prisoners_dilemma(), None
+    if name == "of two":
+        game = three_player_matching_pennies()
+        opponent, window = [tsetlin(game, 1, depth=2), tsetlin(game, 2, depth=1)], 1
+    elif name == "with a delay":  # turns after three steps, whatever is played
+        opponent = Automaton([[1, 0], [1, 0], [0.5, 0.5]], [[1] * 4, [2] * 4, [2] * 4])
+    meta_game = WindowMetaGame(game, opponent or AUTOMATA[name](game), window, 0.8, horizon)
+    found = aliasing(meta_game)
+    met = histories_of_automata(meta_game, 12 if horizon is None else horizon - 1)
+    apart = {w: farthest({law for law, _ in laws}) for w, laws in met.items()}
+    assert found.is_exact
+    assert found.kappa == pytest.approx((max(apart.values()),) * 2, abs=1e-12)
+    settled = [farthest({law for law, length in laws if length >= window}) for laws in met.values()]
+    if found.kappa[0] > 0:
+        assert found.windows == sum(each > found.kappa[0] - 1e-9 for each in settled)
+
+
+def test_a_window_that_is_long_enough_hides_nothing_of_what_was_played():
+    """Tit for two tats by a table of memory 2: windows of 2 differ at an episode's beginning only, those of 1 later."""
+    table = [int(first >= 2 and second >= 2) for first in range(4) for second in range(4)]
+    dilemma = standard_prisoners_dilemma()
+    for opponent in (tit_for_two_tats(), from_table(2, table)):
+        assert aliasing(WindowMetaGame(dilemma, opponent, 1, 0.8)).windows > 0
+        found = aliasing(WindowMetaGame(dilemma, opponent, 2, 0.8))
+        assert (found.kappa, found.windows) == ((1.0, 1.0), 0)
+        assert 0 < found.typical[0] < 0.01
+
+
+def test_nothing_is_hidden_by_an_automaton_of_one_state():
+    """κ = 0, and every window is one history's end."""
+    found = aliasing(WindowMetaGame(PENNIES, Automaton([[0.3, 0.7]], [[0] * 4]), 2, 0.8))
+    assert (found.kappa, found.loss, found.is_exact, found.histories) == ((0.0, 0.0), (0.0, 0.0), True, 16)
 
 
 def test_what_is_hidden_on_average_is_that_of_a_slow_simulation():
