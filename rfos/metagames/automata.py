@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -29,6 +30,11 @@ class Automaton:
     start : int
         State at an episode's first step.
 
+    Raises
+    ------
+    ValueError
+        If a table does not have two axes or does not hold numbers; the rest is checked where it meets a game.
+
     Examples
     --------
     It cooperates until the shaper has defected once, and then never again:
@@ -43,9 +49,15 @@ class Automaton:
     start: int = 0
 
     def __post_init__(self) -> None:
-        """Take arrays of our own; what is in them is checked where the game is known."""
-        object.__setattr__(self, "play", floats("play", self.play))
-        object.__setattr__(self, "following", integers("following", self.following))
+        """Take tables of our own; what is in them is checked where the game is known."""
+        play, following = floats("play", self.play), integers("following", self.following)
+        if play.ndim != 2 or following.ndim != 2:
+            raise ValueError(
+                f"play and following have shapes {play.shape} and {following.shape}: give (states, own actions) and "
+                "(states, joint actions)"
+            )
+        object.__setattr__(self, "play", play)
+        object.__setattr__(self, "following", following)
 
     @property
     def n_states(self) -> int:
@@ -213,6 +225,13 @@ def tsetlin(game: NormalFormGame, player: int = 1, *, depth: int = 3, aspiration
     Automaton
         State action * depth + (how sure it is, from 0).
 
+    Raises
+    ------
+    ValueError
+        If the player, the depth or the aspiration is out of range.
+    MemoryError
+        If there are too many states.
+
     Examples
     --------
     >>> from rfos import named_game
@@ -221,10 +240,13 @@ def tsetlin(game: NormalFormGame, player: int = 1, *, depth: int = 3, aspiration
     """
     checks.kind("game", game, NormalFormGame)
     depth = checks.whole("depth", depth, 1, 10_000)
-    if not 1 <= player < game.n_players:
-        raise ValueError(f"player is {checks.shown(player)}: give a player from 1 to {game.n_players - 1}")
+    player = checks.whole("player", player, 1, game.n_players - 1)
     payoffs = game.payoffs[player]
     enough = float(payoffs.mean()) if aspiration is None else checks.number(aspiration)
+    if math.isnan(enough):
+        raise ValueError(f"aspiration is {checks.shown(aspiration)}: give a payoff, or None for the mean one")
+    joint, n_states = payoffs.size, depth * game.n_actions[player]
+    require_memory(n_states * (16 * joint + 24 * game.n_actions[player] + 40), f"{n_states:,} states", "use less depth")
     won = (payoffs >= enough).ravel()
     n_actions = game.n_actions[player]
     state = np.arange(n_actions * depth)

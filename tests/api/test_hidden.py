@@ -242,6 +242,26 @@ def test_what_a_hidden_opponent_returns_is_checked(case):
         rfos.run(met(Wrong(*tables)), rfos.Rmax(m=1), steps=5)
 
 
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Automaton(3, [[0] * 4]), r"have shapes \(\) and \(1, 4\): give \(states, own actions\)"),
+        (lambda: tsetlin(DILEMMA, "x"), "player is 'x': give a whole number from 1 to 1"),
+        (lambda: tsetlin(DILEMMA, depth=0), "depth is 0: give a whole number from 1 to 10000"),
+        (lambda: tsetlin(DILEMMA, aspiration="x"), "aspiration is 'x': give a payoff, or None"),
+        (lambda: generous_tit_for_tat(1.5), "generosity is 1.5: give a number from 0 to 1"),
+        (lambda: from_table(1, [0, 1]), r"table has shape \(2,\) .* give 4 actions, 0 or 1, for memory 1"),
+        (lambda: from_table(11, [0]), "memory is 11: give a whole number from 1 to 10"),
+        (lambda: fictitious_player(THREE), "three-player.* has 3 players: a fictitious player replies to one other"),
+        (lambda: fictitious_player(DILEMMA, exploration=2), "exploration is 2: give a number from 0 to 1"),
+    ],
+)
+def test_automata_that_cannot_be_are_refused(make, message):
+    """Each message names the value and what is expected."""
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
 class Stateless:
     """Has a next state, and no start."""
 
