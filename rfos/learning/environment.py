@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rfos._system import checks
-from rfos._system.arrays import Float, Int, freeze
+from rfos._system.arrays import Bool, Float, Int, freeze
 from rfos.metagames.policy import PolicyMetaGame
 from rfos.metagames.window import WindowMetaGame, check_horizon
 from rfos.planning.mdp import TabularMDP
@@ -121,6 +121,11 @@ class Environment:
     def reveals(self) -> bool:
         """Whether one visit to a pair reveals a row of several successors."""
         return isinstance(self.played, TabularMDP) and self.played.observed and self.played.branching > 1
+
+    @property
+    def allowed(self) -> Bool | None:
+        """Which actions may be taken in which state, shape (S, A), or None where all may."""
+        return self.played.allowed if isinstance(self.played, TabularMDP) else None
 
     @property
     def start_law(self) -> Float | None:

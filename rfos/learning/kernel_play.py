@@ -16,7 +16,6 @@ from rfos.learning.observer import Observer, check_step_costs
 from rfos.learning.planners import OptimisticPlanner, SoftmaxPlanner
 from rfos.learning.play import Learned
 from rfos.metagames.window import CONTINUING, WindowMetaGame
-from rfos.planning.mdp import TabularMDP
 from rfos.planning.storages import thresholds
 
 
@@ -70,7 +69,7 @@ class KernelPlay:
             min(m, CONTINUING),  # no run is longer, so a larger m is never reached either
             pooled,
         )
-        allowed = process.allowed if isinstance(process, TabularMDP) else None
+        allowed = environment.allowed
         self.closed = None if allowed is None else ~allowed.ravel()
         if self.closed is not None:
             # The model that is planned for knows from the start that these pairs pay -inf.

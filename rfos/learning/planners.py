@@ -82,8 +82,8 @@ class SoftmaxPlanner:
         self.sweeps = paper_sweeps(environment, agent)
         _check_plan(process, self.sweeps)
         self.q = np.full(shape, self.initial)
-        if isinstance(process, TabularMDP) and process.allowed is not None:
-            self.q[~process.allowed] = -np.inf
+        if environment.allowed is not None:
+            self.q[~environment.allowed] = -np.inf
         self.behaviour = kernels.Behaviour(True, np.empty(shape, np.int64), np.zeros((0, 0), np.int64))
         kernels.softmax(self.q, self.temperature, self.behaviour.thresholds)
 

@@ -84,7 +84,7 @@ def checked_policy(player: Player, environment: Environment) -> NDArray[Any]:
     given = np.asarray(player.policy())
     n_states, n_actions, horizon = environment.n_states, environment.n_actions, environment.horizon
     who = f"the policy of {type(player).__name__}"
-    allowed = environment.mdp.allowed if environment.is_markov and not _is_window(environment) else None
+    allowed = environment.allowed
     if given.dtype.kind in "iu":
         if given.shape != (n_states,) and given.shape != (horizon, n_states):
             stages = "" if horizon is None else f", or ({horizon}, {n_states}) by the step of an episode"
@@ -104,9 +104,3 @@ def checked_policy(player: Player, environment: Environment) -> NDArray[Any]:
     if allowed is not None and (rows[~allowed] > 0).any():
         raise ValueError(f"{who} takes an action that is not allowed: choose among `environment.mdp.allowed`")
     return np.array(rows)
-
-
-def _is_window(environment: Environment) -> bool:
-    from rfos.metagames.window import WindowMetaGame
-
-    return isinstance(environment.process, WindowMetaGame)

@@ -23,7 +23,6 @@ from rfos.learning.observer import Observer, check_step_costs
 from rfos.learning.play import Learned
 from rfos.learning.player import PlayingAgent, checked_policy, visits_asked
 from rfos.metagames.window import CONTINUING
-from rfos.planning.mdp import TabularMDP
 from rfos.planning.storages import thresholds
 
 BLOCK = 4096
@@ -159,7 +158,7 @@ class PythonPlay:
         pairs = self.n_states * self.n_actions
         self.visits, self.known_at = np.zeros(pairs, np.int64), np.zeros(pairs, np.int64)
         self.branch_counts = np.zeros((pairs, self.n_branches), np.int64)
-        self.allowed = process.allowed if isinstance(process, TabularMDP) else None
+        self.allowed = environment.allowed
         self.position, self.total = np.zeros(3, np.int64), np.zeros(1)
         self.step_costs = None if observer is None else observer.step_costs
         if self.step_costs is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -60,16 +59,8 @@ def require_run(environment: Environment, agent: Agent) -> None:
         require_memory(needed, "R-max's table of all branches", "use fewer states or levels")
 
 
-@dataclass(frozen=True, eq=False)
-class _Length:
-    """How long a run is and where its bins end."""
-
-    steps: int
-    bin_end: Int  # (bins,) steps done at each bin's end
-
-
-def _length(environment: Environment, episodes: int | None, steps: int | None, bins: int | None) -> _Length:
-    """Read the length of a run."""
+def _bin_ends(environment: Environment, episodes: int | None, steps: int | None, bins: int | None) -> Int:
+    """Return the steps done at the end of each bin, shape (bins,), of a run whose length may be given in two ways."""
     horizon = environment.horizon
     if (episodes is None) == (steps is None):
         raise ValueError("give the length of the run once, as episodes or as steps")
@@ -83,7 +74,7 @@ def _length(environment: Environment, episodes: int | None, steps: int | None, b
     bins = min(100, units) if bins is None else checks.whole("bins", bins)
     if bins > units:
         raise ValueError(f"bins is {checks.shown(bins)}: give a whole number from 1 to the length of the run, {units}")
-    return _Length(units * unit, np.array([units * (i + 1) // bins * unit for i in range(bins)], np.int64))
+    return np.array([units * (i + 1) // bins * unit for i in range(bins)], np.int64)
 
 
 class _Loop:
@@ -220,7 +211,7 @@ def run(
     check_agent(agent)
     require_run(environment, agent)
     check_fit(environment, agent)
-    length = _length(environment, episodes, steps, bins)
+    bin_end = _bin_ends(environment, episodes, steps, bins)
     if progress is not None:
         checks.function("progress", progress, "give a function of the number of steps just played, or None")
     if observer is not None:
@@ -234,9 +225,9 @@ def run(
         m = visits_asked(agent)
         play = PythonPlay(environment, agent, rng, observer)
     began = time.thread_time()
-    loop = _Loop(play, length.bin_end, observer, checkpoint)
+    loop = _Loop(play, bin_end, observer, checkpoint)
     loop.begin()
-    while loop.bin < len(length.bin_end) and not loop.ended:
+    while loop.bin < len(bin_end) and not loop.ended:
         loop.fill(progress)
     learned = play.learned()._asdict()
     allowed = learned.pop("allowed")

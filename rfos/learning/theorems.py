@@ -338,6 +338,19 @@ def _one_visit_is_enough(case: Case) -> bool:
     return case.environment.played.branching == 1 or case.environment.reveals
 
 
+_T1 = Theorem(
+    name=TheoremName.CONTINUING,
+    title="R-max without restarts",
+    unit="steps",
+    speaks=lambda case: _goes_on(case) and not _one_visit_is_enough(case),
+    holds=lambda case: "an MDP without restarts",
+    schedule=_t1_schedule,
+    weights="continuing",
+    promise=_t1_promise,
+    count=_t1_count,
+)
+"""T1; what refines it has its setting and its assumptions."""
+
 THEOREMS: tuple[Theorem, ...] = (
     Theorem(
         name=TheoremName.DETERMINISTIC,
@@ -386,42 +399,25 @@ THEOREMS: tuple[Theorem, ...] = (
         promise=_episodic_promise,
         count=_episodic_count,
     ),
-    Theorem(
+    replace(
+        _T1,
         name=TheoremName.SHARP,
         title="R-max without restarts, the sharp form: no horizon is cut off, X1 counts",
-        unit="steps",
-        speaks=lambda case: _goes_on(case) and not _one_visit_is_enough(case),
-        holds=lambda case: "an MDP without restarts",
         schedule=_sharp_schedule,
         weights="episodic",
         promise=_sharp_promise,
         count=functools.partial(_x1_count, functools.partial(_weight, "episodic", "w_esc")),
         refines=TheoremName.CONTINUING,
     ),
-    Theorem(
+    replace(
+        _T1,
         name=TheoremName.EXPLORING,
         title="R-max without restarts: T1's model and X1's count",
-        unit="steps",
-        speaks=lambda case: _goes_on(case) and not _one_visit_is_enough(case),
-        holds=lambda case: "an MDP without restarts",
-        schedule=_t1_schedule,
-        weights="continuing",
-        promise=_t1_promise,
         # Without a horizon what T1 gives to it is left to the escapes.
         count=functools.partial(_x1_count, functools.partial(_weight, "continuing", "w_esc", "w_hor")),
         refines=TheoremName.CONTINUING,
     ),
-    Theorem(
-        name=TheoremName.CONTINUING,
-        title="R-max without restarts",
-        unit="steps",
-        speaks=lambda case: _goes_on(case) and not _one_visit_is_enough(case),
-        holds=lambda case: "an MDP without restarts",
-        schedule=_t1_schedule,
-        weights="continuing",
-        promise=_t1_promise,
-        count=_t1_count,
-    ),
+    _T1,
 )
 """All theorems, the tightest of a setting first."""
 
