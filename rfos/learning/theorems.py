@@ -84,8 +84,7 @@ class Case:
     @property
     def certain(self) -> bool:
         """Whether one visit tells a pair's row, or all rewards are equal, so that m = 1 is enough."""
-        environment = self.environment
-        return environment.played.branching == 1 or environment.reveals or self.values["r_max"] == 0
+        return _one_visit_is_enough(self) or self.values["r_max"] == 0
 
     @property
     def pooled(self) -> bool:
