@@ -15,7 +15,7 @@ from rfos.laboratory.sweeps import executors
 from rfos.laboratory.sweeps.cells import Task
 from rfos.laboratory.sweeps.driver import sweep
 from rfos.laboratory.sweeps.executors import InProcess, Processes
-from rfos.laboratory.sweeps.fingerprint import fingerprint
+from rfos.laboratory.sweeps.fingerprint import fingerprint, own_sources
 from rfos.laboratory.sweeps.fits import all_fits
 from rfos.laboratory.sweeps.measures import measure
 from rfos.laboratory.sweeps.spec import GRID_KEYS, check_cell, example, parse_spec
@@ -190,6 +190,25 @@ def test_the_code_changes_with_a_module_of_ones_own_and_with_what_it_imports(fol
         (folder / name).write_text(before)
     forget()
     assert fingerprint(("mine_a",)) == first
+
+
+@pytest.mark.parametrize("place", ["a", "z"])
+def test_the_code_does_not_depend_on_where_it_lies(tmp_path, monkeypatch, place):
+    """The folder of the user's module may come before that of the package, or after it, as on another machine."""
+    package, own = tmp_path / "m", tmp_path / place
+    (package / "rfos").mkdir(parents=True)
+    (package / "rfos" / "__init__.py").write_text("")
+    own.mkdir()
+    (own / "here_only.py").write_text("import rfos\nimport zzz_part\n")
+    (own / "zzz_part.py").write_text("1\n")
+    monkeypatch.setattr("rfos.laboratory.sweeps.fingerprint.ROOT", package)
+    monkeypatch.syspath_prepend(own)
+    try:
+        found = [str(path.relative_to(root)) for path, root in own_sources("here_only")]
+    finally:
+        for name in ("here_only", "zzz_part"):
+            sys.modules.pop(name, None)
+    assert found == ["here_only.py", "rfos/__init__.py", "zzz_part.py"]
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,10 @@ Sourced = tuple[Path, Path]
 
 
 def _closure(module: str, find: Callable[[str], Sourced | None], packages: bool) -> list[Sourced]:
-    """Return the sources that a module imports, with its own; `packages` says whether those of its packages count."""
+    """Return the sources that a module imports, with its own; `packages` says whether those of its packages count.
+
+    Their order is that of their places in their folders: it does not depend on where these folders lie.
+    """
     waiting, found = [module], set[Sourced]()
     while waiting:
         name = waiting.pop()
@@ -56,7 +59,13 @@ def _closure(module: str, find: Callable[[str], Sourced | None], packages: bool)
             waiting += _imported(ast.parse(path.read_bytes()), package)
             if packages and package:
                 waiting.append(package)
-    return sorted(found)
+    return sorted(found, key=_place)
+
+
+def _place(sourced: Sourced) -> str:
+    """Return the place of a source in its folder, the same on every machine."""
+    path, root = sourced
+    return path.relative_to(root).as_posix()
 
 
 def _of_package(name: str) -> Sourced | None:
@@ -121,8 +130,9 @@ def _without_docstrings(source: bytes) -> bytes:
 def _digest(files: Iterable[Sourced]) -> hashlib._Hash:
     """Return the SHA-256 of what sources do, each named from its folder."""
     digest = hashlib.sha256()
-    for path, root in files:
-        digest.update(str(path.relative_to(root)).encode() + b"\0" + _without_docstrings(path.read_bytes()) + b"\0")
+    for sourced in files:
+        path, _ = sourced
+        digest.update(_place(sourced).encode() + b"\0" + _without_docstrings(path.read_bytes()) + b"\0")
     return digest
 
 
