@@ -11,6 +11,8 @@ from bounds import (
     sharp,
     simulation,
     symbols,
+    team_rungs,
+    teams,
 )
 from bounds.bound import Bound, Enclosure, Family, Kind, Part
 from bounds.catalogue import STATEMENTS, bounds_of
@@ -39,4 +41,6 @@ __all__ = [
     "substitute",
     "substituted",
     "symbols",
+    "team_rungs",
+    "teams",
 ]

@@ -15,8 +15,10 @@ from fractions import Fraction
 from functools import cache
 from typing import Any
 
+import mpmath
 import sympy as sp
 from mpmath.ctx_iv import MPIntervalContext
+from sympy.functions.elementary.piecewise import ExprCondPair
 
 from bounds._binomial import fewest_trials, trials_bracket
 
@@ -64,6 +66,90 @@ class ReciprocalSum(sp.Function):  # type: ignore[misc]  # sympy has no types
     """ReciprocalSum(a, n) = 1/(a+1) + .. + 1/(a+n)."""
 
     nargs = 2
+
+
+class PowerSum(sp.Function):  # type: ignore[misc]  # sympy has no types
+    """PowerSum(x, n) = 1 + x + .. + x^(n-1), which is n at x = 1: the largest return of n steps, M0."""
+
+    nargs = 2
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        """Return the derivative by x or, of (1-x^n)/(1-x), by n."""
+        x, n = self.args
+        if argindex == 1:
+            away = (1 - n * x ** (n - 1) + (n - 1) * x**n) / (1 - x) ** 2
+            return sp.Piecewise((n * (n - 1) / 2, sp.Eq(x, 1)), (away, True))
+        return sp.Piecewise((1, sp.Eq(x, 1)), (-(x**n) * sp.log(x) / (1 - x), True))
+
+    def _latex(self, printer: Any, exp: str | None = None) -> str:
+        x, n = (printer.doprint(a) for a in self.args)
+        base = x if self.args[0].is_Symbol else rf"\left({x}\right)"
+        shown = rf"\left(\sum_{{i<{n}}} {base}^{{i}}\right)"
+        return shown if exp is None else rf"{shown}^{{{exp}}}"
+
+
+def _later(x: sp.Expr, n: sp.Expr, j: sp.Expr, printer: Any) -> str:
+    """Return Σ_{i<n} x^i [1-(1-t)^(i+j)] in LaTeX."""
+    if n == 1:
+        return rf"1-\left(1-t\right)^{{{printer.doprint(j)}}}"
+    base = printer.doprint(x) if x.is_Symbol else rf"\left({printer.doprint(x)}\right)"
+    power = printer.doprint(sp.Symbol("i") + j)
+    return rf"\sum_{{i<{printer.doprint(n)}}} {base}^{{i}} \left(1-\left(1-t\right)^{{{power}}}\right)"
+
+
+class Missed(sp.Function):  # type: ignore[misc]  # sympy has no types
+    """Missed(t, x, n, j) = Σ_{i<n} x^i [1-(1-t)^(i+j)]: M1, what n steps lose to mismatches of chance t in each."""
+
+    nargs = 4
+
+    def closed(self) -> sp.Expr:
+        """Return it without a sum."""
+        t, x, n, j = self.args
+        return PowerSum(x, n) - (1 - t) ** j * PowerSum(x * (1 - t), n)
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        """Return the derivative by an argument."""
+        places = sp.symbols("t x n j", cls=sp.Dummy, positive=True)
+        slope = sp.diff(Missed(*places).closed(), places[argindex - 1])
+        return slope.xreplace(dict(zip(places, self.args, strict=True)))
+
+    def _latex(self, printer: Any, exp: str | None = None) -> str:
+        t, x, n, j = self.args
+        shown = _later(x, n, j, printer)
+        if printer.doprint(t) != "t":
+            shown = shown.replace(r"1-t\right", rf"1-{_bracketed(t, printer)}\right")
+        shown = rf"\left({shown}\right)"
+        return shown if exp is None else rf"{shown}^{{{exp}}}"
+
+
+def _bracketed(e: sp.Expr, printer: Any) -> str:
+    text: str = printer.doprint(e)
+    return rf"\left({text}\right)" if e.is_Add else text
+
+
+class Mismatch(sp.Function):  # type: ignore[misc]  # sympy has no types
+    """Mismatch(s, x, n, j, a): the t in [0, 1] at which Σ_{i<n} x^i [1-(1-t)^(i+j)] + a t reaches s, else 1: M1 for t.
+
+    The sum is concave and grows in t, so that Newton's method from the left never passes the root.
+    """
+
+    nargs = 5
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        """Return the derivative by an argument, implicitly."""
+        places = sp.symbols("s x n j a", cls=sp.Dummy, positive=True)
+        t, (s, x, n, j, a) = sp.Dummy("t", positive=True), places
+        total = Missed(t, x, n, j).closed() + a * t - s
+        slope = -sp.diff(total, places[argindex - 1]) / sp.diff(total, t)
+        return slope.xreplace({t: self, **dict(zip(places, self.args, strict=True))})
+
+    def _latex(self, printer: Any, exp: str | None = None) -> str:
+        s, x, n, j, a = self.args
+        terms = _later(x, n, j, printer)
+        if a != 0:
+            terms += rf"+t\,{printer.doprint(a)}"
+        least = rf"\min\left\{{t : {terms} \geq {printer.doprint(s)}\right\}}"
+        return least if exp is None else rf"\left({least}\right)^{{{exp}}}"
 
 
 def closed_form(k: sp.Expr, p: sp.Expr, q: sp.Expr) -> sp.Expr:
@@ -178,11 +264,14 @@ class Walker:
     digits : int or None
         None proves every ceiling, floor and binomial quantile as an integer. Otherwise an enclosure of it
         to that many digits will do, which keeps numbers of thousands of digits cheap.
+    bits : int
+        Precision of the field.
     """
 
-    def __init__(self, field: Any, memo: dict[Any, Any], digits: int | None) -> None:
+    def __init__(self, field: Any, memo: dict[Any, Any], digits: int | None, bits: int = 128) -> None:
         self.field = field
         self.digits = digits
+        self.bits = bits
         self.memo = memo
 
     def enclose(self, x: Any) -> Any:
@@ -226,9 +315,16 @@ class Walker:
             return self._fewest(e)
         if isinstance(e, Compositions):
             return self._compositions(*(self(a) for a in e.args))
+        if isinstance(e, PowerSum):
+            return self._power_sum(*(self(a) for a in e.args))
+        if isinstance(e, Missed):
+            return self._missed(*(self(a) for a in e.args))
+        if isinstance(e, Mismatch):
+            return self._mismatch(*(self(a) for a in e.args))
         if isinstance(e, ReciprocalSum):
             return self._reciprocals(*(self(a) for a in e.args))
-        raise NotImplementedError(f"no rule for {type(e).__name__}")
+        what = f"the symbol {e}, which is not one of bounds.symbols" if e.is_Symbol else type(e).__name__
+        raise NotImplementedError(f"no rule for {what}")
 
     def _factors(self, e: sp.Expr) -> list[Any]:
         """Return the factors of a product, with its square roots joined: sympy writes √(xy) as √x·√y."""
@@ -294,16 +390,45 @@ class Walker:
         return best
 
     def branch(self, e: sp.Piecewise) -> sp.Expr:
-        """Return the expression of the first case whose condition, an equation, holds."""
+        """Return the expression of the first case whose condition holds."""
         for value, condition in e.args:
-            if condition == sp.true:
+            if self.holds(condition):
                 return value
-            low, high = self.ends(self(condition.lhs - condition.rhs))
-            if low == high == 0:
-                return value
-            if low <= 0 <= high:
-                raise Undecided("case")
         raise ValueError("no case of the bound covers this point")
+
+    def holds(self, condition: Any) -> bool:
+        """Return whether a condition holds: equations, inequalities, and what And, Or and Not make of them.
+
+        Raises
+        ------
+        Undecided
+            If the enclosure of a side reaches over the other one, and the rest does not settle it.
+        """
+        if condition in (sp.true, sp.false):
+            return bool(condition)
+        if isinstance(condition, sp.Not):
+            return not self.holds(condition.args[0])
+        if isinstance(condition, sp.And | sp.Or):
+            settles, undecided = isinstance(condition, sp.Or), None
+            for part in condition.args:
+                try:
+                    if self.holds(part) is settles:
+                        return settles
+                except Undecided as wide:
+                    undecided = wide
+            if undecided is not None:
+                raise undecided
+            return not settles
+        for kind, (below, equal, above) in _SIGNS.items():
+            if isinstance(condition, kind):
+                low, high = self.ends(self(condition.lhs - condition.rhs))
+                possible = {
+                    answer for answer, may in ((below, low < 0), (equal, low <= 0 <= high), (above, high > 0)) if may
+                }
+                if len(possible) > 1:
+                    raise Undecided("case")
+                return possible.pop()
+        raise ValueError(UNKNOWN_CONDITION.format(condition))
 
     def _round(self, e: sp.Expr) -> Any:
         """Return a proved ceiling or floor, or where `digits` allow it an enclosure of it."""
@@ -359,6 +484,59 @@ class Walker:
             total = total + 1 / (a + i)
         return total
 
+    def _power_sum(self, x: Any, n: Any) -> Any:
+        """Return 1 + x + .. + x^(n-1)."""
+        if isinstance(x, Fraction):
+            if x == 1:
+                return n
+            power = self._power(x, n)
+            return (1 - power) / (1 - x) if isinstance(power, Fraction) else (1 - power) / self.enclose(1 - x)
+        low, high = self.ends(x)
+        if low <= 1 <= high:
+            raise Undecided("sum of powers")
+        return (1 - self.enclose(self._power(x, n))) / (1 - x)
+
+    def _missed(self, t: Any, x: Any, n: Any, j: Any) -> Any:
+        """Return Σ_{i<n} x^i [1-(1-t)^(i+j)], with both sums of powers in closed form."""
+        if t == 0 and isinstance(t, Fraction):
+            return Fraction(0)
+        staying = 1 - t
+        if isinstance(staying, Fraction) and isinstance(x, Fraction):
+            lasting = self._power_sum(x * staying, n)
+        else:
+            lasting = self._power_sum(self.enclose(x) * self.enclose(staying), n)
+        lasting = self._fold([self._power(staying, j), lasting], lambda x, y: x * y)
+        return self._fold([self._power_sum(x, n), -lasting], lambda x, y: x + y)
+
+    def _mismatch(self, s: Any, x: Any, n: Any, j: Any, a: Any) -> Any:
+        """Return the root of a sum that grows: Newton's method finds it, the signs beside it prove it."""
+        whole = self._power_sum(x, n)
+
+        def excess(t: Any) -> tuple[Fraction, Fraction]:
+            t = self.enclose(t)
+            return self.ends(self.enclose(self._missed(t, x, n, j)) + self.enclose(a) * t - self.enclose(s))
+
+        low, high = self.ends(self._fold([whole, a, -s, Fraction(-1 if j == 0 else 0)], lambda x, y: x + y))  # at t = 1
+        if high <= 0:
+            return Fraction(1)
+        if low <= 0:
+            raise Undecided("mismatch")
+        (s_low, s_high), (whole_low, _) = self.ends(s), self.ends(whole)
+        if s_low <= 0:
+            if s_low == s_high == 0:
+                return Fraction(0)
+            raise Undecided("mismatch")
+        bits = self.bits + 64 + 2 * max(0, int(whole_low / s_low)).bit_length()
+        middle = [(low + high) / 2 for low, high in (self.ends(v) for v in (s, x, n, j, a))]
+        root = _newton(middle, bits)
+        slack = self.bits - 8
+        while slack > 8:
+            below, above = root * (1 - Fraction(1, 1 << slack)), root * (1 + Fraction(1, 1 << slack))
+            if above < 1 and excess(below)[1] < 0 < excess(above)[0]:
+                return self.field.hull(self.field.number(below), self.field.number(above))
+            slack -= 16
+        raise Undecided("mismatch")
+
     def _fewest(self, e: FewestTrials) -> Any:
         k, p, q = (self(a) for a in e.args)
         (k_low, k_high), (p_low, p_high), (q_low, q_high) = self.ends(k), self.ends(p), self.ends(q)
@@ -383,14 +561,73 @@ class Walker:
         raise Undecided("binomial quantile")
 
 
+def _newton(point: list[Fraction], bits: int) -> Fraction:
+    """Return a number near the t with Σ_{i<n} x^i [1-(1-t)^(i+j)] + a t = s, for point = [s, x, n, j, a]."""
+    mp = mpmath.mp.clone()
+    mp.prec = bits
+    s, x, n, j, a = (mp.mpf(v.numerator) / v.denominator for v in point)
+
+    def total(y: Any) -> Any:
+        return n if y == 1 else (1 - y**n) / (1 - y)
+
+    def slope(y: Any) -> Any:
+        return n * (n - 1) / 2 if y == 1 else (total(y) - n * y ** (n - 1)) / (1 - y)
+
+    whole, t = total(x), mp.mpf(0)
+    for _ in range(bits):
+        staying = 1 - t
+        excess = whole - staying**j * total(x * staying) + a * t - s
+        grows = j * staying ** (j - 1) * total(x * staying) + staying**j * x * slope(x * staying) + a
+        step = -excess / grows
+        t += step
+        if abs(step) < mp.ldexp(t, 48 - bits):  # of the guard bits
+            break
+    mantissa, exponent = mp.frexp(t)
+    return Fraction(int(mp.ldexp(mantissa, bits))) * Fraction(2) ** (int(exponent) - bits)
+
+
 def margin_of(condition: Any) -> tuple[sp.Expr, bool]:
     """Return what a condition asks to be positive, and whether 0 will do: of ``a >= b`` that is a - b.
 
-    A relation that holds for all values of its symbols is 1 here.
+    A relation that holds for all values of its symbols is 1 here, and one that holds for none is -1.
     """
-    if isinstance(condition, sp.GreaterThan):
-        return condition.lhs - condition.rhs, True
-    return (sp.Integer(1) if condition == sp.true else condition), False
+    if isinstance(condition, sp.GreaterThan | sp.StrictGreaterThan):
+        return condition.lhs - condition.rhs, isinstance(condition, sp.GreaterThan)
+    if isinstance(condition, sp.LessThan | sp.StrictLessThan):
+        return condition.rhs - condition.lhs, isinstance(condition, sp.LessThan)
+    if condition in (sp.true, sp.false):
+        return sp.Integer(1 if condition == sp.true else -1), False
+    return condition, False
+
+
+_FUNCTIONS = (sp.exp, sp.log, sp.Max, sp.Min, sp.ceiling, sp.floor, FewestTrials, Compositions, ReciprocalSum)
+
+_SIGNS: dict[Any, tuple[bool, bool, bool]] = {
+    sp.StrictLessThan: (True, False, False),
+    sp.LessThan: (True, True, False),
+    sp.Equality: (False, True, False),
+    sp.Unequality: (True, False, True),
+    sp.GreaterThan: (False, True, True),
+    sp.StrictGreaterThan: (False, False, True),
+}
+"""Whether a relation holds where its left side less its right one is below, equal to or above 0."""
+
+UNKNOWN_CONDITION = "{} cannot be decided: make the cases of a formula of <, <=, >, >=, Eq, Ne, And, Or and Not"
+
+
+def foreign_part(formula: sp.Basic) -> sp.Basic | None:
+    """Return a part of a formula or of a condition that cannot be evaluated, or None; symbols are not looked at."""
+    seen, waiting = set(), [formula]
+    while waiting:
+        e = waiting.pop()
+        if e in seen:
+            continue
+        seen.add(e)
+        known = e.is_Symbol or e.is_Rational or e.is_Add or e.is_Mul or e.is_Pow or e in (sp.true, sp.false)
+        if not known and not isinstance(e, (*_FUNCTIONS, sp.Piecewise, ExprCondPair, sp.And, sp.Or, sp.Not, *_SIGNS)):
+            return e
+        waiting += e.args
+    return None
 
 
 def _same_power(a: Fraction, i: int, b: Fraction, j: int) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import sympy as sp
 
-from bounds._evaluate import FewestTrials, margin_of
+from bounds._evaluate import UNKNOWN_CONDITION, FewestTrials, Mismatch, Missed, PowerSum, margin_of
 
 _BLOCK = 1 << 13
 
@@ -29,6 +29,49 @@ def _excess(x: Any) -> Any:
     y = np.square(x)
     series = x / 2 + y / 12 * (1 - y / 60 * (1 - y / 42))
     return np.where(x < 0.1, series, x / -np.expm1(-x) - 1)
+
+
+def _power_sum(x: Any, n: Any) -> Any:
+    """Return 1 + x + .. + x^(n-1)."""
+    import numpy as np
+
+    return np.where(x == 1, n, (1 - np.power(x, n)) / np.where(x == 1, 1, 1 - x))
+
+
+def _missed(t: Any, x: Any, n: Any, j: Any) -> Any:
+    """Return Σ_{i<n} x^i [1-(1-t)^(i+j)], term by term, as the sums of powers would cancel."""
+    import numpy as np
+
+    t, x, n, j = np.broadcast_arrays(*(np.asarray(v, np.float64) for v in (t, x, n, j)))
+    staying, total, power = np.log1p(-t), np.zeros(t.shape), np.ones(t.shape)
+    for i in range(int(np.nanmax(n, initial=1))):
+        lost = np.where(i + j == 0, 0.0, -np.expm1(np.where(i + j == 0, 1.0, i + j) * staying))
+        total += np.where(i < n, power, 0.0) * lost
+        power = power * x
+    return total
+
+
+def _mismatch(s: Any, x: Any, n: Any, j: Any, a: Any) -> Any:
+    """Return the t with Σ_{i<n} x^i [1-(1-t)^(i+j)] + a t = s, or 1: Newton's method, term by term as `_missed`."""
+    import numpy as np
+
+    s, x, n, j, a = np.broadcast_arrays(*(np.asarray(v, np.float64) for v in (s, x, n, j, a)))
+    t = np.zeros(s.shape)
+    longest = int(np.nanmax(n, initial=1))
+    inside = s < _power_sum(x, n) - (j == 0) + a
+    for _ in range(200):
+        staying = np.log1p(-t)
+        total, slope, power = a * t - s, a.copy(), np.ones(s.shape)
+        for i in range(longest):
+            live = np.where(i < n, power, 0.0)
+            total -= live * np.expm1((i + j) * staying)
+            slope += live * (i + j) * np.exp((i + j - 1) * staying)
+            power = power * x
+        step = np.where(inside, -total / slope, 0.0)
+        t = t + step
+        if not (np.abs(step) > 1e-16 * np.abs(t)).any():
+            break
+    return np.where(inside, t, 1.0)
 
 
 class Program:
@@ -64,11 +107,9 @@ class Program:
         if e.is_Symbol:
             return self._emit(e, None, (), e.name)
         if isinstance(e, sp.Piecewise):
-            slot = self._add(e.args[-1][0])
-            for value, condition in reversed(e.args[:-1]):
-                sides = self._add(condition.lhs), self._add(condition.rhs)
-                cases = (*sides, self._add(value), slot)
-                slot = self._emit((e, value), lambda a, b, x, y: np.where(a == b, x, y), cases)
+            slot = self._emit((e, None), None, (), np.float64(np.nan))  # where no case covers a point
+            for i, (value, condition) in reversed(list(enumerate(e.args))):
+                slot = self._emit((e, i), np.where, (self._condition(condition), self._add(value), slot))
             self.slots[e] = slot
             return slot
         if e.is_Pow:
@@ -92,6 +133,9 @@ class Program:
         if isinstance(e, sp.log) and e.args[0].is_Pow and e.args[0].exp == -1:
             return self._emit(e, lambda x: -np.log(x), (self._add(e.args[0].base),))  # 1/γ is rounded next to 1
         args = tuple(self._add(a) for a in e.args)
+        summed: dict[Any, Callable[..., Any]] = {PowerSum: _power_sum, Missed: _missed, Mismatch: _mismatch}
+        if type(e) in summed:
+            return self._emit(e, summed[type(e)], args)
         folded = {sp.Add: np.add, sp.Mul: np.multiply, sp.Max: np.maximum, sp.Min: np.minimum}
         for kind, join in folded.items():
             if isinstance(e, kind):
@@ -105,6 +149,35 @@ class Program:
             if isinstance(e, kind):
                 return self._emit(e, function, args)
         raise NotImplementedError(f"no array operation for {type(e).__name__}")
+
+    def _condition(self, c: Any) -> int:
+        import numpy as np
+
+        if c in self.slots:
+            return self.slots[c]
+        if c in (sp.true, sp.false):
+            return self._emit(c, None, (), np.bool_(c == sp.true))
+        if isinstance(c, sp.Not):
+            return self._emit(c, np.logical_not, (self._condition(c.args[0]),))
+        for kind, join in {sp.And: np.logical_and, sp.Or: np.logical_or}.items():
+            if isinstance(c, kind):
+                slot = self._condition(c.args[0])
+                for i, part in enumerate(c.args[1:]):
+                    slot = self._emit((c, i), join, (slot, self._condition(part)))
+                self.slots[c] = slot
+                return slot
+        compared = {
+            sp.StrictLessThan: np.less,
+            sp.LessThan: np.less_equal,
+            sp.Equality: np.equal,
+            sp.Unequality: np.not_equal,
+            sp.GreaterThan: np.greater_equal,
+            sp.StrictGreaterThan: np.greater,
+        }
+        for kind, compare in compared.items():
+            if isinstance(c, kind):
+                return self._emit(c, compare, (self._add(c.lhs), self._add(c.rhs)))
+        raise ValueError(UNKNOWN_CONDITION.format(c))
 
     def __call__(self, values: Mapping[str, Any]) -> Any:
         """Return the values as an array of float64, broadcast from `values`."""

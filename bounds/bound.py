@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import sympy as sp
@@ -18,6 +18,17 @@ from bounds._evaluate import MAX_BITS, FewestTrials, Undecided, Walker, closed_f
 from bounds.symbols import REGISTRY, SYMBOLS, Number, show
 
 _FIRST_BITS = 128
+
+_ORDERS = (sp.GreaterThan, sp.StrictGreaterThan, sp.LessThan, sp.StrictLessThan, type(sp.true), type(sp.false))
+
+
+def _as_expression(given: Any, name: str) -> Any:
+    """Return a whole number or a fraction as sympy writes it, and anything else as it is; floats are refused."""
+    if isinstance(given, float):
+        raise ValueError(f"the bound {name!r} holds the float {given}: give a Rational, since bounds are exact")
+    if isinstance(given, bool):
+        return sp.true if given else sp.false
+    return sp.sympify(given) if isinstance(given, int | Fraction) else given
 
 
 class Kind(StrEnum):
@@ -69,14 +80,19 @@ class Bound:
         rest must then sum to 1 at most.
     conditions : tuple of (sympy.Expr or relation, str)
         What must hold of the values for the statement to apply, each with what to say where it does not: an expression
-        that must be positive, or a relation such as ``2 >= x``. One that shares no symbol with the formula is checked
-        where values for its symbols are given.
+        that must be positive, or a relation such as ``x <= 2`` (one of >=, >, <= and <). One that shares no symbol with
+        the formula is checked where values for its symbols are given.
     factors : tuple of (str, sympy.Expr)
         Named factors of the formula, for `parts`.
     grows, shrinks : tuple of str
         Symbols in which the value never falls, and never grows, the others held fixed.
     sketch : str
         The idea of the proof.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a list of the record is none, a condition is not a pair of an expression and a sentence, or a number a float.
 
     Examples
     --------
@@ -102,6 +118,29 @@ class Bound:
     grows: tuple[str, ...] = ()
     shrinks: tuple[str, ...] = ()
     sketch: str = ""
+
+    def __post_init__(self) -> None:
+        """Take whole numbers and fractions as expressions and lists as tuples; check the form of the conditions."""
+        for name in ("assumptions", "parameters", "weights", "conditions", "factors", "grows", "shrinks"):
+            given = getattr(self, name)
+            if not isinstance(given, tuple | list):
+                raise TypeError(f"{name} of the bound {self.name!r} is {show(given)}: give a tuple")
+            object.__setattr__(self, name, tuple(tuple(x) if isinstance(x, list) else x for x in given))
+        object.__setattr__(self, "expression", _as_expression(self.expression, self.name))
+        for condition in self.conditions:
+            if not (isinstance(condition, tuple) and len(condition) == 2 and isinstance(condition[1], str)):
+                raise TypeError(
+                    f"a condition of the bound {self.name!r} is {show(condition)}: give a pair of a relation, such as "
+                    "branching <= 4, and a sentence to say where it does not hold"
+                )
+        made = tuple((_as_expression(e, self.name), text) for e, text in self.conditions)
+        for e, _ in made:
+            if isinstance(e, sp.logic.boolalg.Boolean) and not isinstance(e, (*_ORDERS, sp.Symbol)):
+                raise ValueError(
+                    f"a condition of the bound {self.name!r} is {show(e)}: give an expression that must be positive, "
+                    "or one of >=, >, <= and <"
+                )
+        object.__setattr__(self, "conditions", made)
 
     @cached_property
     def symbols(self) -> tuple[str, ...]:
@@ -224,7 +263,7 @@ class Bound:
 
         def slope(walker: Walker, _: Any) -> float:
             smooth = _smooth(self.expression, walker)
-            value, derivative = walker(smooth), walker(sp.diff(smooth, s))
+            value, derivative = walker(smooth), walker(_derivative(smooth, s))
             if isinstance(value, Fraction) and value == 0:
                 raise ValueError(f"{self.name} is 0 at this point and has no elasticity")
             number = walker.enclose(derivative) * walker.enclose(walker(s)) / walker.enclose(value)
@@ -338,7 +377,7 @@ class Bound:
         while bits <= MAX_BITS:
             try:
                 with _evaluate.BACKEND.working(bits) as field:
-                    walker = Walker(field, shared.setdefault(bits, dict(point)), digits)
+                    walker = Walker(field, shared.setdefault(bits, dict(point)), digits, bits)
                     self._require(walker, point)
                     return None if needed is None else finish(walker, walker(self.expression))
             except Undecided:
@@ -364,10 +403,15 @@ class Bound:
 class Family:
     """Bounds that share their symbols: every field is a `Bound`."""
 
+    @property
+    def bounds(self) -> dict[str, Bound]:
+        """The bounds by attribute name."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
     def evaluate(self, **values: Number) -> dict[str, int | Fraction | float]:
         """Return the value of every bound of the family at one point, by attribute name."""
         shared: dict[int, dict[Any, Any]] = {}
-        return {f.name: getattr(self, f.name)._exact(values, shared) for f in fields(self)}
+        return {name: bound._exact(values, shared) for name, bound in self.bounds.items()}
 
 
 class _Printer(LatexPrinter):  # type: ignore[misc]  # sympy has no types
@@ -388,6 +432,12 @@ def _narrow(walker: Walker, x: Any, digits: int) -> tuple[Fraction, Fraction]:
     if low != high and (high - low) * 10**digits > min(abs(low), abs(high)):
         raise Undecided("enclosure")
     return low, high
+
+
+@lru_cache(maxsize=256)
+def _derivative(e: sp.Expr, symbol: sp.Symbol) -> sp.Expr:
+    """Return de/dsymbol, once for all points and precisions at which it is evaluated."""
+    return sp.diff(e, symbol)
 
 
 def _smooth(e: sp.Expr, walker: Walker) -> sp.Expr:

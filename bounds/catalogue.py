@@ -8,7 +8,19 @@ from functools import partial
 from types import MappingProxyType
 from typing import TypeAlias
 
-from bounds import concentration, discretisation, exploration, grids, rivals, rmax, shaping, sharp, simulation
+from bounds import (
+    concentration,
+    discretisation,
+    exploration,
+    grids,
+    rivals,
+    rmax,
+    shaping,
+    sharp,
+    simulation,
+    team_rungs,
+    teams,
+)
 from bounds.bound import Bound, Family
 
 Maker: TypeAlias = Callable[[], Bound | Family | Mapping[str, Bound]]
@@ -121,6 +133,50 @@ STATEMENTS: Mapping[str, Mapping[str, Maker]] = MappingProxyType(
             "t2, x5": lambda: shaping.t2(discretisation=discretisation.x5()),
             "accuracy": lambda: shaping.accuracy(discretisation.d1(*_PLAIN)),
         },
+        "M1": {
+            "m1": teams.m1,
+            "m1, known start": partial(teams.m1, "known"),
+            "m1, known rewards": partial(teams.m1, "known", "known"),
+            "m1, outcome": partial(teams.m1, "estimated", "outcome"),
+            "m1, infinite": partial(teams.m1, "estimated", "sampled", "infinite"),
+            "m1, infinite, known start": partial(teams.m1, "known", "sampled", "infinite"),
+        },
+        "M1-tot": {"m1_total": teams.m1_total, "m1_total, known start": partial(teams.m1_total, "known")},
+        "M1K": {"m1_known": teams.m1_known, "m1_known, known start": partial(teams.m1_known, "known")},
+        "M2": {
+            "m2": teams.m2,
+            "m2, known start": partial(teams.m2, "known"),
+            "m2, sampled": partial(teams.m2, "estimated", "sampled"),
+            "m2, total": partial(teams.m2, "estimated", "known", "total"),
+            "m2, closed": partial(teams.m2, "estimated", "known", "per step", "closed"),
+            "leading, M2": partial(teams.leading, "M2"),
+        },
+        "M2-sum": {"m2_sum": teams.m2_sum, "m2_sum, free": partial(teams.m2_sum, "free")},
+        "M4": {"m4": teams.m4},
+        "M5": {
+            "m5": teams.m5,
+            "m5, known start": partial(teams.m5, "known"),
+            "m5, sampled": partial(teams.m5, "estimated", "sampled"),
+            "m5, total": partial(teams.m5, "estimated", "known", "total"),
+            "m5, closed": partial(teams.m5, "estimated", "known", "per step", "closed"),
+            "leading, M5": teams.leading,
+        },
+        "M5'": {"m5_deterministic": teams.m5_deterministic},
+        "M5+": {"m5_plus": teams.m5_plus, "m5_plus, known start": partial(teams.m5_plus, "known", "closed")},
+        "M6a": {"m6a": team_rungs.m6a},
+        "M6b": {"m6b": team_rungs.m6b},
+        "M7": {
+            "m7": team_rungs.m7,
+            "m7, total": partial(team_rungs.m7, "estimated", "total", "closed"),
+            "m7_unstructured": team_rungs.m7_unstructured,
+            "m7_unstructured, total": partial(team_rungs.m7_unstructured, "total"),
+            "m7_policies": team_rungs.m7_policies,
+            "m7_policies, first": partial(team_rungs.m7_policies, (2, 3), (4, 1), True),
+        },
+        "M8": {"m8_rows": team_rungs.m8_rows, "m8_rows, known start": partial(team_rungs.m8_rows, "known")},
+        "M8-pool": {"m8_rows, pooled": partial(team_rungs.m8_rows, pooled=True)},
+        "M9": {"m9": team_rungs.m9, "m9_states": team_rungs.m9_states},
+        "M9-grid": {"m9_grid": team_rungs.m9_grid, "m9_grid, real": partial(team_rungs.m9_grid, "real")},
         "paper": {"paper_m": rmax.paper_m, "paper_sweeps": rmax.paper_sweeps},
         "rivals": {"rivals": rivals.rivals},
     }

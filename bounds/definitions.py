@@ -83,8 +83,8 @@ def definitions(family: Theorem) -> tuple[Definition, ...]:
     if not isinstance(family, T1Deterministic | T1Restarts):
         found.append(Definition(explorations, pairs * m if not isinstance(family, T1Observed) else pairs))
     if isinstance(family, T1 | T1Deterministic):
-        found.append(Definition(_H, substitute(family.horizon.expression, top)))
-        parts[family.horizon.expression] = _H
+        found.append(Definition(_H, substitute(family.effective_horizon.expression, top)))
+        parts[family.effective_horizon.expression] = _H
     if isinstance(family, T1):
         found.append(Definition(escape, substitute(family.escape.expression, top)))
         found.append(Definition(_N, substitute(family.blocks.expression, parts | {family.escape.expression: escape})))

@@ -17,12 +17,13 @@ from typing import Any, Literal, TypeAlias
 import sympy as sp
 
 from bounds._binomial import fewest_trials_of
-from bounds._evaluate import FewestTrials, closed_form
+from bounds._evaluate import FewestTrials, closed_form, foreign_part
 from bounds.bound import Bound, Family, Kind
 from bounds.concentration import hoeffding_samples, transition_m
 from bounds.substitution import substitute, substituted
 from bounds.symbols import (
     REGISTRY,
+    SYMBOLS,
     Number,
     branching,
     delta,
@@ -38,6 +39,7 @@ from bounds.symbols import (
     n_actions,
     n_states,
     r_max,
+    show,
     w_esc,
     w_hor,
     w_reward,
@@ -89,7 +91,7 @@ class T1(Family):
     ----------
     m : Bound
         Visits that make a pair known.
-    horizon : Bound
+    effective_horizon : Bound
         Steps H after which the discounted rest is below w_hor·epsilon.
     escape : Bound
         Probability p of meeting an unknown pair within H steps above which a step may be bad.
@@ -100,7 +102,7 @@ class T1(Family):
     """
 
     m: Bound
-    horizon: Bound
+    effective_horizon: Bound
     escape: Bound
     blocks: Bound
     steps: Bound
@@ -221,19 +223,29 @@ def check_rows(rows: Bound | None) -> None:
     if rows is None:
         return
     if not isinstance(rows, Bound):
-        raise TypeError(
-            f"rows is a {type(rows).__name__}, not a Bound: give the samples of one row, such as transition_m()"
-        )
+        raise TypeError(f"rows is {show(rows)}, not a Bound: give the samples of one row, such as transition_m()")
     for expression in (rows.expression, *(c for c, _ in rows.conditions)):
-        if not isinstance(expression, sp.Basic):
+        if not isinstance(expression, sp.Expr if expression is rows.expression else sp.Basic):
             raise TypeError(f"rows, {rows.name!r}, holds {expression!r}: give expressions of sympy, in bounds.symbols")
-    floats = {x for e in (rows.expression, *(c for c, _ in rows.conditions)) for x in sp.sympify(e).atoms(sp.Float)}
-    if floats:
-        raise ValueError(f"rows, {rows.name!r}, holds the float {min(floats)}: give a Rational, since bounds are exact")
-    foreign = sorted(set(rows.symbols) - set(ROW_INPUTS))
-    if foreign:
+        floats = expression.atoms(sp.Float)
+        if floats:
+            said = f"the float {min(floats)}: give a Rational, since bounds are exact"
+            raise ValueError(f"rows, {rows.name!r}, holds {said}")
+        for symbol in sorted(expression.free_symbols, key=str):
+            if symbol.name in ROW_INPUTS and symbol != SYMBOLS[symbol.name]:
+                raise ValueError(
+                    f"rows, {rows.name!r}, has a symbol {symbol} of its own: import {symbol} from bounds.symbols"
+                )
+        foreign = foreign_part(expression)
+        if foreign is not None:
+            raise ValueError(
+                f"rows, {rows.name!r}, holds {show(foreign)}, which cannot be evaluated exactly: write it with +, *, "
+                "powers, exp, log, Max, Min, ceiling, floor and Piecewise of finite numbers"
+            )
+    strange = sorted(set(rows.symbols) - set(ROW_INPUTS))
+    if strange:
         raise ValueError(
-            f"rows, {rows.name!r}, has the symbol {foreign[0]}: the samples of one row depend on "
+            f"rows, {rows.name!r}, has the symbol {strange[0]}: the samples of one row depend on "
             f"{', '.join(ROW_INPUTS)} alone"
         )
 
@@ -366,7 +378,7 @@ def t1(rewards: Rewards = "known", pooled: bool = False, form: Form = "binomial"
     Notes
     -----
     False when episodes are cut after fewer than H steps: see `t1_episodic` and `x4`. The m that goes with X4 is this
-    one at w_hor = w_esc = 0; `horizon` and `blocks` need them positive.
+    one at w_hor = w_esc = 0; `effective_horizon` and `blocks` need them positive.
 
     Examples
     --------
@@ -376,7 +388,7 @@ def t1(rewards: Rewards = "known", pooled: bool = False, form: Form = "binomial"
     >>> w = dict(w_plan="1/4", w_sim="1/4", w_hor="1/4", w_esc="1/4")
     >>> sizes = dict(n_states=1, n_actions=2, branching=1, epsilon=0.5, delta=0.2, discount=0.5, r_max=1)
     >>> t1().evaluate(**sizes, **w)
-    {'m': 1, 'horizon': 4, 'escape': Fraction(1, 16), 'blocks': 61, 'steps': 244}
+    {'m': 1, 'effective_horizon': 4, 'escape': Fraction(1, 16), 'blocks': 61, 'steps': 244}
 
     A lemma by which 1/ε_P samples are enough: ε_P = w_sim ε(1-γ̂)/V_max = 1/32, so that m = 32.
 
@@ -421,7 +433,7 @@ def t1(rewards: Rewards = "known", pooled: bool = False, form: Form = "binomial"
     product = (*count, *escapes, ("horizon", steps_ahead))
     return T1(
         m=bound("visits that make a pair known", visits, _VISITS, factors=accuracy),
-        horizon=bound("steps until the discounted rest is negligible", steps_ahead, _REACH, reaching),
+        effective_horizon=bound("steps until the discounted rest is negligible", steps_ahead, _REACH, reaching),
         escape=bound("probability of exploring above which a step may be bad", threshold, _LIKELY, escaping),
         blocks=bound("blocks of steps that may be bad", blocks, _BLOCKS, factors=(*count, *escapes)),
         steps=bound("steps that are not epsilon-optimal", steps_ahead * blocks, _TOTAL, factors=product),
@@ -581,7 +593,7 @@ def x4(softmax: bool = False) -> X4:
 
 
 @cache
-def t1_restarts(rewards: Rewards = "known", rows: Bound | None = None) -> T1Restarts:
+def t1_restarts(rewards: Rewards = "known", pooled: bool = False, rows: Bound | None = None) -> T1Restarts:
     """Return T1 under random restarts: with probability 1-δ at most T·N_ep steps are not ε-optimal (X4).
 
     X4 with T1's m put in. No w_hor and no w_esc: all of epsilon goes to planning and to the model.
@@ -590,6 +602,8 @@ def t1_restarts(rewards: Rewards = "known", rows: Bound | None = None) -> T1Rest
     ----------
     rewards : {"known", "sampled"}
         As in `t1`.
+    pooled : bool
+        X2, as in `t1`: a meta-state is known after m visits, so that X4 counts one row for each.
     rows : Bound, optional
         A lemma in the place of P1, as in `t1`.
 
@@ -606,19 +620,31 @@ def t1_restarts(rewards: Rewards = "known", rows: Bound | None = None) -> T1Rest
     >>> t1_restarts().evaluate(**sizes, horizon=1, w_plan="1/4", w_sim="3/4")
     {'m': 1, 'lower': 2, 'episodes': 2, 'steps': 2}
     """
-    base, bracket = t1(rewards, rows=rows), x4()
+    base, bracket = t1(rewards, pooled, rows=rows), x4()
     names = (*_SIZES, "horizon", "w_plan", "w_sim", *(("w_reward",) if rewards == "sampled" else ()))
-    notes = (*_COMMON, *(_KNOWN if rewards == "known" else _SAMPLED), *(() if rows is None else rows.assumptions))
+    notes = (
+        *_COMMON,
+        *(_KNOWN if rewards == "known" else _SAMPLED),
+        *(_POOLED if pooled else ()),
+        *(() if rows is None else rows.assumptions),
+    )
     count = base.blocks.factors[:3]  # without the escape probability
-    grows = _grows(rewards, False)
+    grows = _grows(rewards, pooled)
 
     def composed(part: Bound, **changes: Any) -> Bound:
-        fields = {"label": "T1 with X4", "source": f"X4, of this package; {_RMAX}", "parameters": names}
+        if pooled and part is not base.m:  # X4 counts one row for each meta-state; m keeps the |Â| of its lemma
+            part = substituted(part, {n_actions: sp.Integer(1)})
         if rows is not None:
-            fields |= {"source": f"X4, of this package; {base.m.source}", "conditions": base.m.conditions}
             changes |= {"grows": (), "shrinks": ()}
-        fields |= {"assumptions": (*part.assumptions, *notes), "weights": ("w_plan", "w_sim"), "factors": count}
-        fields |= {"conditions": base.m.conditions}
+        fields = {
+            "label": "T1 with X4 and X2" if pooled else "T1 with X4",
+            "source": f"X4, of this package; {_RMAX if rows is None else base.m.source}",
+            "parameters": names,
+            "conditions": base.m.conditions,
+            "assumptions": (*part.assumptions, *notes),
+            "weights": ("w_plan", "w_sim"),
+            "factors": count,
+        }
         return substituted(part, {m: base.m.expression}, **{**fields, **changes})
 
     return T1Restarts(

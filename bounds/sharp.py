@@ -68,14 +68,14 @@ class T1Deterministic(Family):
     ----------
     m : Bound
         Visits that make a pair known, 1.
-    horizon : Bound
+    effective_horizon : Bound
         Steps H after which the discounted rest is negligible.
     steps : Bound
         Steps that are not epsilon-optimal, min(H, |Ŝ|)·|Ŝ||Â|.
     """
 
     m: Bound
-    horizon: Bound
+    effective_horizon: Bound
     steps: Bound
 
 
@@ -217,7 +217,7 @@ def t1_deterministic() -> T1Deterministic:
 
     >>> sizes = dict(n_states=5, n_actions=3, epsilon=0.5, discount=0.5, r_max=1)
     >>> t1_deterministic().evaluate(**sizes, w_plan=0)
-    {'m': 1, 'horizon': 2, 'steps': 30}
+    {'m': 1, 'effective_horizon': 2, 'steps': 30}
     """
     reach = sp.ceiling(sp.log(_V_MAX / ((1 - w_plan) * epsilon)) / sp.log(1 / discount))
     ahead = sp.Piecewise((1, sp.Eq(discount, 0)), (sp.Max(1, reach, evaluate=False), True))
@@ -240,7 +240,7 @@ def t1_deterministic() -> T1Deterministic:
 
     return T1Deterministic(
         m=bound("visits that make a pair known", sp.Integer(1)),
-        horizon=bound("steps until the discounted rest is negligible", ahead, ("discount", "r_max")),
+        effective_horizon=bound("steps until the discounted rest is negligible", ahead, ("discount", "r_max")),
         steps=bound(
             "steps that are not epsilon-optimal",
             path * n_states * n_actions,

@@ -225,6 +225,18 @@ def _make() -> dict[str, Parameter]:
     count("players", "n", "number of players", "players")
     count("inner_branching", "b", "largest number of successors of an inner state and joint action")
     count("window", "h", "joint actions in the window")
+
+    count("n_rows", "|Z|", "rows to estimate: pairs of state and joint action, and the start law if it is not known")
+    count("n_observations", "|O|", "number of joint observations")
+    count("episodes", "N", "episodes")
+    add("depth", "d", "depth of the tree of decisions before the pairs that matter", integer=True, low_open=False)
+    share("model_tv", "t", "largest total variation between an estimated and a true row", low_open=False)
+    share("reward_error", r"\rho", "largest error of a mean reward, rewards lying in [0, 1]", low_open=False)
+    share("episode_discount", r"\gamma_{\mathrm{ep}}", "discount factor within an episode, 1 included")
+    share("learning_rate", r"\alpha_Q", "share of a new reward in a learner's value")
+    constant("return_range", r"\bar V", "largest less smallest return of an episode", "return", low_open=True)
+    constant("bracket", "U-L", "width of a certified bracket of the best value in the model", "value")
+    constant("log_policies", r"\ln|\Pi|", "natural logarithm of the number of deterministic policies")
     return registry
 
 
@@ -284,3 +296,14 @@ far_states = SYMBOLS["far_states"]
 players = SYMBOLS["players"]
 inner_branching = SYMBOLS["inner_branching"]
 window = SYMBOLS["window"]
+n_rows = SYMBOLS["n_rows"]
+n_observations = SYMBOLS["n_observations"]
+episodes = SYMBOLS["episodes"]
+depth = SYMBOLS["depth"]
+model_tv = SYMBOLS["model_tv"]
+reward_error = SYMBOLS["reward_error"]
+episode_discount = SYMBOLS["episode_discount"]
+learning_rate = SYMBOLS["learning_rate"]
+return_range = SYMBOLS["return_range"]
+bracket = SYMBOLS["bracket"]
+log_policies = SYMBOLS["log_policies"]

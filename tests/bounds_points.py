@@ -73,7 +73,25 @@ def base(rng, huge=False):
     v["safe_value"] = fraction(rng, 0.05, 0.95) * v["discount"] * v["r_max"] / (1 - v["discount"]) / (2 - v["discount"])
     v["rate"] = fraction(rng, 0.05, 0.95) * 2 * (1 - v["discount"])  # X1: γλ < 1 - e^-λ
     v["l_state"] = fraction(rng, 0, 0.99)
-    return v | {name: rng.randint(1, 400) for name in WEIGHTS}
+    v |= {name: rng.randint(1, 400) for name in WEIGHTS}
+    return v | team(random.Random(f"{v['m']} {v['rate']}"), huge)
+
+
+def team(rng, huge):
+    """Values for the symbols of teams, from a stream of their own."""
+    return {
+        "n_rows": rng.choice(HUGE) if huge else rng.randint(1, 10**6),
+        "n_observations": rng.randint(1, 30),
+        "episodes": rng.randint(1, 10**6),
+        "depth": rng.randint(0, 4),
+        "model_tv": fraction(rng, 0, 0.99),
+        "reward_error": fraction(rng, 0, 1),
+        "episode_discount": rng.choice([Fraction(1), fraction(rng, 0.01, 0.99)]),
+        "learning_rate": fraction(rng, 0.01, 1),
+        "return_range": fraction(rng, 1, 5),
+        "bracket": fraction(rng, 0, 2),
+        "log_policies": fraction(rng, 1, 10**5 if huge else 40),
+    }
 
 
 def fit(values, bounds):
@@ -95,6 +113,17 @@ def fit(values, bounds):
     shared = [w for w in WEIGHTS if any(w in b.weights for b in bounds)]
     total = sum(values[w] for w in shared)
     found |= {w: Fraction(values[w], total) for w in shared}
+    if "w_esc must exceed half of w_sim" in words:  # M2
+        moved = (found["w_sim"] * 3) / 4
+        found |= {"w_sim": found["w_sim"] - moved, "w_esc": found["w_esc"] + moved}
+    if "delta must be at most 1/2" in words:  # the lower bounds of teams
+        found["delta"] /= 2
+    if "below a quarter of the" in words:
+        found["epsilon"] /= 4
+    if "horizon must exceed depth" in words:
+        found |= {"horizon": found["horizon"] + found["depth"] + 1, "n_actions": found["n_actions"] + 1}
+    if "window must be shorter than the episode" in words:
+        found["horizon"] += found["window"]
     return found | {w: Fraction(values[w], 401) for w in WEIGHTS if w in names and w not in shared}
 
 

@@ -412,7 +412,7 @@ def t1(p, sampled=False, form="binomial", pooled=False, sizes=None):
     if "w_hor" in p.exact:
         threshold = min(mp.mpf(1), p.w_esc * p.epsilon / v)
         ahead, n = reach(v, p.w_hor * p.epsilon, g), blocks(pairs * m, threshold, p.delta, form)
-        found |= {"horizon": ahead, "escape": threshold, "blocks": n, "steps": ahead * n}
+        found |= {"effective_horizon": ahead, "escape": threshold, "blocks": n, "steps": ahead * n}
     return found
 
 
@@ -434,7 +434,7 @@ def t1_plus(p, sampled=False, pooled=False, sizes=None, free=False):
 def t1_deterministic(p, sizes=None):
     s, a, _ = sizes or (p.n_states, p.n_actions, 1)
     ahead = reach(v_max(p), (1 - p.w_plan) * p.epsilon, p.discount)
-    return {"m": mp.mpf(1), "horizon": ahead, "steps": min(ahead, s) * s * a}
+    return {"m": mp.mpf(1), "effective_horizon": ahead, "steps": min(ahead, s) * s * a}
 
 
 def t1_observed(p, free=False):
@@ -545,7 +545,208 @@ def paper_sweeps(p):
     return down(-mp.log(p.epsilon * (1 - p.discount)) / (1 - p.discount))
 
 
+# Teams -------------------------------------------------------------------------------------------------------------
+
+
+def returns(p):
+    """V_T, summed."""
+    return sum(p.episode_discount**h for h in range(p.exact["horizon"]))
+
+
+def team_error(p, t, rho=0, more=0):
+    """M1 as it is proved: Σ_h γ^{h-1}[1-(1-ρ)(1-t)^(h-1+more)]."""
+    g = p.episode_discount
+    return sum(g**h * (rho + (1 - rho) * missed(t, h + more)) for h in range(p.exact["horizon"]))
+
+
+def missed(t, rows):
+    """1-(1-t)^rows, also where t is 10^-500."""
+    return mp.mpf(rows > 0) if t == 1 else -mp.expm1(rows * mp.log1p(-t))
+
+
+def endless_error(p, more):
+    """The same for ever: the sum of two geometric series."""
+    g, t = p.discount, p.model_tv
+    return 1 / (1 - g) - (1 - p.reward_error) * (1 - t) ** more / (1 - g + g * t)
+
+
+def solved(grows, target):
+    """The t in [0, 1] at which an increasing function reaches the target, by bisection and then secants."""
+    if grows(mp.mpf(1)) <= target:
+        return mp.mpf(1)
+    low, high = mp.mpf(0), mp.mpf(1)
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if grows(middle) < target else (low, middle)
+    a, b = low, high
+    fa, fb = grows(a) - target, grows(b) - target
+    for _ in range(30):
+        if fa == fb or abs(b - a) < mp.mpf(10) ** -78 * b:
+            break
+        a, b, fa = b, b - fb * (b - a) / (fb - fa), fb
+        fb = grows(b) - target
+    return b
+
+
+def m1_known(p, more):
+    error = team_error(p, p.model_tv, p.reward_error, more)
+    width = returns(p) * p.escape
+    return {"width": width, "change": team_error(p, p.model_tv, 0, more), "bracket": width + 2 * error}
+
+
+def total_error(p, t, more):
+    return p.return_range * (1 - (1 - t) ** (p.exact["horizon"] - 1 + more))
+
+
+def team(p, explore, start="estimated", rewards="known", whole=False, form="binomial"):
+    """M2 where `explore`, else M5."""
+    more = (start == "estimated") + (rewards == "outcome")
+    largest = p.return_range if whole else returns(p)
+    target = p.w_sim * p.epsilon / 2
+    part = (1 - p.w_reward) * target if rewards == "sampled" else target
+    t = solved(lambda t: total_error(p, t, more) if whole else team_error(p, t, 0, more), part)
+    m = rows((4 if rewards == "sampled" else 2) * p.n_rows / p.delta, 2 * t, p.branching)
+    if rewards == "sampled":
+        rho = (target - part) / (returns(p) - part)
+        m = max(m, up(mp.log(8 * p.n_rows / p.delta) / (2 * rho**2)))
+    k0 = p.n_rows * m
+    threshold = min(mp.mpf(1), (p.w_esc * p.epsilon - (part if explore else 0)) / largest)
+    found = {"m": m, "accuracy": t, "escape": threshold, "episodes": blocks(k0, threshold, p.delta, form)}
+    return found if explore else {**found, "regret": largest * summed(k0, p.delta)}
+
+
+def summed(k0, delta):
+    ell = mp.log(2 / delta)
+    return k0 + ell + mp.sqrt(ell * (ell + 2 * k0))
+
+
+def histories(n, horizon):
+    return sum(mp.mpf(n) ** h for h in range(horizon))
+
+
+def m5_plus(p, start="estimated", form="binomial"):
+    length, g = p.exact["horizon"], p.episode_discount
+    more = int(start == "estimated")
+    v = [sum(g**h for h in range(j)) for j in range(length + 1)]
+    steps = sum(g ** (length - j) * v[j] for j in range(1, length + more))
+    functions = p.n_states * histories(p.n_observations, length)
+    found = {"optimism": steps * mp.sqrt(mp.log(functions / p.failure) / (2 * p.m))}
+    if p.branching == 1:
+        m = mp.mpf(1)
+    else:
+        union = mp.log(4 * p.n_rows / p.delta)
+        row = min(mp.sqrt(union + log_subsets(p.branching)), mp.sqrt((p.branching - 1) / 2) + mp.sqrt(union))
+        per_t = steps * mp.sqrt(mp.log(4 * functions / p.delta)) / row
+        t = solved(lambda t: team_error(p, t, 0, more) + per_t * t, p.w_sim * p.epsilon)
+        m = max(mp.mpf(1), up(row**2 / (2 * t**2)))
+    threshold = min(mp.mpf(1), p.w_esc * p.epsilon / returns(p))
+    return {**found, "m": m, "episodes": blocks(p.n_rows * m, threshold, p.delta, form)}
+
+
+def leading(p, constant):
+    cost = p.branching * mp.ln2 + mp.log(2 * p.n_rows / p.delta)
+    return constant * p.n_rows * cost * p.horizon**3 * (p.horizon + 1) ** 2 / p.epsilon**3
+
+
+def m6a(p):
+    a, t = p.n_actions, p.horizon
+    value = min(mp.mpf(1), (p.episodes + 1) * a**-t)
+    return {"value": value, "blind": a**t, "hindsight": t * a - t + 1, "generic": a * t + a}
+
+
+def m6b(p):
+    k, left = p.n_actions * p.n_actions**p.depth, p.horizon - p.depth - 1
+    doubt = max(mp.mpf(0), -(k - 2) * mp.log(p.delta) - 1 - mp.log(k - 1))
+    return (left**2 - 16 * p.epsilon**2) * doubt / (8 * p.epsilon**2)
+
+
+def m7(p, whole=False, form="binomial"):
+    v = p.return_range if whole else returns(p)
+    ell, e = p.log_policies + mp.log(2 / p.delta), p.epsilon
+    return {
+        "enumeration": mp.exp(p.log_policies) * up(2 * ell * (v / e) ** 2),
+        "reuse": up((8 * v / e + mp.mpf(4) / 3) * v / e * p.n_actions**p.horizon * ell),
+        "centralised": team(p, False, whole=whole, form=form)["episodes"],
+    }
+
+
+def m7_unstructured(p, whole=False):
+    v, e = p.return_range if whole else returns(p), p.epsilon
+    needed = max(mp.mpf(0), -(mp.exp(p.log_policies) - 2) * mp.log(p.delta) - 1 - p.log_policies)
+    return (v**2 - 16 * e**2) * needed / (8 * e**2)
+
+
+def m9_states(p):
+    t, h = p.exact["horizon"], p.exact["window"]
+    before = sum((s + 1) * 2**s for s in range(t))
+    states = 4**h * ((t - 1 - h) * 2 ** (t - h) + h + 1)
+    return {"opponent": mp.mpf(before), "states": mp.mpf(states)}
+
+
+def m9_grid(p, data="grid"):
+    apart = min(mp.mpf(1), 1 / (4 * p.temperature * p.levels * p.learning_rate))
+    if data == "grid":
+        t, g = p.model_tv, p.episode_discount
+        both = [(missed(t, h + 1), missed(apart, h)) for h in range(p.exact["horizon"])]
+        error = sum(g**h * (x + y - x * y) for h, (x, y) in enumerate(both))
+    else:
+        error = team_error(p, min(mp.mpf(1), p.model_tv + 2 * apart), 0, 1)
+    states = (p.levels + 1) ** p.inner_actions
+    return {"mismatch": apart, "states": states, "rounding": team_error(p, apart), "error": error}
+
+
+TEAMS = {
+    "m1": lambda p: team_error(p, p.model_tv, p.reward_error, 1),
+    "m1, known start": lambda p: team_error(p, p.model_tv, p.reward_error),
+    "m1, known rewards": lambda p: team_error(p, p.model_tv),
+    "m1, outcome": lambda p: team_error(p, p.model_tv, 0, 2),
+    "m1, infinite": partial(endless_error, more=1),
+    "m1, infinite, known start": partial(endless_error, more=0),
+    "m1_total": lambda p: total_error(p, p.model_tv, 1),
+    "m1_total, known start": lambda p: total_error(p, p.model_tv, 0),
+    "m1_known": partial(m1_known, more=1),
+    "m1_known, known start": partial(m1_known, more=0),
+    "m2": partial(team, explore=True),
+    "m2, known start": partial(team, explore=True, start="known"),
+    "m2, sampled": partial(team, explore=True, rewards="sampled"),
+    "m2, total": partial(team, explore=True, whole=True),
+    "m2, closed": partial(team, explore=True, form="closed"),
+    "leading, M2": partial(leading, constant=mp.mpf(243) / 32),
+    "m2_sum": lambda p: summed(p.explorations, p.delta),
+    "m2_sum, free": lambda p: (p.rate * p.explorations + mp.log(2 / p.delta)) / -mp.expm1(-p.rate),
+    "m4": lambda p: {
+        "shortfall": p.bracket + 2 * p.eps_sim,
+        "width": p.bracket + 2 * p.eps_sim,
+        "at_stop": p.eps_plan + p.w_esc * p.epsilon,
+    },
+    "m5": partial(team, explore=False),
+    "m5, known start": partial(team, explore=False, start="known"),
+    "m5, sampled": partial(team, explore=False, rewards="sampled"),
+    "m5, total": partial(team, explore=False, whole=True),
+    "m5, closed": partial(team, explore=False, form="closed"),
+    "leading, M5": partial(leading, constant=mp.mpf(27) / 8),
+    "m5_deterministic": lambda p: p.n_states * p.n_actions,
+    "m5_plus": m5_plus,
+    "m5_plus, known start": partial(m5_plus, start="known", form="closed"),
+    "m6a": m6a,
+    "m6b": m6b,
+    "m7": m7,
+    "m7, total": partial(m7, whole=True, form="closed"),
+    "m7_unstructured": m7_unstructured,
+    "m7_unstructured, total": partial(m7_unstructured, whole=True),
+    "m7_policies": lambda p: 2 * histories(2, p.exact["horizon"]) * mp.log(3),
+    "m7_policies, first": lambda p: 4 * histories(4, p.exact["horizon"]) * mp.ln2 + p.horizon * mp.log(3),
+    "m8_rows": lambda p: p.n_states * p.n_actions + 1,
+    "m8_rows, known start": lambda p: p.n_states * p.n_actions,
+    "m8_rows, pooled": lambda p: p.n_states * p.n_actions + 1,
+    "m9": partial(team, explore=False, start="known", rewards="outcome"),
+    "m9_states": m9_states,
+    "m9_grid": m9_grid,
+    "m9_grid, real": partial(m9_grid, data="real"),
+}
+
 REFERENCE = {
+    **TEAMS,
     "g1": lambda p: lipschitz_return(p) * p.distance,
     "reward_lipschitz": lipschitz_return,
     "reward_lipschitz, held": lambda p: p.inner_span * (p.inner_steps + 1) / 4,

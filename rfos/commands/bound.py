@@ -15,6 +15,7 @@ from rfos.commands.options import AS_JSON, Written, rational, table, whole
 if TYPE_CHECKING:
     from bounds import Bound
     from bounds.definitions import Definition
+    from rfos.learning.theorems import Theorem
 
 _AXES = ("n_states", "n_actions", "branching", "epsilon", "delta", "r_max", "horizon")
 
@@ -30,12 +31,25 @@ _OBSERVED = (
 )
 
 
-class _Theorem(NamedTuple):
-    """A family, the kind of its default weights, and where there is a λ to choose the family with it free."""
+class _Shown(NamedTuple):
+    """A theorem as the table shows it."""
 
-    family: Any
-    kind: str | None = None
-    free: Any = None
+    theorem: Theorem
+    options: dict[str, Any]
+    rated: bool = False
+    """Whether its lambda can be chosen."""
+    any_successor: bool = False
+    """Whether B is taken to be |S|."""
+
+    @property
+    def family(self) -> Any:
+        """Its symbolic parts."""
+        return self.theorem.family(**self.options)
+
+    @property
+    def searched(self) -> Any:
+        """Its parts as --optimise takes them, with lambda free where there is one."""
+        return self.theorem.family(**self.options, rate_is="free") if self.rated else self.family
 
 
 def _rows(game: str, actions: tuple[int, ...], given: dict[str, Any]) -> int:
@@ -96,7 +110,7 @@ def _point(case: str | None, game: str | None, **given: Any) -> dict[str, Any]:
         "policy": ("window",),
     }
     if case not in foreign:
-        raise ValueError(f"unknown case {case!r}: choose window or policy")
+        raise ValueError(f"unknown case {case!r}: choose window or policy, or team")
     options = {**given, "game": game}
     for name in foreign[case]:
         if options[name] is not None:
@@ -144,33 +158,33 @@ def _lemma(name: str) -> Bound:
     return found
 
 
-def _theorems(case: str | None, branching: int, rows: Bound | None = None) -> dict[str, _Theorem]:
+def _theorems(case: str | None, branching: int, rows: Bound | None = None) -> dict[str, _Shown]:
     """Return the theorems by what the table calls them, classical first; `rows` takes the place of P1."""
-    from bounds.rmax import t1, t1_restarts
-    from bounds.sharp import t1_deterministic, t1_observed, t1_plus
+    from rfos.learning.theorems import BY_NAME, TheoremName
 
-    found: dict[str, _Theorem] = {}
+    continuing, sharp = BY_NAME[TheoremName.CONTINUING], BY_NAME[TheoremName.SHARP]
+    classical = {"form": "classical", "rows": rows}
+    found: dict[str, _Shown] = {}
     if case is not None:
-        found["T1 with B = |S|"] = _Theorem(t1("known", False, "classical", rows), "continuing")
-    found["T1, classical count"] = _Theorem(t1("known", False, "classical", rows), "continuing")
-    found["T1"] = _Theorem(t1(rows=rows), "continuing")
-    found["T1+"] = _Theorem(t1_plus(rows=rows), "episodic", t1_plus(rate_is="free", rows=rows))
+        found["T1 with B = |S|"] = _Shown(continuing, classical, any_successor=True)
+    found["T1, classical count"] = _Shown(continuing, classical)
+    found["T1"] = _Shown(continuing, {"rows": rows})
+    found["T1+"] = _Shown(sharp, {"rows": rows}, rated=True)
     if case == "window":
-        pooled, free = t1_plus("known", True, rows=rows), t1_plus("known", True, "free", rows)
-        found["T1+ with X2"] = _Theorem(pooled, "episodic", free)
-    found["T1 with X4"] = _Theorem(t1_restarts(rows=rows), "restarts")
+        found["T1+ with X2"] = _Shown(sharp, {"rows": rows, "pooled": True}, rated=True)
+    found["T1 with X4"] = _Shown(BY_NAME[TheoremName.RESTARTS], {"rows": rows})
     if branching == 1:
-        found["T1'"] = _Theorem(t1_deterministic())
-        found["T1' with X1"] = _Theorem(t1_observed(), None, t1_observed("free"))
+        found["T1'"] = _Shown(BY_NAME[TheoremName.DETERMINISTIC], {})
+        found["T1' with X1"] = _Shown(BY_NAME[TheoremName.OBSERVED], {}, rated=True)
     return found
 
 
-def _definitions(name: str, theorem: _Theorem) -> tuple[Definition, ...]:
+def _definitions(shown: _Shown) -> tuple[Definition, ...]:
     from bounds.definitions import Definition, definitions
     from bounds.symbols import branching, n_states
 
-    support = (Definition(branching, n_states),) if name == "T1 with B = |S|" else ()
-    return (*support, *definitions(theorem.family))
+    support = (Definition(branching, n_states),) if shown.any_successor else ()
+    return (*support, *definitions(shown.family))
 
 
 def _known(bound: Bound, values: dict[str, Any]) -> dict[str, Any]:
@@ -237,26 +251,26 @@ def _default_rate(family: Any, values: dict[str, Any]) -> Fraction:
     return Fraction(int(exact * grain), grain)
 
 
-def _chosen(theorem: _Theorem, here: dict[str, Any], weights: dict[str, Any]) -> tuple[Any, dict[str, Any], Any, Any]:
+def _chosen(shown: _Shown, here: dict[str, Any], weights: dict[str, Any]) -> tuple[Any, dict[str, Any], Any, Any]:
     """Return the family and the weights (and λ) that --optimise takes, and how many times smaller the bound is.
 
     First than at equal weights and the default λ, then than at the default weights and λ; neither is below 1.
     """
     import bounds
 
-    steps = theorem.family.steps
+    steps = shown.family.steps
     default = steps.log10(**_known(steps, {**here, **weights}))
     equal = default
     if steps.weights:
         share = Fraction(1, len(steps.weights))
         equal = steps.log10(**_known(steps, {**here, **dict.fromkeys(steps.weights, share)}))
-    searched, start = theorem.free or theorem.family, dict(weights)
-    if theorem.free:
-        start["rate"] = _default_rate(theorem.family, {**here, **weights})
+    searched, start = shown.searched, dict(weights)
+    if shown.rated:
+        start["rate"] = _default_rate(shown.family, {**here, **weights})
     fixed = {} if steps.weights else weights
     choice = bounds.optimise(searched.steps, start=start, **_known(searched.steps, {**here, **fixed}))
     if choice.log10 >= default:
-        return theorem.family, weights, 10 ** (equal - default), 1.0
+        return shown.family, weights, 10 ** (equal - default), 1.0
     return searched, {**weights, **choice.values}, 10 ** (equal - choice.log10), 10 ** (default - choice.log10)
 
 
@@ -295,8 +309,8 @@ def evaluate(
     (30506, 92804735)
     """
     from bounds.rivals import rivals
-    from bounds.rmax import default_weights
     from bounds.symbols import REGISTRY
+    from rfos.learning.theorems import shares
 
     chain = point.get("chain", {})
     numbers = {name: Fraction(REGISTRY[name].read(value)) for name, value in point.items() if name != "chain"}
@@ -306,22 +320,18 @@ def evaluate(
             f"epsilon is {point['epsilon']}, not below the largest return {float(v_max):g}: nothing to learn"
         )
     theorems = {}
-    for name, theorem in _theorems(case, point["branching"], rows).items():
-        kind, family = theorem.kind, theorem.family
-        here = {**numbers, **({"horizon": REGISTRY["horizon"].read(episode)} if kind == "restarts" else {})}
-        if name == "T1 with B = |S|":
+    for name, shown in _theorems(case, point["branching"], rows).items():
+        theorem, family = shown.theorem, shown.family
+        here = {**numbers, "horizon": REGISTRY["horizon"].read(episode)}
+        if shown.any_successor:
             here["branching"] = here["n_states"]
         gained = better_by = None
-        weights: dict[str, Any] = {"w_plan": Fraction(1, 100)}
-        if kind == "restarts":
-            weights |= {"w_sim": Fraction(99, 100)}  # there is nothing else to pay
-        elif kind is not None:
-            weights = dict(default_weights(kind))  # type: ignore[arg-type]
-        if optimise and (kind in ("continuing", "episodic") or theorem.free):
-            family, weights, gained, better_by = _chosen(theorem, here, weights)
+        weights: dict[str, Any] = dict(shares(theorem))
+        if optimise and theorem.weights != "restarts" and (theorem.weights is not None or shown.rated):
+            family, weights, gained, better_by = _chosen(shown, here, weights)
         values = {**here, **weights}
         entry: dict[str, Any] = {"weights": {k: str(x) for k, x in weights.items()}}
-        for attribute in ("m", "horizon", "blocks", "count", "episodes", "lower", "steps"):
+        for attribute in ("m", "effective_horizon", "blocks", "count", "episodes", "lower", "steps"):
             if hasattr(family, attribute):
                 bound = getattr(family, attribute)
                 entry[attribute] = _number(bound, _known(bound, values))
@@ -331,12 +341,12 @@ def evaluate(
         entry["samples_log10"] = None if log10 is None else log10 + math.log10(inner_steps)
         value = entry["steps"]["value"]
         entry["samples_value"] = None if value is None else value * inner_steps
-        entry["elasticities"] = _elasticities(steps, values, chain, name == "T1 with B = |S|")
+        entry["elasticities"] = _elasticities(steps, values, chain, shown.any_successor)
         entry["parts"] = {part.name: part.log10 for part in steps.parts(**values)}
         entry["optimisation_gain"], entry["default_gain"] = gained, better_by
         entry["label"], entry["kind"], entry["sketch"] = steps.label, str(steps.kind), steps.sketch
-        entry["formula"] = theorem.family.steps.latex()
-        entry["definitions"] = [definition.latex() for definition in _definitions(name, theorem)]
+        entry["formula"] = shown.family.steps.latex()
+        entry["definitions"] = [definition.latex() for definition in _definitions(shown)]
         entry["source"] = steps.source
         entry["assumptions"] = list(steps.assumptions)
         theorems[name] = entry
@@ -344,13 +354,14 @@ def evaluate(
     others = {name: {"log10": _applied(b, scaled), "source": b.source} for name, b in rivals().items()}
     given = {name: point[name] for name in numbers}
     as_written = {name: str(x) for name, x in given.items() if isinstance(x, str | Written)}
-    shown = {name: as_written.get(name, _short(x)) for name, x in numbers.items()}
-    shown["v_max"] = _short(v_max)
+    at = {name: as_written.get(name, _short(x)) for name, x in numbers.items()}
+    at["v_max"] = _short(v_max)
     return {
-        "point": shown,
+        "point": at,
         "case": case,
         "inner_steps": inner_steps,
         "episode": episode,
+        "rows": None if rows is None else {"name": rows.name, "label": rows.label, "source": rows.source},
         "theorems": theorems,
         "rivals": others,
         "rivals_epsilon": _short(scaled["epsilon"]),
@@ -386,6 +397,10 @@ def _choice(entry: dict[str, Any]) -> str:
 def _print(found: dict[str, Any]) -> None:
     typer.echo(", ".join(f"{name} {value}" for name, value in found["point"].items()))
     typer.echo(f"inner steps of a meta-step {found['inner_steps']}, episode (X4 alone has restarts) {found['episode']}")
+    lemma = found["rows"]
+    if lemma is not None:
+        label = f"{lemma['label']}, " if lemma["label"] else ""
+        typer.echo(f"in the place of P1, the samples of a row: {label}{lemma['name']} ({lemma['source']})")
     if found["case"] == "policy":
         typer.echo(_OBSERVED)
         typer.echo(
@@ -401,7 +416,7 @@ def _print(found: dict[str, Any]) -> None:
             [
                 name,
                 _show(e["m"]),
-                _show(e.get("horizon")),
+                _show(e.get("effective_horizon")),
                 _show(reach),
                 _show(e["steps"]),
                 f"{e['steps']['log10']:.3f}",
@@ -449,18 +464,18 @@ def _print(found: dict[str, Any]) -> None:
     )
 
 
-def _print_latex(theorems: dict[str, _Theorem]) -> None:
+def _print_latex(theorems: dict[str, _Shown]) -> None:
     """Print every theorem as definitions that build on each other, and what the symbols mean; needs amsmath."""
     from bounds.definitions import legend
 
     every: list[Definition] = []
     typer.echo(r"\begingroup\allowdisplaybreaks")
-    for name, theorem in theorems.items():
-        shown = _definitions(name, theorem)
-        every += shown
+    for name, shown in theorems.items():
+        formulas = _definitions(shown)
+        every += formulas
         typer.echo(r"\paragraph{" + name.replace("B = |S|", r"$B = |\hat S|$") + "}")
         typer.echo(r"\begin{align*}")
-        typer.echo(" \\\\\n".join(definition.latex() for definition in shown))
+        typer.echo(" \\\\\n".join(definition.latex() for definition in formulas))
         typer.echo(r"\end{align*}")
     typer.echo(r"\endgroup")
     typer.echo(r"\begin{description}")
@@ -473,7 +488,18 @@ def bound(
     states: Annotated[int | None, typer.Option(parser=whole, metavar="N", help="Meta-states; powers as 4^600.")] = None,
     actions: Annotated[int | None, typer.Option(parser=whole, metavar="N", help="Meta-actions.")] = None,
     branching: Annotated[int | None, typer.Option(parser=whole, metavar="N", help="Successors of a pair, B.")] = None,
-    case: Annotated[str | None, typer.Option(help="window or policy: take the sizes from a game.")] = None,
+    case: Annotated[
+        str | None, typer.Option(help="window or policy: take the sizes from a game; team: M1 to M7.")
+    ] = None,
+    horizon: Annotated[
+        int | None, typer.Option(parser=whole, metavar="T", help="Steps of an episode, for --case team.")
+    ] = None,
+    agent_actions: Annotated[
+        str | None, typer.Option(metavar="N,N", help="Actions of each agent of a team, such as 3,3.")
+    ] = None,
+    observations: Annotated[
+        str | None, typer.Option(metavar="N,N", help="Observations of each agent of a team, such as 2,2.")
+    ] = None,
     game: Annotated[
         str | None, typer.Option(help="Inner game: matching-pennies, ..; ipd, imp: the iterated games of M-FOS.")
     ] = None,
@@ -495,7 +521,10 @@ def bound(
         Written, typer.Option(parser=rational, metavar="NUMBER", help="Accuracy, in reward/(1-discount).")
     ] = "0.8",  # type: ignore[assignment]  # the parser reads defaults too
     delta: Annotated[Written, typer.Option(parser=rational, metavar="NUMBER", help="Failure probability.")] = "0.2",  # type: ignore[assignment]
-    discount: Annotated[Written, typer.Option(parser=rational, metavar="NUMBER", help="Meta discount.")] = "0.8",  # type: ignore[assignment]
+    discount: Annotated[
+        Written | None,
+        typer.Option(parser=rational, metavar="NUMBER", help="Meta discount, default 0.8; a team's, default 1."),
+    ] = None,
     r_max: Annotated[
         Written | None,
         typer.Option(parser=rational, metavar="NUMBER", help="Largest meta-reward; default the game's."),
@@ -509,6 +538,35 @@ def bound(
     as_json: Annotated[bool, AS_JSON] = False,
 ) -> None:
     """Print the bounds on R-max at one point: classical beside sharp, what they are made of, and the rivals."""
+    if case == "team":
+        foreign = {"game": game, "window": window, "levels": levels, "inner-states": inner_states, "rows": rows}
+        foreign |= {"optimise": optimise or None, "latex": latex or None}
+        for option, given in foreign.items():
+            if given is not None:
+                raise ValueError(f"--{option} does not go with --case team: leave it out")
+        from rfos.commands import bound_team
+
+        team = bound_team.evaluate_team(
+            n_states=states,
+            n_actions=actions,
+            branching=branching,
+            horizon=horizon,
+            actions=agent_actions,
+            observations=observations,
+            epsilon=epsilon,
+            delta=delta,
+            discount=Fraction(1) if discount is None else discount,
+            r_max=Fraction(1) if r_max is None else r_max,
+        )
+        if as_json:
+            typer.echo(options.as_json(team))
+        else:
+            bound_team.print_team(team)
+        return
+    for option, value in (("horizon", horizon), ("agent-actions", agent_actions), ("observations", observations)):
+        if value is not None:
+            raise ValueError(f"--{option} is for --case team: leave it out")
+    discount = rational("0.8") if discount is None else discount
     for option, count in (("inner-states", inner_states), ("inner-steps", inner_steps), ("episode", episode)):
         if count is not None and not 1 <= count <= _MOST_STEPS:
             raise ValueError(f"--{option} is {_short(Fraction(count))}: it must be from 1 to 10^15")

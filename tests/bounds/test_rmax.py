@@ -89,7 +89,7 @@ def test_t1_equals_an_independent_evaluation(sizes, weights, share):
             horizon = 1
         else:
             horizon = max(1, math.ceil(log_ratio(values)))
-        assert known.horizon.evaluate(**values) == horizon
+        assert known.effective_horizon.evaluate(**values) == horizon
     assert (
         known.escape.evaluate(**values)
         == values["w_esc"] * values["epsilon"] * (1 - values["discount"]) / values["r_max"]
@@ -145,7 +145,7 @@ def test_t1_is_assembled_from_its_parts():
         value = family.evaluate(**values)
         k0 = pairs * value["m"]
         assert value["blocks"] == p5().evaluate(explorations=k0, escape=value["escape"], delta=0.2)
-        assert value["steps"] == value["horizon"] * value["blocks"]
+        assert value["steps"] == value["effective_horizon"] * value["blocks"]
     value = t1_episodic().evaluate(**EPISODIC)
     assert value["episodes"] == p5().evaluate(explorations=32 * value["m"], escape=value["escape"], delta=0.2)
     assert value["steps"] == 10 * value["episodes"]
@@ -157,7 +157,7 @@ def test_t1_at_a_worked_point():
     sizes = {"n_states": 1, "n_actions": 2, "branching": 2, "epsilon": 1, "delta": 0.5, "discount": 0.5, "r_max": 1}
     value = t1().evaluate(**sizes, **weights)
     assert value["m"] == math.ceil(128 * math.log(32)) == 444
-    assert value["horizon"] == 3  # 2·(1/2)^3 = 1/4
+    assert value["effective_horizon"] == 3  # 2·(1/2)^3 = 1/4
     assert value["escape"] == Fraction(1, 8)
     # rewards sampled, half of eps_sim each: eps_R = 1/16 and eps_P = 1/8 again, as γ = ½ undoes the halving
     assert t1("sampled").m.evaluate(**sizes, **weights, w_reward=0.5) == max(444, math.ceil(128 * math.log(32)))

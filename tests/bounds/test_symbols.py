@@ -129,7 +129,7 @@ def test_values_outside_the_range_are_refused_with_the_range(name, value):
 def test_discount_zero_is_allowed():
     """0 <= discount < 1."""
     values = {**POINT, **default_weights("continuing"), "discount": 0}
-    assert t1().horizon.evaluate(**values) == 1
+    assert t1().effective_horizon.evaluate(**values) == 1
 
 
 def test_weights_must_sum_to_one():
