@@ -28,6 +28,8 @@ def _verdict(row: StatementResult, mutants: bool) -> str:
         return "caught" if row.passed else "MISSED"
     if not row.holds:
         return "false, as known" if row.passed else "NO COUNTEREXAMPLE"
+    if row.unattained:
+        return f"NOT ATTAINED (at most {row.largest_ratio:.3g})"
     return "holds" if row.passed else f"VIOLATED ({row.violations:,})"
 
 

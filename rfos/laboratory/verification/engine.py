@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -16,6 +17,9 @@ from rfos._system import checks
 
 TOLERANCE = 1e-9
 """Excess of the left side, relative to 1 + the right side, that counts as rounding."""
+
+ATTAINED = 1e-4
+"""A largest ratio this far below 1, or less, counts as an equality."""
 
 FALSE_ALARM = 1e-9
 """Chance that one simulated instance of a true statement, or all of its instances together, are called a violation."""
@@ -124,7 +128,8 @@ class Statement:
     holds : bool
         False for statements that are not true: then at least one instance must violate it.
     attained : bool
-        Whether some instance makes it an equality, but for rounding; a thousand of them find one.
+        Whether some instance makes it an equality, but for rounding; a check in which none does fails, so that one
+        belongs into `extremal`.
     detects : (float, float), optional
         Where it is not attained: ends between which the factor lies by which the right side may be too small without
         being reported, on the extremal instances.
@@ -220,11 +225,14 @@ class StatementResult:
         Instances that violate it; one more where a simulated statement fails more often on all of them together than
         it allows on average.
     passed : bool
-        No violation; for a false statement, at least one; with a mutant, at least one.
+        No violation, and an equality met where the statement is said to be attained; for a false statement, at least
+        one violation; with a mutant, at least one.
     failures, trials : int
         Of simulated statements: runs, and those that exceeded the bound.
     allowed : float
         Of simulated statements: the probability with which a run may exceed it, on average.
+    unattained : bool
+        Whether the statement is said to be attained, and no instance made it an equality, extremal ones included.
     """
 
     id: str
@@ -238,6 +246,7 @@ class StatementResult:
     failures: int = 0
     trials: int = 0
     allowed: float = 0.0
+    unattained: bool = False
 
     @property
     def smallest_fault(self) -> float | None:
@@ -293,17 +302,12 @@ def check(statement: Statement, start: int, stop: int, seed: int, mutant: bool) 
     Raises
     ------
     ValueError
-        If its sides are not `Sides`.
+        If its sides are not `Sides` of two numbers, or one of its functions raises.
     """
     violations, best, at = 0, -math.inf, start
     failures, trials, allowed = 0, 0, 0.0
     for number in range(start, stop):
-        sides = statement.sides(statement.instance(seed, number), mutant)
-        if not isinstance(sides, Sides):
-            raise ValueError(
-                f"sides of statement {statement.id!r} returned {type(sides).__name__} for instance {number}: "
-                "return Sides(left, right)"
-            )
+        sides = _sides(statement, seed, number, mutant)
         violations += sides.violated
         failures += sides.failures
         trials += sides.trials
@@ -311,6 +315,37 @@ def check(statement: Statement, start: int, stop: int, seed: int, mutant: bool) 
         if sides.ratio > best:
             best, at = sides.ratio, number
     return Tally(start, stop - start, violations, best, at, failures, trials, allowed)
+
+
+def _sides(statement: Statement, seed: int, number: int, mutant: bool) -> Sides:
+    """Return the sides of an instance, as a user's functions give them, checked."""
+    what = "sample"
+    try:
+        instance = statement.instance(seed, number)
+        what = "sides"
+        sides = statement.sides(instance, mutant)
+    except (Exception, SystemExit) as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(
+            f"{what} of statement {statement.id!r} raised {said} for instance {number}: mend it"
+        ) from error
+    if not isinstance(sides, Sides):
+        raise ValueError(
+            f"sides of statement {statement.id!r} returned {type(sides).__name__} for instance {number}: "
+            "return Sides(left, right)"
+        )
+    for name, value in (("left", sides.left), ("right", sides.right)):
+        if isinstance(value, bool) or not isinstance(value, numbers.Real) or math.isnan(value):
+            shown = " ".join(repr(value).split())
+            raise ValueError(
+                f"sides of statement {statement.id!r} have {name} = {shown[:60]} for instance {number}: give a number"
+            )
+    if statement.probabilistic and not sides.trials:
+        raise ValueError(
+            f"statement {statement.id!r} is probabilistic, and its sides have no trials: return "
+            "quantile_sides(values, right, delta), or leave probabilistic out"
+        )
+    return sides
 
 
 def summary(statement: Statement, tallies: Sequence[Tally], seed: int, mutant: bool) -> StatementResult:
@@ -330,6 +365,8 @@ def summary(statement: Statement, tallies: Sequence[Tally], seed: int, mutant: b
     # Sums of independent failures have no heavier upper tail than if all had the mean probability (Hoeffding 1956).
     allowed = math.fsum(tally.allowed for tally in tallies) / trials if trials else 0.0
     violations += certain_rate(failures, trials) > allowed
+    claims = statement.attained and statement.holds and not mutant
+    unattained = claims and violations == 0 and worst.ratio < 1 - ATTAINED
     return StatementResult(
         id=statement.id,
         title=statement.title,
@@ -338,7 +375,8 @@ def summary(statement: Statement, tallies: Sequence[Tally], seed: int, mutant: b
         largest_ratio=worst.ratio,
         reached_by=_describe(statement, seed, worst.number),
         violations=violations,
-        passed=(violations == 0) == (statement.holds and not mutant),
+        passed=(violations == 0) == (statement.holds and not mutant) and not unattained,
+        unattained=unattained,
         failures=failures,
         trials=trials,
         allowed=allowed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -226,6 +227,13 @@ _JUMP = _attained(_PENNIES, FictitiousPlay(), _two(0.5 - 1e-9, 0.5 + 1e-9), _two
 
 _CONTRACTION = r"d(L(a,\psi),L(a',\psi')) \le L_F^s\,d(\psi,\psi')+L_F^a\,d(a,a'),\ "
 
+
+def _drawn(statement: str, sample: Callable[[np.random.Generator], Any], number: int) -> Any:
+    """Return an instance that `sample` draws under seed 0, one that was found to make the statement an equality."""
+    key = (zlib.crc32(statement.encode()), number)
+    return sample(np.random.default_rng(np.random.SeedSequence(0, spawn_key=key)))
+
+
 _ONE_SHOT = ("2 or 3 actions each, one inner state", "policies far apart, close together, and pure ones")
 
 _MEMORY = ("iterated games with memory-one policies and games of 2 or 3 states", "inner discounts .1, .5 and .9")
@@ -263,7 +271,7 @@ LEARNERS = (
         sample=_sample_logit,
         sides=_sides(_logit, _no_exponential),
         mutant="the factor e^{x/4} dropped",
-        extremal=_STEEP,
+        extremal=(*_STEEP, _drawn("L, logit gradient", _sample_logit, 16)),
         attained=True,
     ),
     Statement(
@@ -286,6 +294,7 @@ LEARNERS = (
         sample=_sample_projected_stochastic,
         sides=_sides(_projected, _no_growth),
         mutant="L_F^s = 1, as in normal form",
+        extremal=(_drawn("L, projected gradient, stochastic", _sample_projected_stochastic, 31),),
         attained=True,
     ),
     Statement(
@@ -298,6 +307,7 @@ LEARNERS = (
         sample=_sample_logit_stochastic,
         sides=_sides(_logit, _no_growth),
         mutant="L_F^s = 1, as if learning contracted",
+        extremal=(_drawn("L, logit gradient, stochastic", _sample_logit_stochastic, 34),),
         attained=True,
     ),
 )

@@ -25,13 +25,14 @@ from rfos.laboratory.verification.learners import FALSE_LEARNERS, LEARNERS
 from rfos.laboratory.verification.models import MODELS
 from rfos.laboratory.verification.restarts import RESTARTS
 from rfos.laboratory.verification.shaping import SHAPING
-from rfos.laboratory.verification.theorems import FALSE_THEOREMS, THEOREMS
+from rfos.laboratory.verification.teams import TEAMS
+from rfos.laboratory.verification.theorems import FALSE_RMAX_STATEMENTS, RMAX_STATEMENTS
 
 TRUE = (
-    *(*GAMES, *GRIDS, *LEARNERS, *DISCRETISATION, *MODELS, *CONCENTRATION, *COUNTS, *THEOREMS),
-    *(*RESTARTS, *ALIASING, *SHAPING),
+    *(*GAMES, *GRIDS, *LEARNERS, *DISCRETISATION, *MODELS, *CONCENTRATION, *COUNTS, *RMAX_STATEMENTS),
+    *(*RESTARTS, *ALIASING, *SHAPING, *TEAMS),
 )
-FALSE = (*FALSE_GAMES, *FALSE_LEARNERS, *FALSE_THEOREMS, *FALSE_CONCENTRATION)
+FALSE = (*FALSE_GAMES, *FALSE_LEARNERS, *FALSE_RMAX_STATEMENTS, *FALSE_CONCENTRATION)
 
 STATEMENTS: Mapping[str, Statement] = MappingProxyType({statement.id: statement for statement in (*TRUE, *FALSE)})
 """All statements by code, the false ones last."""

@@ -319,7 +319,7 @@ _RING = "many states with two arms of ½ ± ε/2, discount 0; exact probabilitie
 
 _TWO_AND_A_HALF = "m over 2.5 (half of m is enough, as two estimates must err at once: no smaller fault can be seen)"
 
-THEOREMS = (
+RMAX_STATEMENTS = (
     Statement(
         "T1'",
         "R-max, deterministic",
@@ -423,7 +423,7 @@ THEOREMS = (
     ),
 )
 
-FALSE_THEOREMS = (
+FALSE_RMAX_STATEMENTS = (
     Statement(
         "false: T1 under resets",
         "R-max restarted every T < H steps has few bad steps",

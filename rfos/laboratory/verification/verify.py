@@ -30,7 +30,7 @@ class Chunk(NamedTuple):
 
 
 def chosen(statements: Sequence[str | Statement] | None, mutants: bool = False) -> list[Statement]:
-    """Return the statements that are meant: those of the theory in their order, then a user's own in the order given.
+    """Return the statements that are meant, each once, in the order given; by default all of the theory.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def chosen(statements: Sequence[str | Statement] | None, mutants: bool = False) 
     Examples
     --------
     >>> [statement.title for statement in chosen(["P4", "N1"])]
-    ['covering radius of the simplex grid', 'explore or exploit']
+    ['explore or exploit', 'covering radius of the simplex grid']
     """
     if statements is None:
         found = list(STATEMENTS.values())
@@ -68,7 +68,7 @@ def chosen(statements: Sequence[str | Statement] | None, mutants: bool = False) 
                 )
             taken.add(statement.id)
         _require_known(codes)
-        found = [statement for code, statement in STATEMENTS.items() if code in codes] + list(own)
+        found = list(dict.fromkeys(STATEMENTS[entry] if isinstance(entry, str) else entry for entry in given))
     if not mutants:
         return found
     found = [statement for statement in found if statement.holds]
@@ -154,12 +154,13 @@ def verify(
     Returns
     -------
     list of StatementResult
-        Those of the theory in the order of the registry, then your own in the order given.
+        In the order given, each statement once; by default that of the registry.
 
     Raises
     ------
     ValueError
-        If a code is unknown or taken, a mutant is missing, a number is out of range, or sides are not `Sides`.
+        If a code is unknown or taken, a mutant is missing, a number is out of range, sides are not `Sides` of two
+        numbers, or a function of a statement raises; the statement is named.
     OSError
         If a process dies.
 
