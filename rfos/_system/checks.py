@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from rfos._system import arrays
 from rfos._system.arrays import Float
-from rfos._system.memory import ROWS
+from rfos._system.memory import BLOCK_ROWS
 
 ROW_TOL = 1e-9
 """How far the probabilities of a row may sum from 1."""
 
-LONGEST = 80
+MOST_CHARACTERS = 80
 """Characters of a value that a message shows."""
 
 
@@ -34,6 +34,7 @@ class WrongKindError(TypeError, ValueError):
 MAKES: Mapping[str, str] = {
     "NormalFormGame": "named_game(name) or NormalFormGame.from_payoffs(...) makes one",
     "StochasticGame": "iterated(game, discount) or one_shot(game) makes one of a NormalFormGame",
+    "DecPOMDP": "task(name) of rfos.teams.tasks or DecPOMDP(W, R, n_actions, n_observations, horizon) makes one",
     "TabularMDP": "meta_game.to_mdp() or TabularMDP(P, R, discount) makes one",
     "WindowMetaGame": "WindowMetaGame(game, opponent, window=2, discount=0.8) makes one of a NormalFormGame",
     "PolicyMetaGame": "PolicyMetaGame(stochastic_game, learners, grids, discount) makes one",
@@ -79,7 +80,7 @@ def shown(value: object) -> str:
         text = " ".join(repr(value).split())
     except Exception:
         text = f"a {type(value).__name__}"
-    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
+    return text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 3] + "..."
 
 
 def described(value: object) -> str:
@@ -300,8 +301,8 @@ def distributions(says: str, given: object, shape: tuple[int, ...], where: Calla
     rows = arrays.floats(f"what {says}", given)
     if rows.shape != shape:
         raise ValueError(f"{says} an array of shape {rows.shape}: give probabilities of shape {shape}")
-    for first in range(0, len(rows), ROWS):
-        bad = ~are_distributions(rows[first : first + ROWS])
+    for first in range(0, len(rows), BLOCK_ROWS):
+        bad = ~are_distributions(rows[first : first + BLOCK_ROWS])
         if bad.any():
             row = first + int(bad.argmax())
             what = shown(rows[row].tolist())

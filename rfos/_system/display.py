@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-ROWS = 20
+SHOWN_ROWS = 20
 """Most rows of a table that are shown."""
 
 
@@ -24,4 +24,4 @@ def page(line: str, frame: pd.DataFrame, sentences: Sequence[str] = ()) -> str:
     ['<p><code>&lt;Solution&gt;</code></p>', '<p>a &lt; b</p>']
     """
     shown = [f"<p><code>{escape(line)}</code></p>", *(f"<p>{escape(sentence)}</p>" for sentence in sentences)]
-    return "\n".join([*shown, str(frame.to_html(max_rows=ROWS, border=0, index=False))])
+    return "\n".join([*shown, str(frame.to_html(max_rows=SHOWN_ROWS, border=0, index=False))])

@@ -16,7 +16,7 @@ except ImportError:  # not on every system
 PROC, GROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 """Where Linux tells of memory; on other systems they are missing, and nine tenths of the machine's count."""
 
-ROWS = 2**14
+BLOCK_ROWS = 2**14
 """Rows of a large table that are worked on at once: temporaries of the table's own size would double its memory."""
 
 

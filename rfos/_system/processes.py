@@ -55,6 +55,28 @@ def _begin_worker() -> None:
     threading.Thread(target=follow, daemon=True).start()
 
 
+def _let_submissions_end(pool: Any) -> None:
+    """Have a pool that breaks wait for the submission that is under way.
+
+    Before Python 3.12 its thread marks what is pending as failed without the lock that `submit` holds: a call that is
+    added meanwhile ends the thread with a traceback on stderr, or has no result for ever.
+    """
+    manager = pool._executor_manager_thread
+    if not hasattr(manager, "terminate_broken") or hasattr(manager, "_terminate_broken"):  # the latter has the lock
+        return
+    terminate = manager.terminate_broken
+
+    def terminate_broken(cause: Any) -> None:
+        executor = manager.executor_reference()
+        if executor is not None:
+            executor._broken = "one of its processes has died"  # whatever is submitted from here on is refused
+            with manager.shutdown_lock:
+                pass
+        terminate(cause)
+
+    manager.terminate_broken = terminate_broken
+
+
 class Pool:
     """Processes, each with its own interpreter, that are started with the first call and for as long as `with` lasts.
 
@@ -98,12 +120,16 @@ class Pool:
         BrokenProcessPool
             If one of them has died; `close` then lets new ones be started.
         """
+        fresh = self._pool is None
         if self._pool is None:
             self._pool = ProcessPoolExecutor(
                 self.workers, mp_context=multiprocessing.get_context("spawn"), initializer=_begin_worker
             )
         with interrupts_held():  # a submission may start a worker
-            return self._pool.submit(function, *args, **kwargs)
+            future = self._pool.submit(function, *args, **kwargs)
+            if fresh:
+                _let_submissions_end(self._pool)
+        return future
 
     def close(self) -> None:
         """Wait for what was submitted, and end the processes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import math
+import re
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -71,8 +72,8 @@ def report(
     typer.echo(f"{len(rows):,} cells of code {chosen}, {failed:,} failed")
     if idle:
         typer.echo(f"{idle_cells(idle)}; they enter no fit")
-    for _, variable, found in fits.groups():
-        typer.echo(f"\n{_words(found)} against {variables.VARIABLES[variable].label}\n")
+    for fitted, variable, found in fits.groups():
+        typer.echo(f"\n{_words(found, ' of ' in fitted)} against {variables.VARIABLES[variable].label}\n")
         lines = found.to_dict("records")
         shown = [_line(line) for line in lines]
         typer.echo(table(list(shown[0]), [list(line.values()) for line in shown]))
@@ -82,11 +83,14 @@ def report(
         typer.echo("\na bound from above may grow faster or slower than what it bounds")
 
 
-def _words(lines: pd.DataFrame) -> str:
-    """Return what the quantity of some fits is called."""
+def _words(lines: pd.DataFrame, named: bool = False) -> str:
+    """Return what is fitted by some fits, in words, with its measure where one of a user's own may mean another."""
+    from rfos.laboratory.sweeps.parts import is_own
     from rfos.laboratory.sweeps.variables import words
 
-    return words(str(lines["measure"].iloc[0]), str(lines["quantity"].iloc[0]))
+    measure = str(lines["measure"].iloc[0])
+    said = words(measure, str(lines["quantity"].iloc[0]))
+    return f"{said} ({measure})" if is_own(measure) and named else said
 
 
 def _ends(lines: pd.DataFrame) -> str:
@@ -187,7 +191,8 @@ def write_report(
     drawings = _draw(rows, fits, out)
     written += [f"{name}.{kind}" for name in drawings for kind in ("svg", "png")]
     title = "; ".join(store.titles(code)) or f"Sweep {store.path.stem}"
-    text = page(title, _sections(frames["cells"], code, fits, drawings))
+    settings = tables.curve_bands(rows)["label"].nunique()
+    text = page(title, _sections(frames["cells"], code, fits, drawings, settings))
     with atomic(out / "report.html") as path:
         path.write_text(text, encoding="utf-8")
     written.append("report.html")
@@ -221,8 +226,9 @@ def _write_parquet(frames: dict[str, pd.DataFrame], out: Path) -> list[str]:
 CURVES = "learning_curves"
 
 
-def _figure_name(quantity: str, variable: str) -> str:
-    return f"scaling_{quantity}_{variable}"
+def _figure_name(fitted: str, variable: str) -> str:
+    """Return the name of a figure's files: of what is fitted, a measure's dots, colon and spaces made plain."""
+    return f"scaling_{re.sub('[^A-Za-z0-9_+-]+', '_', fitted)}_{variable}"
 
 
 def _draw(rows: list[StoreRow], fits: Fits, out: Path) -> dict[str, bytes]:
@@ -234,10 +240,10 @@ def _draw(rows: list[StoreRow], fits: Fits, out: Path) -> dict[str, bytes]:
     from rfos.laboratory.sweeps import tables, variables
 
     figures = {}
-    for quantity, variable, lines in fits.groups():
-        what, along = _words(lines), variables.VARIABLES[variable].label
+    for fitted, variable, lines in fits.groups():
+        what, along = _words(lines, " of " in fitted), variables.VARIABLES[variable].label
         if fits.points["fit"].isin(lines.index).any():  # else there is no run with a number
-            figures[_figure_name(quantity, variable)] = plots.scaling(lines, fits.points, along, what)
+            figures[_figure_name(fitted, variable)] = plots.scaling(lines, fits.points, along, what)
     bands = tables.curve_bands(rows)
     if len(bands):
         figures[CURVES] = plots.sweep_curves(bands)
@@ -255,8 +261,17 @@ def _draw(rows: list[StoreRow], fits: Fits, out: Path) -> dict[str, bytes]:
     return drawings
 
 
-def _sections(cells: pd.DataFrame, code: str, fits: Fits, drawings: dict[str, bytes]) -> list[tuple[str, str]]:
-    """Return the headings of the page with what stands below them."""
+def _shown_of(settings: int) -> str:
+    """Return how many of all settings the learning curves show, where that is not all."""
+    from rfos.plots import LEGEND
+
+    return f"; {LEGEND} of {settings} settings are drawn, all are in curves.csv" if settings > LEGEND else ""
+
+
+def _sections(
+    cells: pd.DataFrame, code: str, fits: Fits, drawings: dict[str, bytes], settings: int
+) -> list[tuple[str, str]]:
+    """Return the headings of the page with what stands below them; `settings` have learning curves."""
     import pandas as pd
 
     from rfos.laboratory.sweeps import fits as fitting
@@ -265,8 +280,11 @@ def _sections(cells: pd.DataFrame, code: str, fits: Fits, drawings: dict[str, by
     from rfos.laboratory.sweeps.page import items, picture
     from rfos.laboratory.sweeps.page import table as html
 
-    failures = cells[["key", "error"]].dropna() if "error" in cells else cells[[]][:0]
-    failures = failures.map(printable)
+    named = [name for name in ("measure", "agent", "game", "opponent", "window", "levels", "seed") if name in cells]
+    failures = (
+        cells[[*named, "key", "error"]].dropna(subset="error").astype(object) if "error" in cells else cells[[]][:0]
+    )
+    failures = failures.where(failures.notna(), "-").map(lambda value: printable(str(value)))
     counts = (
         f"<p>{len(cells) - len(failures):,} measured, {len(failures):,} failed; code <code>{escape(code)}</code>.</p>"
     )
@@ -278,18 +296,18 @@ def _sections(cells: pd.DataFrame, code: str, fits: Fits, drawings: dict[str, by
         "A bound from above may grow faster or slower than what it bounds.</p>"
     )
     sections = [("Cells", counts + html(tables.axes(cells)) + (rule if len(fits.fits) else ""))]
-    for quantity, variable, lines in fits.groups():
-        what, along = _words(lines), variables.VARIABLES[variable].label
+    for fitted, variable, lines in fits.groups():
+        what, along = _words(lines, " of " in fitted), variables.VARIABLES[variable].label
         heading = f"{what[0].upper()}{what[1:]} against {along}"
         records = lines.to_dict("records")
         shown = pd.DataFrame([_line(line) for line in records])
         # Below the table: a column of sentences would be out of sight on a phone, and make its rows high.
         reasons = items(_verdicts(records))
         caption = f"{heading}; bars from the lowest to the highest {_ends(lines)}."
-        drawing = drawings.get(_figure_name(quantity, variable))
+        drawing = drawings.get(_figure_name(fitted, variable))
         sections.append((heading, (picture(caption, drawing) if drawing else "") + html(shown) + reasons))
     if CURVES in drawings:
-        caption = "Mean reward per step; bands from the lowest to the highest run."
+        caption = f"Mean reward per step; bands from the lowest to the highest run{_shown_of(settings)}."
         sections.append(("Learning curves", picture(caption, drawings[CURVES])))
     idle = tables.not_learned(cells)
     if len(idle):

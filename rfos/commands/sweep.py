@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +15,7 @@ from rfos.commands.options import AS_JSON, STORE, whole
 from rfos.commands.report import write_report
 
 if TYPE_CHECKING:
-    from rfos.laboratory.sweeps.cells import Outcome
+    from rfos.laboratory.sweeps.cells import Cell, Outcome
     from rfos.laboratory.sweeps.executors import Executor
 
 
@@ -24,6 +25,12 @@ def _print_example(wanted: bool) -> None:
 
         typer.echo(example(), nl=False)
         raise typer.Exit()
+
+
+def _named(cell: Cell) -> str:
+    """Return what a cell is, in words: who measures what, where, with which seed."""
+    place = f"window {cell.window}" if cell.window is not None else f"{cell.levels} levels"
+    return f"{cell.measure} of {cell.agent} in {cell.game} against {cell.opponent}, {place}, seed {cell.seed}"
 
 
 def sweep(
@@ -74,8 +81,7 @@ def sweep(
     from rfos.laboratory.sweeps.cells import printable
     from rfos.laboratory.sweeps.driver import sweep as drive
     from rfos.laboratory.sweeps.executors import CHECKPOINT, Dask, InProcess, Processes
-    from rfos.laboratory.sweeps.fits import without_verdict
-    from rfos.laboratory.sweeps.spec import read_spec
+    from rfos.laboratory.sweeps.spec import read_spec, without_verdict
     from rfos.laboratory.sweeps.store import NondeterminismError
 
     workers = processors() if jobs is None else jobs
@@ -85,8 +91,10 @@ def sweep(
     chosen = read_spec(spec)
     try:
         with tqdm(unit="cell", disable=None, file=sys.stderr, desc="measuring") as bar:
+            failing: deque[Cell] = deque()
 
             def acknowledge(outcomes: Sequence[Outcome], left: int) -> None:
+                failing.extend(outcome.cell for outcome in outcomes if outcome.error is not None)
                 if bar.total is None:  # it begins, and nothing was refused
                     for sentence in without_verdict(chosen.cells):
                         bar.write(sentence, file=sys.stderr)
@@ -94,7 +102,7 @@ def sweep(
                 bar.update(len(outcomes))
 
             def fail(key: str, error: str) -> None:
-                bar.write(f"failed {key}: {printable(error)}", file=sys.stderr)
+                bar.write(f"failed {key} ({_named(failing.popleft())}): {printable(error)}", file=sys.stderr)
 
             try:
                 found = drive(chosen, store, executor, retry=retry, audit=audit, acknowledge=acknowledge, fail=fail)
@@ -118,7 +126,8 @@ def sweep(
             own = tuple(sorted({cell.measure for cell in chosen.cells if is_own(cell.measure)}))
             files = write_report(opened, found.code, out, own)[0]
     if as_json:
-        failed = [{"key": key, "error": error} for key, error in found.failed]
+        cells = {cell.key(found.code): cell for cell in chosen.cells}
+        failed = [{"key": key, "cell": _named(cells[key]), "error": error} for key, error in found.failed]
         content = {**vars(found), "failed": failed, "title": chosen.title, "store": str(store), "files": files}
         typer.echo(options.as_json(content))
     else:

@@ -12,27 +12,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from commands import apart, here, run
+from specs import grid, spec
 
 from rfos import plots
 from rfos.laboratory.sweeps.rows import digest
 
-SPEC = """
-title = "two agents"
-seed = 1
-[[grid]]
-measure = ["run"]
-game = ["matching-pennies"]
-opponent = ["window-q-learner"]
-window = [1, 2, 3]
-agent = ["rmax", "paper"]
-epsilon = [0.8]
-delta = [0.2]
-discount = [0.8]
-m = [2, 8]
-horizon = [10]
-steps = [20000]
-seeds = 2
-"""
+SPEC = spec("two agents", 1, grid(window=[1, 2, 3], agent=["rmax", "paper"], m=[2, 8], steps=[20000]))
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +25,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a finished sweep and its report."""
     folder = tmp_path_factory.mktemp("sweep")
     (folder / "spec.toml").write_text(SPEC)
-    result = apart("sweep", "spec.toml", "--store", "store.db", "--jobs", "1", "--out", "out", "--json", cwd=folder)
+    result = here("sweep", "spec.toml", "--store", "store.db", "--jobs", "1", "--out", "out", "--json", cwd=folder)
     assert result.returncode == 0, result.stderr
     (folder / "summary.json").write_text(result.stdout)
     return folder
@@ -247,13 +232,15 @@ def test_a_result_that_does_not_come_again_stops_the_sweep(done: Path, tmp_path:
 
 def test_failed_cells_are_named_and_make_the_exit_status_1(tmp_path: Path) -> None:
     """A cell that the store says has failed: counted, listed in the report, measured again with --retry."""
-    (tmp_path / "spec.toml").write_text(SPEC.replace("[1, 2, 3]", "[1]").replace("seeds = 2", "seeds = 1"))
+    text = SPEC.replace("[1, 2, 3]", "[1]").replace('"rmax", "paper"', '"rmax"').replace("seeds = 2", "seeds = 1")
+    (tmp_path / "spec.toml").write_text(text)
     options = ("sweep", "spec.toml", "--store", "store.db", "--jobs", "1", "--json")
     assert here(*options, cwd=tmp_path).returncode == 0
     (key,) = rewrite(tmp_path / "store.db", slice(1), result=None, error="MemoryError: <too> large")
     result = here(*options, "--out", "out", cwd=tmp_path)
     assert result.returncode == 1
-    assert json.loads(result.stdout)["failed"] == [{"key": key, "error": "MemoryError: <too> large"}]
+    said = "run of rmax in matching-pennies against window-q-learner, window 1, seed 0"
+    assert json.loads(result.stdout)["failed"] == [{"key": key, "cell": said, "error": "MemoryError: <too> large"}]
     page = (tmp_path / "out" / "report.html").read_text()
     assert key in page
     assert "MemoryError: &lt;too&gt; large" in page

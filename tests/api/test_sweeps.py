@@ -17,6 +17,7 @@ import numpy as np
 import psutil
 import pytest
 from commands import run as run_command
+from specs import grid, spec
 
 import rfos
 from rfos._system.checkpoints import Checkpoint, MisfitError
@@ -34,36 +35,12 @@ from rfos.learning.ledger import ledger
 from rfos.learning.run import run
 from rfos.metagames import policy
 
-SMALL = """
-title = "small cells"
-seed = 7
-[[grid]]
-measure = ["run"]
-game = ["matching-pennies"]
-opponent = ["window-q-learner", "q-learner"]
-window = [1, 2]
-agent = ["rmax", "paper"]
-epsilon = [0.8]
-delta = [0.2]
-discount = [0.8]
-m = [3]
-horizon = [10]
-steps = [300]
-seeds = 2
-[[grid]]
-measure = ["run"]
-game = ["matching-pennies"]
-opponent = ["naive"]
-levels = [3]
-inner_discount = [0.0]
-agent = ["rmax"]
-epsilon = [0.8]
-delta = [0.2]
-discount = [0.8]
-m = [2]
-steps = [100]
-seeds = 2
-"""
+SMALL = spec(
+    "small cells",
+    7,
+    grid(opponent=["window-q-learner", "q-learner"], window=[1, 2], agent=["rmax", "paper"]),
+    grid(opponent=["naive"], window=None, levels=[3], inner_discount=[0.0], m=[2], horizon=None, steps=[100]),
+)
 
 CELL = Cell(
     measure="run",
@@ -243,12 +220,12 @@ def test_the_fingerprint_covers_all_that_a_cell_imports():
 
 def test_the_fingerprint_changes_with_a_source_and_with_a_library(tmp_path, monkeypatch):
     """One byte of one source, or another NumPy."""
-    fresh = fingerprint.fingerprint.__wrapped__
+    fresh = fingerprint._of_packages.__wrapped__
     first = fresh()
     assert first == fingerprint.fingerprint() == fresh()
-    bare = fingerprint._without_docstrings
+    learned = fingerprint._learned
     last = fingerprint.sources()[-1].read_bytes()
-    monkeypatch.setattr(fingerprint, "_without_docstrings", lambda source: bare(source) + b"x" * (source == last))
+    monkeypatch.setattr(fingerprint, "_learned", lambda source: learned(source + b"\n0 == 1" * (source == last)))
     assert fresh() != first
     monkeypatch.undo()
     monkeypatch.setattr(fingerprint.importlib.metadata, "version", lambda name: "0.0")
@@ -454,18 +431,6 @@ def test_only_cells_that_are_still_to_be_measured_need_room(tmp_path):
         sweep(done, tmp_path / "store.db", here, audit=True)
 
 
-@pytest.mark.jit
-def test_a_worker_process_takes_its_base_before_it_measures(tmp_path):
-    """What one takes once it has measured small cells is within a third of the constant."""
-    taken = []
-
-    def look(outcomes, left):
-        taken.extend(child.memory_info().rss for child in psutil.Process().children())
-
-    sweep(parse_spec(SMALL), tmp_path / "store.db", Processes(1), acknowledge=look)
-    assert 2 / 3 < max(taken) / executors.WORKER_BYTES < 4 / 3
-
-
 def test_a_table_is_built_once_for_all_that_is_measured_in_it(monkeypatch):
     """Two tables, six epsilons, two agents and two measures: two, and in the order of the chunks as well."""
     built = []
@@ -529,17 +494,6 @@ def test_the_estimate_of_memory_is_above_what_a_cell_takes():
 
 
 # Executors ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.jit
-def test_a_pool_of_processes_brings_the_same_bytes(tmp_path, monkeypatch):
-    """In many small chunks, so that they end in any order."""
-    monkeypatch.setattr(driver, "CHUNK_CELLS", 2)
-    small = parse_spec(SMALL)
-    sweep(small, tmp_path / "here.db", InProcess())
-    sweep(small, tmp_path / "pool.db", Processes(2))
-    assert rows(tmp_path / "here.db") == rows(tmp_path / "pool.db")
-    assert not multiprocessing.active_children()
 
 
 class Deadly(Cell):
@@ -783,12 +737,7 @@ def test_the_estimate_of_memory_covers_the_ledger_and_the_search(cell):
 
 def grid_of(**changed):
     """A spec of one grid, such as the cell above, with changed lists; None leaves one out."""
-    lists = {
-        name: [value] for name, value in asdict(LEDGER).items() if value is not None and name not in ("root", "seed")
-    }
-    lists |= {name: value for name, value in changed.items() if value is not None}
-    lines = [f"{name} = {json.dumps(value)}" for name, value in lists.items() if changed.get(name, 0) is not None]
-    return "\n".join(['title = "x"', "seed = 1", "[[grid]]", *lines, "seeds = 1"])
+    return spec("x", 1, grid(**{"measure": ["ledger"], "m": None, "steps": None, "budget": [3], "seeds": 1} | changed))
 
 
 @pytest.mark.parametrize(
@@ -881,11 +830,17 @@ def test_a_state_that_is_too_large_is_not_kept(monkeypatch):
 
 @pytest.mark.parametrize("executor", [InProcess, pytest.param(lambda: Processes(2), marks=pytest.mark.jit)])
 def test_cells_that_are_left_and_taken_up_again_bring_the_same_store(tmp_path, monkeypatch, executor):
-    """Every cell left as often as it can be; nothing stays of that but the results, each acknowledged once."""
-    small = replace(parse_spec(SMALL), cells=tuple(KINDS))
+    """Short and long cells in many small chunks, so that they end in any order, each long one left as often as it can.
+
+    Nothing stays of that but the results, each acknowledged once. What a worker takes once it has measured small cells
+    is within a third of the constant, and no worker is left.
+    """
+    monkeypatch.setattr(driver, "CHUNK_CELLS", 2)
+    short = parse_spec(SMALL)
+    small = replace(short, cells=(*short.cells[::3], *KINDS))
     sweep(small, tmp_path / "undisturbed.db", InProcess())
     monkeypatch.setattr(executors, "CHECKPOINT", 0.0)
-    told, left, seen = [], [], []
+    told, left, seen, taken = [], [], [], []
     put = Store._put
 
     def spy(self, code, outcome):
@@ -897,11 +852,16 @@ def test_cells_that_are_left_and_taken_up_again_bring_the_same_store(tmp_path, m
     def acknowledge(outcomes, remaining):
         told.extend(outcomes)
         left.append(remaining)
+        taken.extend(child.memory_info().rss for child in psutil.Process().children())
 
-    found = sweep(small, tmp_path / "store.db", executor(), acknowledge=acknowledge)
-    assert (found.measured, found.failed) == (len(KINDS), ())
+    pool = executor()
+    found = sweep(small, tmp_path / "store.db", pool, acknowledge=acknowledge)
+    assert (found.measured, found.failed) == (len(small.cells), ())
+    if pool.base:
+        assert 2 / 3 < max(taken) / pool.base < 4 / 3
+    assert not multiprocessing.active_children()
     assert rows(tmp_path / "store.db") == rows(tmp_path / "undisturbed.db")
-    assert len(told) == len(KINDS)
+    assert len(told) == len(small.cells)
     assert left[-1] == 0
     checkpoints = [outcome for outcome in seen if outcome.state is not None]
     assert len(checkpoints) > 3 * len(KINDS)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from commands import run
+from commands import here, run
+from specs import grid, spec
 
 from rfos.laboratory.sweeps import executors
 from rfos.laboratory.sweeps.cells import Task
@@ -78,22 +79,11 @@ def broken():
 NUMBER = 3
 '''
 PAYOFFS = "PAYOFFS = [[[1.0, -1.0], [-1.0, 1.0]], [[-1.0, 1.0], [1.0, -1.0]]]\n"
-SPEC = """
-title = "mine"
-seed = 1
-[[grid]]
-measure = ["run"]
-game = ["mine_a:game"]
-opponent = ["mine_a:opponent"]
-window = [1]
-agent = ["mine_a:agent_of"]
-epsilon = [0.8]
-delta = [0.2]
-discount = [0.8]
-m = [4]
-steps = [300]
-seeds = 2
-"""
+SPEC = spec(
+    "mine",
+    1,
+    grid(game=["mine_a:game"], opponent=["mine_a:opponent"], agent=["mine_a:agent_of"], m=[4], horizon=None),
+)
 
 
 @pytest.fixture
@@ -114,7 +104,7 @@ def forget():
 
     for name in ("mine_a", "my_payoffs"):
         sys.modules.pop(name, None)
-    for cached in (parts.game_of, parts.opponent_of, parts.learner_of, parts._own_agent, fingerprint, cells._meta_game):
+    for cached in (parts.game_of, parts.opponent_of, parts.learner_of, parts._own_agent, cells._meta_game):
         cached.cache_clear()
     for cached in (measures._effort, measures._peak_bytes, measures._run_length, spec._check_opponent):
         cached.cache_clear()
@@ -267,19 +257,19 @@ def test_a_measure_of_ones_own_is_kept_reported_and_fitted_where_it_is_named(fol
     """Its quantity grows with the discount; a report imports it only if it is told to."""
     text = SPEC.replace('["run"]', '["mine_a:EARNED"]').replace("[0.8]\nm =", "[0.5, 0.7, 0.9]\nm =")
     (folder / "spec.toml").write_text(text)
-    command = [sys.executable, "-m", "rfos"]
-    done = run([*command, "sweep", "spec.toml", "--store", "s.db", "--jobs", "2", "--out", "out"], cwd=folder)
+    done = here("sweep", "spec.toml", "--store", "s.db", "--jobs", "2", "--out", "out", cwd=folder)
     assert done.returncode == 0, done.stderr
     fits = pd.read_csv(folder / "out" / "fits.csv")
     assert set(fits["quantity"]) == {"earned"}
     assert set(fits["reason"]) == {"no bound is stated for these runs"}
     assert pd.read_csv(folder / "out" / "cells.csv")["earned"].notna().all()
-    done = run([*command, "report", "--store", "s.db", "--out", "two"], cwd=folder)
+    forget()
+    done = here("report", "--store", "s.db", "--out", "two", cwd=folder)
     assert done.returncode == 0, done.stderr
+    assert "mine_a" not in sys.modules
     assert "measure mine_a:EARNED is in the tables only: --measure mine_a:EARNED imports it" in done.stderr
     assert "what was earned" not in done.stdout
-    options = ("--measure", "mine_a:EARNED")
-    done = run([*command, "report", "--store", "s.db", "--out", "three", *options], cwd=folder)
+    done = here("report", "--store", "s.db", "--out", "three", "--measure", "mine_a:EARNED", cwd=folder)
     assert "what was earned against 1/(1-discount)" in done.stdout
     assert (folder / "three" / "fits.csv").read_bytes() == (folder / "out" / "fits.csv").read_bytes()
 
@@ -348,7 +338,7 @@ def test_a_worker_without_the_module_or_with_another_one_is_found_out(folder, mo
 
 def test_the_example_names_every_key_and_every_value_and_is_a_good_spec(tmp_path):
     """As a user gets it: printed, and given to rfos sweep as it is."""
-    done = run([sys.executable, "-m", "rfos", "sweep", "--example"], cwd=tmp_path)
+    done = here("sweep", "--example", cwd=tmp_path)
     assert done.stdout == example()
     assert done.stderr == ""
     for name, key in GRID_KEYS.items():
@@ -356,6 +346,6 @@ def test_the_example_names_every_key_and_every_value_and_is_a_good_spec(tmp_path
         assert all(choice in done.stdout for choice in key.choices)
     assert all(len(line) <= 120 for line in done.stdout.splitlines())
     (tmp_path / "spec.toml").write_text(done.stdout)
-    done = run([sys.executable, "-m", "rfos", "sweep", "spec.toml", "--store", "s.db", "--jobs", "1"], cwd=tmp_path)
+    done = here("sweep", "spec.toml", "--store", "s.db", "--jobs", "1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "14 cells, 0 already there, 14 measured now, 0 failed" in done.stdout

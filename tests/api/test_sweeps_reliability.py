@@ -19,6 +19,7 @@ import numpy as np
 import psutil
 import pytest
 from commands import PATIENCE, here, run, started, wait_until
+from specs import grid, spec
 from strength import scaled
 
 from rfos._system import processes as processes_module
@@ -31,24 +32,11 @@ from rfos.learning import kernel_play
 
 pytestmark = pytest.mark.jit
 
-GRID = """
-[[grid]]
-measure = ["run"]
-game = ["matching-pennies"]
-opponent = ["window-q-learner"]
-window = [1, 2]
-agent = ["rmax"]
-epsilon = [0.8]
-delta = [0.2]
-discount = [0.8]
-m = [3]
-horizon = [10]
-"""
 KILLS, CELLS = scaled(50, 10), scaled(3600)
 
 
-def spec_text(seeds: int, steps: int) -> str:
-    return f'title = "victims"\nseed = 3\n{GRID}steps = [{steps}]\nseeds = {seeds}\n'
+def spec_text(seeds: int, steps: int, **changed: object) -> str:
+    return spec("victims", 3, grid(**{"window": [1, 2], "steps": [steps], "seeds": seeds} | changed))
 
 
 def look(path: Path, statement: str) -> list[tuple[object, ...]]:
@@ -304,6 +292,16 @@ def test_a_store_that_another_driver_writes_is_refused_and_the_other_goes_on(tmp
     assert len(rows(tmp_path / "store.db")) == 4
 
 
+# Four commands in one process, which even the super-user's rights do not let write where nobody may.
+COMMANDS = """
+import json, sys
+from pathlib import Path
+from commands import here
+done = [here(*arguments, cwd=Path.cwd()) for arguments in json.loads(sys.argv[1])]
+print(json.dumps([[one.args, one.returncode, one.stdout, one.stderr] for one in done]))
+"""
+
+
 def without_root() -> None:
     """Take from the super-user the right to write where nobody may; for others there is nothing to take."""
     drop, override = 24, 1  # PR_CAPBSET_DROP, CAP_DAC_OVERRIDE
@@ -322,20 +320,24 @@ def test_a_read_only_folder_is_refused_to_a_sweep_and_read_by_a_report(tmp_path)
     (folder / "store.db.lock").unlink()
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     folder.chmod(0o555)
-    options = {"cwd": tmp_path, "before": without_root}
-    program = [sys.executable, "-m", "rfos"]
+    wanted = [["sweep", "spec.toml", "--store", f"folder/{name}.db", "--jobs", "1"] for name in ("store", "new")]
+    wanted.append(["report", "--store", "folder/store.db", "--out", "folder/o"])
+    wanted.append(["report", "--store", "folder/store.db", "--out", "out", "--json"])
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, sys.path))}
     try:
-        for name in ("store.db", "new.db"):
-            arguments = ["sweep", "spec.toml", "--store", f"folder/{name}", "--jobs", "1"]
-            line = refused(run([*program, *arguments], **options))
-            assert f"cannot write beside the store folder/{name}: permission denied; choose another --store" in line
-        line = refused(run([*program, "report", "--store", "folder/store.db", "--out", "folder/o"], **options))
-        assert "folder/o" in line
-        done = run([*program, "report", "--store", "folder/store.db", "--out", "out", "--json"], **options)
-        assert done.returncode == 0, done.stderr
-        assert json.loads(done.stdout)["cells"] == 4
+        all_done = run(
+            [sys.executable, "-c", COMMANDS, json.dumps(wanted)], cwd=tmp_path, env=environment, before=without_root
+        )
     finally:
         folder.chmod(0o755)
+    assert all_done.returncode == 0, all_done.stderr
+    *bad, done = [subprocess.CompletedProcess(*one) for one in json.loads(all_done.stdout)]
+    lines = [refused(one) for one in bad]
+    for name, line in zip(("store.db", "new.db"), lines[:2], strict=True):
+        assert f"cannot write beside the store folder/{name}: permission denied; choose another --store" in line
+    assert "folder/o" in lines[2]
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["cells"] == 4
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
@@ -347,7 +349,7 @@ from rfos.laboratory.sweeps import driver
 from rfos.laboratory.sweeps import executors
 from rfos.laboratory.sweeps.spec import parse_spec
 
-executors.CHECKPOINT = 0.1
+executors.CHECKPOINT = 0.05
 driver.sweep(parse_spec(Path(sys.argv[1]).read_text()), Path(sys.argv[2]), executors.InProcess())
 """
 
@@ -356,14 +358,14 @@ driver.sweep(parse_spec(Path(sys.argv[1]).read_text()), Path(sys.argv[2]), execu
 @pytest.mark.parametrize("measure", ["run", "ledger"])
 def test_kill_9_in_the_middle_of_a_long_cell_costs_what_came_after_the_last_checkpoint(tmp_path, monkeypatch, measure):
     """The cell goes on at its last checkpoint, plays the steps that are left and no more, and brings the same bytes."""
-    steps = 200_000_000
-    text = spec_text(seeds=1, steps=steps).replace('"run"', f'"{measure}"').replace("window = [1, 2]", "window = [2]")
+    steps = 100_000_000
+    text = spec_text(1, steps, measure=[measure], window=[2])
     (tmp_path / "spec.toml").write_text(text)
     path = tmp_path / "store.db"
 
     def begun() -> bool:
         with contextlib.suppress(sqlite3.Error):
-            return bool(look(path, "SELECT state FROM checkpoints WHERE seconds > 0.3"))
+            return bool(look(path, "SELECT state FROM checkpoints WHERE seconds > 0.15"))
         return False
 
     with started([sys.executable, "-c", LONG, str(tmp_path / "spec.toml"), str(path)]) as process:
@@ -447,14 +449,31 @@ class Cluster:
     def start_worker(self, before: str = "") -> subprocess.Popen[bytes]:
         return self.start("worker", "--nthreads", "1", "--no-nanny", "--host", "127.0.0.1", before=before)
 
+    def whole(self) -> bool:
+        """Whether the scheduler and two workers are alive, others having been replaced."""
+        if self.scheduler.poll() is not None:
+            return False
+        self.workers = [worker for worker in self.workers if worker.poll() is None]
+        self.workers += [self.start_worker() for _ in range(2 - len(self.workers))]
+        self.wait_for_workers(2)
+        return True
+
+
+@pytest.fixture(scope="module")
+def clusters(tmp_path_factory):
+    """The clusters that these tests have started, of which the last may be alive."""
+    pytest.importorskip("distributed")
+    with contextlib.ExitStack() as children:
+        yield [], children
+
 
 @pytest.fixture
-def cluster(tmp_path):
-    """Two workers with one thread each."""
-    pytest.importorskip("distributed")
-    (tmp_path / "cluster").mkdir()
-    with contextlib.ExitStack() as children:
-        yield Cluster(tmp_path / "cluster", children)
+def cluster(clusters, tmp_path_factory):
+    """Two workers with one thread each: those of the test before, where it has left them alive."""
+    made, children = clusters
+    if not made or not made[-1].whole():
+        made.append(Cluster(tmp_path_factory.mktemp("cluster"), children))
+    return made[-1]
 
 
 def wait_for_workers(dask: Dask, count: int) -> None:
@@ -537,7 +556,7 @@ def test_long_cells_on_a_dask_cluster_are_left_and_taken_up_again(tmp_path, clus
 @pytest.mark.processes
 def test_workers_without_the_package_and_a_lost_scheduler_are_told_in_one_line(tmp_path, cluster):
     """Exit status 2, and nothing of other programs' talk. Such a worker that joins later ends, and is done without."""
-    (tmp_path / "spec.toml").write_text(spec_text(seeds=40, steps=30_000_000))
+    (tmp_path / "spec.toml").write_text(spec_text(seeds=40, steps=10_000_000))
     options = command(tmp_path, "--scheduler", cluster.address)
     cluster.workers.append(cluster.start_worker("import sys; sys.modules['rfos'] = None; "))
     cluster.wait_for_workers(3)
@@ -564,7 +583,7 @@ def test_workers_without_a_module_that_the_spec_names_are_told_in_one_line(tmp_p
         "import rfos\n\ndef game():\n    return rfos.named_game('chicken')\n"
     )
     monkeypatch.syspath_prepend(tmp_path / "here")
-    text = spec_text(seeds=2, steps=300).replace('"matching-pennies"', '"only_here:game"')
+    text = spec_text(2, 300, game=["only_here:game"])
     with pytest.raises(
         ValueError, match=r"module 'only_here' of a sweep cannot be imported here .* on PYTHONPATH"
     ) as said:

@@ -6,33 +6,20 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import process as process_module
+from concurrent.futures.process import BrokenProcessPool
 
 import psutil
 import pytest
 from commands import PATIENCE, here, run, started, wait_until
+from specs import spec
 
+from rfos._system.processes import Pool
 from rfos.laboratory.verification.verify import verify
 
 RFOS = [sys.executable, "-m", "rfos"]
-ENDLESS = ["verify", "--instances", "1000000000", "--statement", "P2+", "--jobs", "2"]
+ENDLESS = ["verify", "--instances", "20000000", "--statement", "P2+", "--jobs", "2"]
 BOUND = ["bound", "--states", "16", "--actions", "2", "--branching", "2"]
-SPEC = """
-title = "two cells"
-seed = 3
-[[grid]]
-measure = ["run"]
-game = ["matching-pennies"]
-opponent = ["window-q-learner"]
-window = [1]
-agent = ["rmax"]
-epsilon = [0.8]
-delta = [0.2]
-discount = [0.8]
-m = [3]
-horizon = [10]
-steps = [300]
-seeds = 2
-"""
 MISSED = 141  # 128 + SIGPIPE, as shells name it
 
 
@@ -82,6 +69,24 @@ def test_a_worker_of_verify_that_is_killed_is_told_in_one_line(tmp_path):
 
 
 @pytest.mark.processes
+def test_what_is_submitted_while_a_pool_breaks_ends_with_it(monkeypatch):
+    """It has an end, and the pool's thread no traceback: a worker dies while another call is being taken in."""
+    make = process_module._WorkItem
+
+    def slow(*arguments):
+        executor = pool._pool
+        if executor is not None and executor._executor_manager_thread is not None:  # the second call
+            wait_until(lambda: executor._broken)
+        return make(*arguments)
+
+    monkeypatch.setattr(process_module, "_WorkItem", slow)
+    with Pool(1) as pool:
+        futures = [pool.submit(os._exit, 1), pool.submit(int)]
+        pool._pool._executor_manager_thread.join()
+        assert all(future.done() and isinstance(future.exception(), BrokenProcessPool) for future in futures)
+
+
+@pytest.mark.processes
 def test_processes_do_not_change_what_is_found():
     """Neither does their number."""
     assert verify(["P2+", "N1"], instances=60, jobs=2) == verify(["P2+", "N1"], instances=60, jobs=1)
@@ -117,7 +122,7 @@ def read_by_nobody(number):
 )
 def test_a_sweep_goes_on_where_its_messages_are_lost(before, jobs, tmp_path):
     """Status 0, both cells are stored, and no message gets into a file that took the number of a closed stream."""
-    (tmp_path / "spec.toml").write_text(SPEC)
+    (tmp_path / "spec.toml").write_text(spec("two cells", 3))
     command = [*RFOS, "sweep", "spec.toml", "--store", "store.db", "--jobs", jobs, "--json"]
     done = run(command, cwd=tmp_path, before=before)
     assert done.returncode == 0
@@ -146,8 +151,8 @@ def test_a_reader_that_has_gone_ends_a_command_quietly(arguments, tmp_path):
 @pytest.mark.processes
 def test_closed_results_are_not_wanted(tmp_path):
     """Status 0 and no word; with messages closed as well."""
-    for numbers in ((1,), (0, 1, 2)):
-        done = run([*RFOS, *BOUND], cwd=tmp_path, before=closing(*numbers))
+    for arguments, numbers in ((["--version"], (1,)), (BOUND, (0, 1, 2))):
+        done = run([*RFOS, *arguments], cwd=tmp_path, before=closing(*numbers))
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 

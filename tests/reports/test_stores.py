@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from commands import here, run
+from specs import grid, spec
 
 from rfos._system import files as files_module
 from rfos.laboratory.sweeps import rows, store
@@ -25,46 +26,13 @@ from rfos.laboratory.sweeps.rows import digest
 from rfos.laboratory.sweeps.spec import parse_spec
 from rfos.laboratory.sweeps.store import Store
 
-SPEC = """
-title = "windows & <rivals>"
-seed = 1
-[[grid]]
-measure = ["run", "ledger"]
-game = ["matching-pennies"]
-opponent = ["window-q-learner"]
-window = [1, 2]
-agent = ["rmax"]
-epsilon = [0.8]
-delta = [0.2]
-discount = [0.8]
-m = [2]
-horizon = [10]
-steps = [500]
-seeds = 2
-[[grid]]
-measure = ["least-m"]
-game = ["chicken"]
-opponent = ["window-q-learner"]
-window = [1]
-agent = ["rmax"]
-epsilon = [60]
-delta = [0.2]
-discount = [0.5]
-horizon = [10]
-seeds = 1
-[[grid]]
-measure = ["run"]
-game = ["matching-pennies"]
-opponent = ["naive"]
-levels = [2]
-inner_discount = [0]
-agent = ["rmax"]
-epsilon = [0.8]
-delta = [0.2]
-discount = [0.8]
-steps = [100]
-seeds = 1
-"""
+SPEC = spec(
+    "windows & <rivals>",
+    1,
+    grid(measure=["run", "ledger"], window=[1, 2], m=[2], steps=[500]),
+    grid(measure=["least-m"], game=["chicken"], epsilon=[60], discount=[0.5], m=None, steps=None, seeds=1),
+    grid(opponent=["naive"], window=None, levels=[2], inner_discount=[0], m=None, horizon=None, steps=[100], seeds=1),
+)
 COLUMNS = ("key", "code", "cell", "result", "error", "seconds", "digest")
 
 
@@ -110,38 +78,45 @@ def everything(path):
 # A disk that fills -------------------------------------------------------------------------------------------------
 
 MAKE = """
-import resource, sys
+import os, resource, sys
 from pathlib import Path
 from rfos.laboratory.sweeps.store import Store
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
-try:
-    with Store(Path(sys.argv[1])) as store:
-        store.add_title("code", "t" * 100)
-except OSError as error:
-    print(error)
+for limit in sys.argv[1:]:
+    if os.fork() == 0:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), resource.RLIM_INFINITY))
+        try:
+            with Store(Path(limit, "store.db")) as store:
+                store.add_title("code", "t" * 100)
+        except OSError as error:
+            print(limit, error, flush=True)
+        os._exit(0)
+    assert os.wait()[1] == 0
 """
+LIMITS = (0, 1, 4096, 8192, 12288, 20480, 24576, 28672, 32768, 40960, 65536)
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("limit", [0, 1, 4096, 8192, 12288, 20480, 24576, 28672, 32768, 40960, 65536])
-def test_a_disk_that_fills_while_a_store_is_made_leaves_none_or_a_good_one(tmp_path, limit):
+def test_a_disk_that_fills_while_a_store_is_made_leaves_none_or_a_good_one(tmp_path):
     """A limit on the size of files stands for the disk. With room again the same command works; nothing else is left.
 
     The tables were in the log when the file got its name, so that it was "damaged" for ever.
     """
-    path = tmp_path / "store.db"
-    done = run([sys.executable, "-c", MAKE, path, str(limit)])
-    if limit < 12288:
-        assert "cannot make the store" in done.stdout
-        assert "make room and run again" in done.stdout
-        assert {found.name for found in tmp_path.iterdir()} == {"store.db.lock"}
-    else:
-        assert done.stdout == "" or "make room and run again" in done.stdout
-    with Store(path) as opened:
-        opened.add_title("code", "title")
-        opened.put("code", [measure(CELL)])
-    assert {found.name for found in tmp_path.iterdir()} == {"store.db", "store.db.lock"}
-    assert everything(path)[0] == {"code": 1}
+    for limit in LIMITS:
+        (tmp_path / str(limit)).mkdir()
+    done = run([sys.executable, "-c", MAKE, *map(str, LIMITS)], cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    said = dict(line.split(" ", 1) for line in done.stdout.splitlines())
+    for limit in LIMITS:
+        folder, line = tmp_path / str(limit), said.get(str(limit))
+        if limit < 12288:
+            assert "cannot make the store" in line
+            assert {found.name for found in folder.iterdir()} == {"store.db.lock"}
+        assert line is None or "make room and run again" in line
+        with Store(folder / "store.db") as opened:
+            opened.add_title("code", "title")
+            opened.put("code", [measure(CELL)])
+        assert {found.name for found in folder.iterdir()} == {"store.db", "store.db.lock"}
+        assert everything(folder / "store.db")[0] == {"code": 1}
 
 
 CELL = Cell(

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rfos.laboratory.sweeps.modules import cached
 from rfos.laboratory.sweeps.parts import AgentKind, game_of, inner_game_of, is_own, kind_of, learner_of, opponent_of
 from rfos.learning.agents import Rmax
 from rfos.learning.coverage import theory_m
@@ -157,7 +158,7 @@ def canonical(value: Any) -> bytes:
 
 
 # Cells of one process follow each other, so that one is enough; more would have to be counted as memory.
-@functools.lru_cache(maxsize=1)
+@cached(1)
 def _meta_game(
     game: str,
     opponent: str,

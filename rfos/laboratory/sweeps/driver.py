@@ -12,8 +12,9 @@ from pathlib import Path
 from rfos._system import checks
 from rfos.laboratory.sweeps.cells import UNRELATED, Cell, Outcome, Task, own_modules
 from rfos.laboratory.sweeps.executors import Executor
-from rfos.laboratory.sweeps.fingerprint import fingerprint
+from rfos.laboratory.sweeps.fingerprint import fingerprint, require_current
 from rfos.laboratory.sweeps.measures import effort, peak_bytes
+from rfos.laboratory.sweeps.modules import forget_reloaded
 from rfos.laboratory.sweeps.spec import Spec
 from rfos.laboratory.sweeps.store import Store
 
@@ -137,7 +138,8 @@ def sweep(
     NondeterminismError
         If a cell brings other bytes than the store has for it, from the same code.
     OSError, ValueError
-        If the store cannot be used, or the workers cannot be reached.
+        If the store cannot be used, the workers cannot be reached, or a module of a user's own was changed on disk
+        since it was imported.
 
     Examples
     --------
@@ -179,6 +181,8 @@ def sweep(
     for name, given in (("acknowledge", acknowledge), ("fail", fail)):
         if given is not None:
             checks.function(name, given, "give a function, or None")
+    forget_reloaded()
+    require_current(own_modules(spec.cells))
     code = fingerprint(own_modules(spec.cells))
     unaudited: list[tuple[str, str]] = []
     with executor:

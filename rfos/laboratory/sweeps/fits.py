@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -24,15 +23,13 @@ from rfos.laboratory.sweeps.cells import Cell
 from rfos.laboratory.sweeps.measures import MEASURES, Quantity, measure_of
 from rfos.laboratory.sweeps.parts import AGENT_KINDS, is_own
 from rfos.laboratory.sweeps.rows import StoreRow
+from rfos.laboratory.sweeps.spec import FEWEST_POINTS
 from rfos.laboratory.sweeps.tables import NAMES, cell_of
 from rfos.laboratory.sweeps.variables import SIZES, VARIABLES, Values, bound_of
 from rfos.learning.trace import Progress
 
 SAME_EXPONENTS = 0.1
 """Exponents that differ by no more count as the same."""
-
-FEWEST_POINTS = 3
-"""Points below which a slope says nothing about a power law."""
 
 AS_BOUND, SLOWER, FASTER, UNDECIDED = "as the bound", "slower", "faster", "undecided"
 
@@ -97,9 +94,16 @@ class Fits(NamedTuple):
     points: pd.DataFrame
 
     def groups(self) -> list[tuple[str, str, pd.DataFrame]]:
-        """Return quantity, variable and the fits of each pair that has any."""
-        grouped = self.fits.groupby(["quantity", "variable"], sort=False)
-        return [(str(quantity), str(variable), lines) for (quantity, variable), lines in grouped]
+        """Return what is fitted, the variable, and the fits of each pair that has any.
+
+        What is fitted is the quantity; where several measures have one of that name, with the name of its measure.
+        """
+        measures = self.fits.groupby("quantity")["measure"].unique().to_dict()
+        grouped = self.fits.groupby(["measure", "quantity", "variable"], sort=False)
+        return [
+            (f"{quantity} of {measure}" if len(measures[quantity]) > 1 else str(quantity), str(variable), lines)
+            for (measure, quantity, variable), lines in grouped
+        ]
 
     def to_frame(self) -> pd.DataFrame:
         """Return the fits as a table, a row per fit (`FIT_COLUMNS`)."""
@@ -172,32 +176,6 @@ def all_fits(rows: Iterable[StoreRow], measures: Iterable[str] = ()) -> Fits:
     return Fits(pd.DataFrame(lines, columns=FIT_COLUMNS), pd.DataFrame(points, columns=POINT_COLUMNS))
 
 
-def without_verdict(cells: Iterable[Cell]) -> list[str]:
-    """Return a sentence for each variable that has two values along every line: these give no verdict.
-
-    Examples
-    --------
-    >>> from dataclasses import replace
-    >>> cell = Cell(measure="run", game="chicken", opponent="grim", agent="rmax", epsilon=0.8, delta=0.2, discount=0.8,
-    ...             root=0, seed=0, window=1, steps=1)
-    >>> without_verdict([cell, replace(cell, window=2)])
-    ['window has 2 values where all else is equal: a verdict beside a bound needs 3']
-    """
-    points = dict.fromkeys(cell.point for cell in cells)
-    found = []
-    for name in ("window", "levels", "epsilon", "delta", "discount", "m"):
-        values: dict[Cell, set[Any]] = {}
-        for point in points:
-            others: dict[str, Any] = {name: None}
-            values.setdefault(replace(point, **others), set()).add(getattr(point, name))
-        most = max(map(len, values.values()), default=0)
-        if 1 < most < FEWEST_POINTS:
-            found.append(
-                f"{name} has {most} values where all else is equal: a verdict beside a bound needs {FEWEST_POINTS}"
-            )
-    return found
-
-
 def _held(variable: str, cell: Cell, sizes: Values) -> dict[str, Any]:
     """Return what is equal along a line in a variable."""
     v = VARIABLES[variable]
@@ -244,7 +222,7 @@ def _fit(
     for cell in group:
         values = {**vars(cell), **sizes[cell]}
         results = [result for result in runs[cell] if result is not None]
-        gap = "a run failed" if len(results) < len(runs[cell]) else _gap(name, quantity, results)
+        gap = "a run failed" if len(results) < len(runs[cell]) else _gap(cell.measure, name, quantity, results)
         if gap:
             left_out.append(f"{v.x(values):.4g} ({gap})")
             continue
@@ -308,8 +286,10 @@ def _fit(
     return line, points
 
 
-def _gap(name: str, quantity: Quantity, results: Sequence[Values]) -> str:
+def _gap(measure: str, name: str, quantity: Quantity, results: Sequence[Values]) -> str:
     """Return why a point has no number to fit, or nothing."""
+    if measure in MEASURES and name == "steps_all_known" and any(result["m"] is None for result in results):
+        return "its agent has no m, and calls a pair known once it was visited"
     if any(result.get("progress") == Progress.NONE for result in results):
         return "no pair became known in a run"
     if quantity.ends is not None:

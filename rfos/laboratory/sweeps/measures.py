@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
@@ -28,11 +27,12 @@ from rfos.laboratory.sweeps.cells import (
     process,
     rows,
 )
+from rfos.laboratory.sweeps.modules import cached
 from rfos.laboratory.sweeps.parts import is_own, own_part
 from rfos.laboratory.sweeps.results import Check, Result, count, flag, number, or_none, words
 from rfos.learning.agents import PaperRmax, Rmax
 from rfos.learning.convergence import convergence
-from rfos.learning.coverage import derived_m, theory_m
+from rfos.learning.coverage import derived_m
 from rfos.learning.environment import Played, as_environment
 from rfos.learning.least_m import least_sufficient_m
 from rfos.learning.ledger import ledger, ledger_bytes
@@ -75,9 +75,28 @@ def effort(cell: Cell) -> int:
     return _effort(cell.point)
 
 
-@functools.lru_cache(maxsize=10_000)
+@cached(10_000)
 def _effort(cell: Cell) -> int:
-    return measure_of(cell.measure).effort(cell)
+    return _asked(cell, "effort", measure_of(cell.measure).effort)
+
+
+def _asked(cell: Cell, what: str, function: Callable[[Cell], int]) -> int:
+    """Return what a measure says of a cell, a whole number; one of a user's own is not believed."""
+    if not is_own(cell.measure):
+        return function(cell)
+    try:
+        found = function(cell)
+    except (ValueError, MemoryError):  # of what the package says of a run
+        raise
+    except (Exception, SystemExit) as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"measure is {cell.measure!r}, and its {what} raised {said}: mend it") from error
+    if isinstance(found, bool) or not isinstance(found, int | np.integer) or found < 0:
+        raise ValueError(
+            f"measure is {cell.measure!r}, whose {what} returns {results.shown(found)}: let it return a whole number, "
+            "at least 0"
+        )
+    return int(found)
 
 
 def run_effort(cell: Cell, times: int = 1) -> int:
@@ -98,7 +117,7 @@ def _least_effort(cell: Cell) -> int:
     # A run of least-m plans once per row and takes a millisecond or more; m is doubled until it is enough.
     chosen = agent(cell)
     assert isinstance(chosen, Rmax)
-    largest = theory_m(process(cell), chosen, horizon=cell.horizon)["T1"]
+    largest = derived_m(process(cell), replace(chosen, m=None), horizon=cell.horizon)
     return LEAST_RUNS * (100_000 + _planning(cell, rows(cell)) + rows(cell) * -(-largest // MUCH_LESS))
 
 
@@ -126,7 +145,7 @@ def _planning(cell: Cell, plans: int) -> int:
     return plans * math.ceil(sweeps) * products // PRODUCTS
 
 
-@functools.lru_cache(maxsize=10_000)
+@cached(10_000)
 def _run_length(cell: Cell) -> int:
     if cell.steps is not None:
         steps = cell.steps
@@ -142,11 +161,11 @@ def peak_bytes(cell: Cell) -> int:
     return _peak_bytes(cell.point)
 
 
-@functools.lru_cache(maxsize=10_000)
+@cached(10_000)
 def _peak_bytes(cell: Cell) -> int:
     game = meta_game(cell)
     table = 0 if isinstance(game, WindowMetaGame) else game.size_estimate().needed
-    return table + measure_of(cell.measure).memory(cell)
+    return table + _asked(cell, "memory", measure_of(cell.measure).memory)
 
 
 def run_memory(cell: Cell) -> int:
@@ -255,7 +274,8 @@ def _measure_least(cell: Cell, checkpoint: Checkpoint) -> dict[str, Any]:
         rng=np.random.SeedSequence(cell.root, spawn_key=cell.words),
         checkpoint=checkpoint,
     )
-    return {name: value for name, value in found.row().items() if name not in ("epsilon", "delta", "assumption")}
+    left = ("epsilon", "delta", "assumption", "theorem")
+    return {name: value for name, value in found.row().items() if name not in left}
 
 
 @dataclass(frozen=True)
@@ -309,7 +329,8 @@ class Measure:
     Raises
     ------
     ValueError
-        If a name is one that a table of cells has already, or a quantity is nothing that is brought.
+        If a name is one that a table of cells has already, a quantity is nothing that is brought, or what is called is
+        not a function.
 
     Examples
     --------
@@ -330,7 +351,12 @@ class Measure:
     contradiction: Callable[[Cell, Result], str] = _no_contradiction
 
     def __post_init__(self) -> None:
-        """Check the names."""
+        """Check the functions and the names."""
+        for what in ("run", "effort", "memory", "contradiction"):
+            if not callable(getattr(self, what)):
+                raise ValueError(
+                    f"{what} of a measure is {results.shown(getattr(self, what))}: give a function of a cell"
+                )
         taken = {entry.name for entry in fields(Cell)} - {"m", "steps"} | {"key", *results.POINT_CHECKS}
         for name, check in self.check.items():
             if not isinstance(name, str) or (not name.isidentifier() and name not in ("m_T1+",)) or name in taken:
@@ -480,7 +506,7 @@ def measure(cell: Cell, state: bytes | None = None, seconds: float = math.inf) -
         return Outcome(cell, None, None, time.perf_counter() - began, left.state)
     except MisfitError:
         return measure(cell, None, seconds)  # the bytes are those of a cell that was never left
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a user's part may call sys.exit
         line = printable(f"{type(error).__name__}: {error}".replace("\n", " "))
         return Outcome(cell, None, line, time.perf_counter() - began)
     return Outcome(cell, result, None, time.perf_counter() - began)

@@ -7,6 +7,7 @@ somebody else. `is_own` tells the two kinds apart without importing.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from rfos._system.names import imported, is_importable
 from rfos.games.named import named_game
 from rfos.games.normal_form import NormalFormGame
 from rfos.games.stochastic import StochasticGame, iterated, one_shot
+from rfos.laboratory.sweeps.modules import cached, load
 from rfos.learning.agents import PaperRmax, Rmax
 from rfos.learning.player import Agent, check_agent
 from rfos.metagames import opponents
@@ -111,14 +113,17 @@ def own_part(what: str, name: str) -> Any:
     ValueError: game is 'nowhere:make_game', and No module named 'nowhere': put the folder of the module on PYTHONPATH
     """
     try:
+        if is_importable(name):
+            with contextlib.suppress(ImportError):  # of which `imported` says what it is
+                load(name.partition(":")[0])
         return imported(name, what)
     except ValueError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ValueError(f"{what} is {name!r}, and importing it raised {_said(error)}: mend the module") from error
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
@@ -131,7 +136,7 @@ def _made(what: str, name: str, wanted: str, **arguments: Any) -> Any:
         )
     try:
         return function(**arguments)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         given = f"with {', '.join(arguments)}" if arguments else "without arguments"
         raise ValueError(f"{what} is {name!r}, and calling it {given} raised {_said(error)}: mend it") from error
 
@@ -141,7 +146,7 @@ def _require(what: str, name: str, good: bool, found: object, wanted: str) -> No
         raise ValueError(f"{what} is {name!r}, which returns {checks.described(found)}: let it return {wanted}")
 
 
-@functools.lru_cache(maxsize=100)
+@cached(100)
 def game_of(name: str) -> NormalFormGame:
     """Return the game of a name; one of a user's own is a function without arguments that returns a NormalFormGame.
 
@@ -165,7 +170,7 @@ def inner_game_of(name: str, inner_discount: float) -> StochasticGame:
     return one_shot(game_of(name)) if inner_discount == 0 else iterated(game_of(name), inner_discount)
 
 
-@functools.lru_cache(maxsize=100)
+@cached(100)
 def opponent_of(name: str) -> WindowPlayer:
     """Return the opponent of a window meta-game; one of a user's own is a function without arguments that returns it.
 
@@ -183,7 +188,7 @@ def opponent_of(name: str) -> WindowPlayer:
     return made
 
 
-@functools.lru_cache(maxsize=100)
+@cached(100)
 def learner_of(name: str) -> Learner:
     """Return the opponent of a policy meta-game; one of a user's own is a function without arguments that returns it.
 
@@ -223,7 +228,7 @@ def kind_of(name: str, epsilon: float, delta: float, m: int | None) -> AgentKind
     )
 
 
-@functools.lru_cache(maxsize=1000)
+@cached(1000)
 def _own_agent(name: str, m: int | None, epsilon: float, delta: float) -> Agent:
     found = own_part("agent", name)
     if (not hasattr(found, "begin") and not isinstance(found, Rmax | PaperRmax)) or isinstance(found, type):

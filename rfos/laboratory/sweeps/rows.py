@@ -21,7 +21,7 @@ from rfos.laboratory.sweeps.results import LARGEST_COUNT, Result, own_fault, sho
 from rfos.laboratory.sweeps.spec import check_cell
 from rfos.metagames.window import WindowMetaGame
 
-LONGEST: Mapping[str, int] = MappingProxyType({"key": 64, "code": 100, "cell": 10_000, "error": 100_000})
+MOST_BYTES: Mapping[str, int] = MappingProxyType({"key": 64, "code": 100, "cell": 10_000, "error": 100_000})
 """Most bytes of each text of a row."""
 
 LONGEST_RESULT = 1_000_000
@@ -65,8 +65,8 @@ def written(texts: Mapping[str, bytes | None], result: bytes | None, stamp: byte
     """
     found: dict[str, str | None] = {}
     for name, content in texts.items():
-        if content is not None and len(content) > LONGEST[name]:
-            raise ValueError(f"its {name} has {len(content):,} bytes, above the limit of {LONGEST[name]:,}")
+        if content is not None and len(content) > MOST_BYTES[name]:
+            raise ValueError(f"its {name} has {len(content):,} bytes, above the limit of {MOST_BYTES[name]:,}")
         try:
             found[name] = None if content is None else content.decode()
         except UnicodeDecodeError:

@@ -11,8 +11,8 @@ import re
 import textwrap
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -23,6 +23,7 @@ from rfos._system.memory import require_memory
 from rfos.games.named import NAMED_GAMES
 from rfos.laboratory.sweeps.cells import Cell, canonical, kind, meta_game, process
 from rfos.laboratory.sweeps.measures import LONGEST_RUN, MEASURES, Measure, effort, measure_of, peak_bytes
+from rfos.laboratory.sweeps.modules import cached, forget_reloaded
 from rfos.laboratory.sweeps.parts import (
     AGENT_KINDS,
     OPPONENTS,
@@ -40,6 +41,9 @@ from rfos.metagames.learners import NAMED_LEARNERS
 from rfos.metagames.opponents import QLearner
 from rfos.metagames.policy import PolicyMetaGame
 from rfos.metagames.window import WindowMetaGame
+
+FEWEST_POINTS = 3
+"""Points below which a slope says nothing about a power law."""
 
 MOST_CELLS = 1_000_000
 """Largest number of cells of a sweep."""
@@ -291,6 +295,7 @@ def parse_spec(text: str, source: str = "spec") -> Spec:
     (6, 2, 2)
     """
     checks_module.kind("text", text, str, mend="give the text of a spec; read_spec(path) reads a file")
+    forget_reloaded()
     text = text.removeprefix("\ufeff")  # a byte-order mark, which some editors write
     try:
         _check_form(text)
@@ -345,6 +350,32 @@ def _example_grid(without: tuple[str, ...], **other: tuple[object, ...]) -> list
 
 _OPAQUE = re.compile(r'"""(?:\\.|[^\\])*?"""|' r"'''.*?'''|" r'"(?:\\.|[^"\\\n])*"|' r"'[^'\n]*'|#[^\n]*", re.DOTALL)
 """Texts and comments in TOML."""
+
+
+def without_verdict(cells: Iterable[Cell]) -> list[str]:
+    """Return a sentence for each variable that has two values along every line: these give no verdict.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> cell = Cell(measure="run", game="chicken", opponent="grim", agent="rmax", epsilon=0.8, delta=0.2, discount=0.8,
+    ...             root=0, seed=0, window=1, steps=1)
+    >>> without_verdict([cell, replace(cell, window=2)])
+    ['window has 2 values where all else is equal: a verdict beside a bound needs 3']
+    """
+    points = dict.fromkeys(cell.point for cell in cells)
+    found = []
+    for name in ("window", "levels", "epsilon", "delta", "discount", "m"):
+        values: dict[Cell, set[Any]] = {}
+        for point in points:
+            others: dict[str, Any] = {name: None}
+            values.setdefault(replace(point, **others), set()).add(getattr(point, name))
+        most = max(map(len, values.values()), default=0)
+        if 1 < most < FEWEST_POINTS:
+            found.append(
+                f"{name} has {most} values where all else is equal: a verdict beside a bound needs {FEWEST_POINTS}"
+            )
+    return found
 
 
 def _check_form(text: str) -> None:
@@ -471,7 +502,7 @@ def _check_parts(cell: Cell, imported: bool) -> None:
         raise ValueError(f"opponent is {shown(cell.opponent)}: choose among {', '.join(OPPONENTS)} with a window")
     record = measure_of(cell.measure) if imported else MEASURES.get(cell.measure)
     known = cell.window is not None and (imported or not is_own(cell.opponent))
-    if record is not None and record.needs_mdp and known and isinstance(opponent_of(cell.opponent), QLearner):
+    if record is not None and record.needs_mdp and known and not _is_markov(cell.game, cell.opponent, imported):
         hides = f"{cell.opponent} hides its state: choose another opponent"
         raise ValueError(f"measure {cell.measure} needs an MDP, and {hides}")
     if is_own(cell.agent) and not imported:
@@ -484,6 +515,14 @@ def _check_parts(cell: Cell, imported: bool) -> None:
         raise ValueError(f"agent {cell.agent} plans for the episode: give horizon, the steps per episode")
     if chosen.pooled and cell.window is None:
         raise ValueError(f"agent {cell.agent} counts per window: give window instead of levels")
+
+
+def _is_markov(game: str, opponent: str, imported: bool) -> bool:
+    """Return whether the window meta-games of an opponent are MDPs; of those of the package one hides its state."""
+    found = opponent_of(opponent)
+    if isinstance(found, QLearner):
+        return False
+    return not imported or WindowMetaGame(game_of(game), found, 1, 0.0).is_markov
 
 
 def check_cell(given: Mapping[str, Any]) -> Cell:
@@ -554,7 +593,7 @@ def _check_point(cell: Cell) -> None:
         )
 
 
-@functools.lru_cache(maxsize=1000)
+@cached(1000)
 def _check_opponent(game: str, opponent: str) -> None:
     """Raise ValueError unless an opponent of a window meta-game can play the game."""
     small = WindowMetaGame(game_of(game), opponent_of(opponent), 1, 0.0)

@@ -397,12 +397,12 @@ class Store:
         wrong: list[str] = []
         points: dict[Cell, tuple[object, ...]] = {}
         # As bytes, since what is not UTF-8 could not be told apart from what is not there.
-        texts = ", ".join(f"CAST({name} AS BLOB)" for name in rows.LONGEST)
+        texts = ", ".join(f"CAST({name} AS BLOB)" for name in rows.MOST_BYTES)
         with _explained(self.path):
             found = self._connection.execute(f"SELECT {texts}, result, digest FROM cells ORDER BY key")
             for *contents, result, stamp in found:
                 try:
-                    row = rows.written(dict(zip(rows.LONGEST, contents, strict=True)), result, stamp)
+                    row = rows.written(dict(zip(rows.MOST_BYTES, contents, strict=True)), result, stamp)
                     if row.code == code:
                         cell, values = rows.read(row)
                         if values is not None:

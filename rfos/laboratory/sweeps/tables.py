@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from rfos._system import checks
 from rfos.laboratory.sweeps.cells import Cell
 from rfos.laboratory.sweeps.rows import StoreRow
 from rfos.learning.trace import Progress
@@ -119,7 +121,16 @@ def labels(cells: Iterable[Cell]) -> dict[Cell, str]:
 
 
 def curve_bands(rows: Sequence[StoreRow]) -> pd.DataFrame:
-    """Return each point's learning curve over its seeds: label, steps, mean, low and high per bin."""
+    """Return each point's learning curve over its seeds: label, steps, mean, low and high per bin.
+
+    Raises
+    ------
+    TypeError
+        If it is given a table and not the rows of a store.
+    """
+    if isinstance(rows, pd.DataFrame):
+        mend = "give store.rows(code); report_bands(cells, curves) takes a report's tables"
+        raise checks.WrongKindError(f"rows are {checks.described(rows)}: {mend}")
     curves: dict[Cell, list[dict[str, list[float]]]] = {}
     for row in rows:
         result = json.loads(row.result) if row.result is not None else {}
@@ -132,6 +143,30 @@ def curve_bands(rows: Sequence[StoreRow]) -> pd.DataFrame:
         parts.append(pd.DataFrame({"label": label, "steps": curves[point][0]["steps"], **numbers}))
     parts.sort(key=lambda part: str(part["label"].iloc[0]))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["label", "steps", "mean"])
+
+
+def report_bands(cells: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
+    """Return the same from the tables of a report, cells.csv and curves.csv: label, steps, mean, low and high per bin.
+
+    Examples
+    --------
+    >>> cells = pd.DataFrame({"window": [1, 1, 2], "seed": [0, 1, 0], "key": ["a", "b", "c"]})
+    >>> curves = pd.DataFrame({"key": ["a", "b", "c"], "steps": [10, 10, 10], "reward": [0.0, 1.0, 0.25]})
+    >>> report_bands(cells, curves).values.tolist()
+    [['window 1', 10, 0.5, 0.0, 1.0], ['window 2', 10, 0.25, 0.25, 0.25]]
+    """
+    checks.frame("cells", cells, ("key",), "give cells.csv of a report")
+    checks.frame("curves", curves, ("key", "steps", "reward"), "give curves.csv of a report")
+    known = cells[cells["key"].isin(curves["key"])]
+    names = [name for name in NAMES if name in known and name != "seed" and known[name].nunique(dropna=False) > 1]
+
+    def label(line: dict[Any, Any]) -> str:
+        parts = [(name, line[name]) for name in names if not pd.isna(line[name])]
+        return ", ".join(v if isinstance(v, str) else f"{n} {v:.10g}" for n, v in parts)
+
+    said = {line["key"]: label(line) for line in known.to_dict("records")}
+    reward = curves.assign(label=curves["key"].map(said)).groupby(["label", "steps"])["reward"]
+    return reward.agg(mean="mean", low="min", high="max").reset_index()
 
 
 def curve_table(rows: Sequence[StoreRow]) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from bounds.substitution import substituted
 from rfos.laboratory.sweeps.cells import Cell
 from rfos.laboratory.sweeps.measures import LEAST_M, MEASURES, measure_of
 from rfos.laboratory.sweeps.parts import AGENT_KINDS, AgentKind, is_own
-from rfos.learning.theorems import BY_NAME, PLANNING_SHARE, TheoremName
+from rfos.learning.theorems import BY_NAME, TheoremName, shares
 
 Values = Mapping[str, Any]
 
@@ -103,10 +103,8 @@ def bound_of(quantity: str, cell: Cell, sizes: Values) -> tuple[Bound, dict[str,
 def _shares(cell: Cell, kind: AgentKind) -> dict[str, Any]:
     """Return the shares of epsilon that the agent's schedule takes."""
     if kind.episodic:
-        return bounds.rmax.default_weights("episodic")
-    if cell.horizon is None:
-        return bounds.rmax.default_weights("continuing")
-    return {"w_plan": PLANNING_SHARE, "w_sim": 1 - PLANNING_SHARE}
+        return shares(BY_NAME[TheoremName.EPISODIC])
+    return shares(BY_NAME[TheoremName.CONTINUING if cell.horizon is None else TheoremName.RESTARTS])
 
 
 def _schedule(cell: Cell, kind: AgentKind) -> Bound | None:
