@@ -51,6 +51,14 @@ if TYPE_CHECKING:
     from rfos.planning.solution import Solution as Solution
     from rfos.planning.solve import solve as solve
     from rfos.planning.storages import ShiftRegister as ShiftRegister
+    from rfos.teams.files import read_dpomdp as read_dpomdp
+    from rfos.teams.marco import marco as marco
+    from rfos.teams.model import DecPOMDP as DecPOMDP
+    from rfos.teams.plan import TeamSolution as TeamSolution
+    from rfos.teams.plan import plan as plan
+    from rfos.teams.policies import TeamPolicy as TeamPolicy
+    from rfos.teams.tasks import TASKS as TASKS
+    from rfos.teams.tasks import task as task
 
 __version__ = "0.1.0"
 
@@ -82,6 +90,12 @@ _EXPORTS = {
     "planning.solution": "Accuracy Ended Solution",
     "planning.solve": "solve",
     "planning.storages": "ShiftRegister",
+    "teams.files": "read_dpomdp",
+    "teams.marco": "marco",
+    "teams.model": "DecPOMDP",
+    "teams.plan": "TeamSolution plan",
+    "teams.policies": "TeamPolicy",
+    "teams.tasks": "TASKS task",
 }
 """The public names by the module that defines them."""
 

@@ -130,7 +130,7 @@ def _learned(given: pd.DataFrame | Traces, episode_length: int | None) -> tuple[
             return bands, "steps", None
         return bands.assign(episode=bands["steps"] / length), "episode", length
     columns = ("window", "episode", "mean", "low", "high")
-    mend = "curve_bands(report.curves, epsilon) of rfos.laboratory.reproduction.curves makes one"
+    mend = "give traces, or what curve_bands(report.curves, epsilon) of rfos.laboratory.reproduction.curves makes"
     checks.frame("bands", given, columns, mend)
     assert isinstance(given, pd.DataFrame)
     labels = given["window"].map("window {}".format)
@@ -266,7 +266,8 @@ def scaling(fits: pd.DataFrame, points: pd.DataFrame, variable: str, quantity: s
             continue
         shade = SHADES[i % len(SHADES)]
         # More lines than fit into a legend are drawn, and told apart in the table.
-        where = fit["held"] if len(fits) > 1 and fit["held"] else "measured"
+        held = fit["held"] if isinstance(fit["held"], str) else ""  # a file has no empty texts
+        where = held if len(fits) > 1 and held else "measured"
         slope = "no slope" if math.isnan(fit["slope"]) else f"slope {fit['slope']:.2f}"
         label = f"{where}: {slope}" if i < LEGEND else None
         spread = [line["middle"] - line["lowest"], line["highest"] - line["middle"]]
@@ -295,8 +296,8 @@ def sweep_curves(bands: pd.DataFrame | Traces, *, ax: Axes | None = None) -> Axe
     Parameters
     ----------
     bands : DataFrame, Trace, list of Trace, or dict of label to these
-        A table has columns label, steps, mean, low, high (`rfos.laboratory.sweeps.tables.curve_bands`). Of more labels
-        than fit into a legend, some are drawn, spread evenly over them.
+        A table has columns label, steps, mean, low, high (`rfos.laboratory.sweeps.tables.report_bands`). Of more labels
+        than fit into a legend, some are drawn, spread evenly over them; the title says how many.
     ax : Axes, optional
 
     Returns
@@ -306,7 +307,10 @@ def sweep_curves(bands: pd.DataFrame | Traces, *, ax: Axes | None = None) -> Axe
     if are_traces(bands):
         bands = reward_bands(bands)
     columns = ("label", "steps", "mean", "low", "high")
-    checks.frame("bands", bands, columns, "curve_bands(rows) of rfos.laboratory.sweeps.tables makes one")
+    mend = (
+        "give traces, or what report_bands(cells, curves) of rfos.laboratory.sweeps.tables makes of a report's tables"
+    )
+    checks.frame("bands", bands, columns, mend)
     assert isinstance(bands, pd.DataFrame)
     axes = _axes(ax, (7.2, 4.0))
     labels = list(dict.fromkeys(bands["label"]))
@@ -314,6 +318,8 @@ def sweep_curves(bands: pd.DataFrame | Traces, *, ax: Axes | None = None) -> Axe
     for i, label in enumerate(shown):
         band = bands[bands["label"] == label]
         _band(axes, i, band["steps"], band, 0.2, label or "all runs")
+    if len(shown) < len(labels):
+        axes.set_title(f"{len(shown)} of {len(labels)} settings", fontsize=10)
     axes.set_xscale("log")
     axes.set_xlabel("meta-steps")
     axes.set_ylabel("shaper's mean reward per step")
@@ -377,6 +383,58 @@ def shaping_trajectory(
     lowest.set_ylabel("reward\nper inner step")
     lowest.set_xlabel("meta-step")
     return panels
+
+
+def marco_curves(
+    frame: pd.DataFrame, *, optimum: tuple[float, float] | None = None, title: str | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw what plans really earn against episodes, and how the learned bracket closes on the optimum.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns title, seed, episodes, value, bracket_low, bracket_high, as of `MarcoStudy.to_frame`: a line for each
+        title, the mean over its seeds, each with the last value it had; the bracket is the widest over the seeds.
+    optimum : tuple of float, optional
+        Bracket of the best value, a line at its middle.
+    title : str, optional
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> ax = marco_curves(pd.DataFrame({"title": "MARCO", "seed": 0, "episodes": [1, 2], "value": [0.0, 1.0],
+    ...                                 "bracket_low": [0.0, 0.9], "bracket_high": [2.0, 1.1]}), optimum=(1.0, 1.0))
+    >>> ax.get_xlabel(), len(ax.lines)
+    ('episodes', 2)
+    """
+    columns = ("title", "seed", "episodes", "value", "bracket_low", "bracket_high")
+    checks.frame("frame", frame, columns, "give MarcoStudy.to_frame()")
+    axes = _axes(ax, (7.2, 4.4))
+    for i, (name, own) in enumerate(frame.groupby("title", sort=False)):
+        shade, dash = SHADES[i % len(SHADES)], DASHES[i % len(DASHES)]
+        wide = own.pivot_table(
+            index="episodes", columns="seed", values=["value", "bracket_low", "bracket_high"], dropna=False
+        ).ffill()
+        axes.plot(wide.index, wide["value"].to_numpy().mean(axis=1), color=shade, linestyle=dash, label=str(name))
+        low, high = wide["bracket_low"].to_numpy().min(axis=1), wide["bracket_high"].to_numpy().max(axis=1)
+        if not np.isnan(low).all():
+            axes.fill_between(
+                wide.index, low, high, color=shade, alpha=0.12, linewidth=0, step="post", label=f"bracket, {name}"
+            )
+    if optimum is not None:
+        axes.axhline(sum(optimum) / 2, color="#999999", lw=1, label="optimum")
+    axes.set_xscale("log")
+    axes.set_xlabel("episodes")
+    axes.set_ylabel("return")
+    if title:
+        axes.set_title(title, fontsize=10)
+    _legend(axes, below=ax is None)
+    _tidy(axes)
+    return axes
 
 
 def figure_of(axes: Axes | Sequence[Axes]) -> Figure:

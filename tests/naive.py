@@ -524,7 +524,7 @@ class MDPWorld:
         self.rows = mdp_rows(mdp)
         self.n_states, self.n_actions = mdp.n_states, mdp.n_actions
         self.n_branches = max(map(len, self.rows.values()))
-        self.observed = mdp.observed and self.n_branches > 1
+        self.row_feedback = mdp.row_feedback and self.n_branches > 1
         self.law = None if mdp.starts is None else mdp.starts.tolist()
         closed = [] if mdp.allowed is None else zip(*np.nonzero(~mdp.allowed), strict=True)
         self.closed = [(int(s), int(a)) for s, a in closed]
@@ -557,7 +557,7 @@ def draw_from_row(row, u):
 class WindowWorld:
     """A window meta-game in play; its states are lists of joint actions."""
 
-    observed = False
+    row_feedback = False
     law = None
     closed = ()
 
@@ -800,7 +800,7 @@ def run_rmax(
     shape = (play.world.n_states, play.world.n_actions)
     top = rounded_up(Fraction(high) / (1 - Fraction(discount)))
     loss = 0.01 * (0.01 if epsilon is None else epsilon)
-    revealed = play.world.observed
+    revealed = play.world.row_feedback
     total = 1 if revealed else m
     threshold = loss * (1 - discount) / (2 * max(discount, 0.5))
     plan = {"values": np.full(shape[0], top)}
@@ -955,3 +955,243 @@ def triangle_weights(points, policy, side):
             if weights is not None:
                 return {i: float(w) for i, w in zip(triple, weights, strict=True)}
     raise AssertionError("no triangle holds the point")
+
+
+# Teams: decision rules of a stage and groups of equal laws ---------------------------------------------------------
+
+
+def completion(payoffs, histories, parts, offsets, chosen, table):
+    """Each joint history completes the rules for itself, the last agent's own history answers all of its own."""
+    *others, last = range(len(histories))
+    table[:] = 0.0
+    for j in range(len(payoffs)):
+        given = [int(chosen[offsets[i] + histories[i][j]]) for i in others]
+        for action in range(table.shape[1]):
+            table[histories[last][j], action] += max(
+                (
+                    payoffs[j][a]
+                    for a in range(len(payoffs[j]))
+                    if parts[last][a] == action
+                    and all(own in (-1, parts[i][a]) for i, own in zip(others, given, strict=True))
+                ),
+                default=-math.inf,
+            )
+    total = 0.0
+    for row in table:
+        total += max(row)
+    return total
+
+
+def best_rules(payoffs, histories, parts, offsets, choices):
+    """All rules of all agents but the last, one by one."""
+    table = np.zeros((1 + max(histories[-1]), 1 + max(parts[-1])))
+    return max(
+        completion(payoffs, histories, parts, offsets, rules, table)
+        for rules in itertools.product(*(range(n) for n in choices))
+    )
+
+
+def merge_groups(laws, tol):
+    """Numbers of laws (dictionaries of shares): that of the first of a number that is at most `tol` from it."""
+    first, label = [], []
+    for law in laws:
+        for number, other in enumerate(first):
+            if sum(abs(law.get(x, 0.0) - other.get(x, 0.0)) for x in {*law, *other}) <= 2 * tol:
+                label.append(number)
+                break
+        else:
+            label.append(len(first))
+            first.append(law)
+    return label
+
+
+# Teams in play ---------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class TeamPlay:
+    """A team problem that is played: successors of each pair as a list of (next state, joint observation, p)."""
+
+    team: Any
+    rng: Any
+    m: int = 1
+    keys: Any = None  # the row of each pair; None: its own
+    drawn_rewards: bool = False
+    known: set = field(default_factory=set)
+    visits: Counter = field(default_factory=Counter)
+    seen: Counter = field(default_factory=Counter)  # (row, next state, joint observation)
+    paid: Counter = field(default_factory=Counter)
+    known_at: dict = field(default_factory=dict)
+    episode: int = 0
+
+    def row(self, s, a):
+        pair = s * self.team.n_joint_actions + a
+        return pair if self.keys is None else self.keys[pair]
+
+    def branches(self, s, a):
+        b = self.team.branches
+        pair = s * self.team.n_joint_actions + a
+        first, last = int(b.pointer[pair]), int(b.pointer[pair + 1])
+        return [(int(b.state[e]), int(b.observation[e]), float(b.probability[e])) for e in range(first, last)]
+
+    def beginnings(self):
+        law = self.team.starts.reshape(self.team.n_states, -1)
+        return [(s, o, float(law[s, o])) for s in range(law.shape[0]) for o in range(law.shape[1]) if law[s, o]]
+
+    def follow(self, branches):
+        """Draw a branch: the first whose cumulative share of the sum exceeds a uniform float."""
+        cumulative, shares = 0.0, []
+        for _, _, probability in branches:
+            cumulative += probability
+            shares.append(cumulative)
+        u = self.rng.random()
+        for (s, o, _), share in zip(branches, shares, strict=True):
+            if u < share / cumulative:
+                return s, o
+        raise AssertionError("a uniform float is below 1")
+
+    def joint(self, parts, sizes):
+        joint = 0
+        for part, size in zip(parts, sizes, strict=True):
+            joint = joint * size + part
+        return joint
+
+    def parts(self, joint, sizes):
+        found = []
+        for size in reversed(sizes):
+            joint, part = divmod(joint, size)
+            found.insert(0, part)
+        return found
+
+    def first_histories(self, o):
+        team = self.team
+        return (
+            [[part] for part in self.parts(o, team.n_observations)] if team.starts.ndim == 2 else [[]] * team.n_agents
+        )
+
+    def node(self, i, history):
+        """The number of a history: the oldest observation is the highest digit."""
+        return number(history, [self.team.n_observations[i]] * len(history))
+
+    def least_visited(self, s):
+        visits = [self.visits[self.row(s, a)] for a in range(self.team.n_joint_actions)]
+        return visits.index(min(visits))
+
+    def count(self, row, s, o):
+        if self.visits[row] >= self.m or row in self.known:
+            return False
+        self.visits[row] += 1
+        self.seen[row, s, o] += 1
+        if self.visits[row] == self.m:
+            self.known_at[row] = self.episode + 1
+        return self.visits[row] == self.m
+
+
+def play_team(play, markov, trees, stop):
+    """Play until an episode in which a row became known; `markov` [step][state], or trees, or neither: uniformly."""
+    team = play.team
+    low, high = float(team.rewards.min()), float(team.rewards.max())
+    found = False
+    while play.episode < stop and not found:
+        s, o = play.follow(play.beginnings())
+        found = play.count("start", s, o) or found
+        histories = play.first_histories(o)
+        for t in range(team.horizon):
+            if trees is not None:
+                own = [trees[i][t][play.node(i, histories[i])] for i in range(team.n_agents)]
+                a = play.joint([int(x) for x in own], team.n_actions)
+            elif markov is None:
+                a = int(play.rng.random() * team.n_joint_actions)
+            else:
+                a = int(markov[t][s])
+                if a < 0:
+                    a = play.least_visited(s)
+            row = play.row(s, a)
+            following, o = play.follow(play.branches(s, a))
+            if play.drawn_rewards:
+                mean = float(team.rewards[s, a])
+                share = 0.0 if low == high else (mean - low) / (high - low)
+                if play.rng.random() < share and play.visits[row] < play.m:
+                    play.paid[row] += 1
+            found = play.count(row, following, o) or found
+            s = following
+            histories = [[*h, x] for h, x in zip(histories, play.parts(o, team.n_observations), strict=True)]
+        play.episode += 1
+    return found
+
+
+def plan_markov(play, reward, escapes, discount):
+    """Optimal joint actions [step][state] of the known rows, unknown ones being worth `escapes`, and first values."""
+    team = play.team
+    values = [0.0] * team.n_states
+    actions = []
+    for left in range(team.horizon):
+        new, chosen = [], []
+        for s in range(team.n_states):
+            options = []
+            for a in range(team.n_joint_actions):
+                row = play.row(s, a)
+                if play.visits[row] < play.m:
+                    options.append((escapes[left], True, -a))
+                    continue
+                total = 0.0
+                for following, o, _ in play.branches(s, a):
+                    total += play.seen[row, following, o] * values[following]
+                options.append((reward[s][a] + discount * (total / play.visits[row]), False, -a))
+            best = max(options)
+            new.append(best[0])
+            chosen.append(-1 if best[1] else -best[2])
+        values = new
+        actions.insert(0, chosen)
+    return actions, values
+
+
+def learn_values(play, q, shared, rate, exploration, discount, n_episodes):
+    """Learn `q[i][history]` lists of action values, each agent's error its own, or that of the sum of all values."""
+    team = play.team
+    for _ in range(n_episodes):
+        s, o = play.follow(play.beginnings())
+        histories = [tuple(h) for h in play.first_histories(o)]
+        for t in range(team.horizon):
+            own = []
+            for i, size in enumerate(team.n_actions):
+                values = q[i][t, histories[i]]
+                u = play.rng.random()
+                greedy = values.index(max(values))
+                own.append(min(int(u / exploration * size), size - 1) if u < exploration else greedy)
+            a = play.joint(own, team.n_actions)
+            reward = float(team.rewards[s, a])
+            s, o = play.follow(play.branches(s, a))
+            after = [(*h, x) for h, x in zip(histories, play.parts(o, team.n_observations), strict=True)]
+            last = t + 1 == team.horizon
+            ahead = [0.0 if last else max(q[i][t + 1, after[i]]) for i in range(team.n_agents)]
+            old = [q[i][t, histories[i]][own[i]] for i in range(team.n_agents)]
+            error = reward
+            for i in range(team.n_agents):
+                error += discount * ahead[i] - old[i]
+            for i in range(team.n_agents):
+                mine = error if shared else reward + discount * ahead[i] - old[i]
+                q[i][t, histories[i]][own[i]] = old[i] + rate * mine
+            histories = after
+
+
+def reuse_episodes(play, policies, discount, n_episodes):
+    """The summed returns of the uniformly played episodes that follow each policy (trees) all along."""
+    team = play.team
+    sums = [0.0] * len(policies)
+    for _ in range(n_episodes):
+        s, o = play.follow(play.beginnings())
+        histories = play.first_histories(o)
+        followed = set(range(len(policies)))
+        total, weight = 0.0, 1.0
+        for t in range(team.horizon):
+            a = int(play.rng.random() * team.n_joint_actions)
+            for i, own in enumerate(play.parts(a, team.n_actions)):
+                followed -= {k for k in followed if policies[k][i][t][play.node(i, histories[i])] != own}
+            total += weight * float(team.rewards[s, a])
+            weight *= discount
+            s, o = play.follow(play.branches(s, a))
+            histories = [[*h, x] for h, x in zip(histories, play.parts(o, team.n_observations), strict=True)]
+        for k in followed:
+            sums[k] += total
+    return sums

@@ -21,7 +21,7 @@ from rfos._kernels._jit import kernel
 SHIFT = 13
 UNIT = 1 << SHIFT
 
-MANY = 64  # levels up to which counting, which has no branch to mispredict, beats bisection
+COUNTED_LEVELS = 64  # levels up to which counting, which has no branch to mispredict, beats bisection
 
 
 @kernel
@@ -31,7 +31,7 @@ def locate(levels, p):
     Cell c runs from levels[c] to levels[c + 1], its lower end included; `p` outside all levels is clipped.
     """
     cell = np.uint64(0)
-    if levels.size <= MANY:
+    if levels.size <= COUNTED_LEVELS:
         for i in range(1, levels.size - 1):
             cell += np.uint64(p >= levels[np.uint64(i)])
     else:

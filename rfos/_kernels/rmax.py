@@ -45,7 +45,7 @@ class Learners(NamedTuple):
     reset: Array  # (L,) bool
 
 
-class Automaton(NamedTuple):
+class AutomatonTables(NamedTuple):
     """Opponents with a hidden state among finitely many, all together."""
 
     thresholds: Array  # (X, B) int64, of the cumulative probabilities of the joint replies
@@ -127,7 +127,7 @@ def advance(world, learners, automaton, behaviour, memory, rng, position, total,
     """Play until a row becomes known or `stop` steps are done; return whether a row became known.
 
     `position` int64[3] holds steps done, step within the episode, meta-state; `total` float64[1] gains the rewards;
-    `learners` is Learners or None, `automaton` an Automaton or None, not both, `step_costs` StepCosts or None, `law`
+    `learners` is Learners or None, `automaton` AutomatonTables or None, not both, `step_costs` StepCosts or None, `law`
     None or the thresholds of cumulative start probabilities, int64 (S,), which replace `world.starts`. What None leaves
     out is not compiled: the loop is short of registers. Draws per step: the agent's action (only where drawn), then one
     per learner, else one for the branch; before them, at an episode's first step, one for the start.

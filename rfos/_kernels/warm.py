@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from rfos._kernels import dp, grids, ledger, policies, random
+from rfos._kernels import dp, grids, ledger, policies, random, team_play, teams
 from rfos._kernels import rmax as kernels
 from rfos._kernels._jit import CACHE_FOLDER, INTERPRETED, compile_for, is_kept
 from rfos._kernels.learners import Rule
@@ -58,10 +58,15 @@ _RECORDS: dict[str, tuple[Callable[..., Any], str]] = {
     "Rule": (Rule, "i f f"),
     "World": (kernels.World, "i2 f2 i2 f2 i1 i"),
     "Learners": (kernels.Learners, "f2 f2 i1 i2 f3 f1 f1 b1"),
-    "Automaton": (kernels.Automaton, "i2 i2 i i1"),
+    "AutomatonTables": (kernels.AutomatonTables, "i2 i2 i i1"),
     "Behaviour": (kernels.Behaviour, "b i2 i2"),
     "Memory": (kernels.Memory, "i1 i2 i1 i b"),
     "StepCosts": (kernels.StepCosts, "f2 f1 f1"),
+    "TeamWorld": (team_play.TeamWorld, "i1 i1 i1 i1 f1 i1 i1 i1 i i"),
+    "Tally": (team_play.Tally, "i1 i1 i1 i1 i"),
+    "Tally!": (team_play.Tally, "i1! i1! i1! i1! i"),
+    "Rows": (team_play.Rows, "i1 i1 i1"),
+    "Trees": (team_play.Trees, "i2 i1 i1 i2 i1 b i1"),
 }
 
 _CHAIN = "i1 j1 f1 f1 f f1 f1 i i f1"
@@ -74,7 +79,7 @@ _MODEL = "World Memory f"
 SPECIALISATIONS: tuple[tuple[Any, str], ...] = (
     (policies.roll_out, f"{_MEETING} i1 f f1 i1 f2 f3 i2 f3 i i"),
     (kernels.advance, f"World Learners - {_PLAY} - - i"),
-    (kernels.advance, f"World - Automaton {_PLAY} - - i"),
+    (kernels.advance, f"World - AutomatonTables {_PLAY} - - i"),
     (kernels.advance, f"World - - {_PLAY} StepCosts i1 i"),
     (kernels.advance, f"World - - {_PLAY} StepCosts - i"),
     (kernels.advance, f"World - - {_PLAY} - i1 i"),
@@ -123,6 +128,15 @@ SPECIALISATIONS: tuple[tuple[Any, str], ...] = (
     (policies.frozen_moves, f"{_MEETING} i1 i i"),
     (policies.improve_table, "s2! h2! h3! i1! f f1 f1 i1 s2 i i"),
     (policies.backup_table, "s2! h2! h3! i1! f f1 f2"),
+    (team_play.play_team, "TeamWorld i2 - Tally w1 i1 i"),
+    (team_play.play_team, "TeamWorld i2 Trees Tally w1 i1 i"),
+    (team_play.plan_markov, "Rows Tally! f1 f1 f f1 f1 i2"),
+    (team_play.learn_values, "TeamWorld Trees f2 b f f f w1 i"),
+    (team_play.reuse_episodes, "TeamWorld Trees i2 i2 b1 f1 f w1 i"),
+    (teams.completion, "f2 i2 i2 i1 i1 f2"),
+    (teams.completions, "f2 i2 i2 i1 i1 i f2 f1"),
+    (teams.solve_games, "f3 i2 i2 i1 i1 i1 f2 f2 i f1"),
+    (teams.merge_groups, "i1 i1 f1 f1 i1 f i1"),
 )
 """What the package calls: a kernel and the types of its arguments, a word for each (see `_example`)."""
 

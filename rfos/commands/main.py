@@ -14,7 +14,7 @@ import typer
 
 from rfos import __version__
 from rfos._system.streams import ReaderGone, standard_streams
-from rfos.commands import bound, report, reproduce, solve, sweep, verify
+from rfos.commands import bound, marco, report, reproduce, solve, sweep, verify
 
 app = typer.Typer(
     help="The sample-complexity theory of opponent shaping, executable.",
@@ -48,6 +48,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "verify": verify.verify,
     "sweep": sweep.sweep,
     "report": report.report,
+    "marco": marco.marco,
 }
 for name, command in COMMANDS.items():
     app.command(name)(command)

@@ -22,6 +22,14 @@ TABLES = {
         plots.sweep_curves,
         (pd.DataFrame({"label": "w", "steps": [1.0, 10.0], "mean": [0.5, 0.6], "low": 0.4, "high": 0.7}),),
     ),
+    "marco_curves": (
+        plots.marco_curves,
+        (
+            pd.DataFrame(
+                {"title": "MARCO", "seed": 0, "episodes": [1, 2], "value": 0.5, "bracket_low": 0.0, "bracket_high": 1.0}
+            ),
+        ),
+    ),
     "scaling": (
         plots.scaling,
         (

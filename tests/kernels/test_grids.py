@@ -12,7 +12,7 @@ from rfos.metagames.grids import LevelGrid
 
 PROBABILITIES = st.floats(0, 1) | st.integers(0, 16).map(lambda k: k / 16)
 LEVELS = st.lists(PROBABILITIES, min_size=2, max_size=12, unique=True).map(sorted)
-MANY = st.integers(grids.MANY - 1, 300).map(lambda n: np.linspace(0.02, 0.98, n).tolist())
+MANY = st.integers(grids.COUNTED_LEVELS - 1, 300).map(lambda n: np.linspace(0.02, 0.98, n).tolist())
 
 
 @given(LEVELS | MANY, st.data())

@@ -3,6 +3,7 @@
 import naive
 import numpy as np
 import pytest
+from strength import FULL
 
 from rfos._kernels import grids
 from rfos._kernels import learners as learners_kernels
@@ -173,7 +174,10 @@ def test_best_responses_break_ties_towards_the_lower_action() -> None:
     ("game", "levels"), [(random_game(np.random.default_rng(3)), (0.1, 0.4, 0.9)), (IPD, (0.1, 0.9))], ids=["3", "ipd"]
 )
 def test_pairs_evaluated_on_the_fly_are_those_of_the_table_bit_for_bit(game, levels, learner, nearest: bool) -> None:
-    """Backups, chains, branches and solutions of the two storages have the same bytes; so do the two backups."""
+    """Backups, chains, branches and solutions of the two storages have the same bytes; so do the two backups.
+
+    In quick each learner's game is solved by one of the methods, in turn.
+    """
     d = dynamics_of(game, learner, levels)
     n = len(levels) ** game.n_states
     rewards, table = fill(d, nearest)
@@ -192,7 +196,9 @@ def test_pairs_evaluated_on_the_fly_are_those_of_the_table_bit_for_bit(game, lev
         arrays = (q, kept, new_values, policy, *one.chain(given_rewards, policy), *some, *one.branches(given_rewards))
         found.append([array.tobytes() for array in arrays])
     assert found[0] == found[1]
-    for method in ("modified_policy_iteration", "value_iteration", "policy_iteration", "linear_programming"):
+    methods = ("modified_policy_iteration", "value_iteration", "policy_iteration", "linear_programming")
+    turn = (LEARNERS.index(learner) + nearest) % len(methods)
+    for method in methods if FULL else methods[turn : turn + 1]:
         first = solve(TabularMDP(table, rewards, 0.9), method, tol=1e-6)
         second = solve(TabularMDP(storage, bounds, 0.9), method, tol=1e-6)
         assert first.policy.tolist() == second.policy.tolist()

@@ -261,7 +261,7 @@ def any_mdps(draw):
     """MDPs of every kind: some with a mask, some of which a visit reveals a row, some with a start law."""
     mdp = draw(mdps(masked=None))
     starts = draw(distributions(mdp.n_states)) if draw(st.booleans()) else None
-    return TabularMDP(mdp.storage, mdp.rewards, mdp.discount, observed=draw(st.booleans()), starts=starts)
+    return TabularMDP(mdp.storage, mdp.rewards, mdp.discount, row_feedback=draw(st.booleans()), starts=starts)
 
 
 @st.composite
@@ -367,7 +367,7 @@ def policy_meta_games():
             pennies, [NaiveLearner(0.3, "simplex")], [SimplexGrid(1, 2, 3), SimplexGrid(1, 2, 10)], 0.9, rounding
         )
         rows = OnTheFly(fine.dynamics, rounding == "nearest")
-        yield f"on-the-fly-{rounding}", TabularMDP(rows, reward_bounds(pennies), 0.9, observed=True)
+        yield f"on-the-fly-{rounding}", TabularMDP(rows, reward_bounds(pennies), 0.9, row_feedback=True)
         two = SimplexGrid(1, 2, 2)
         joint = PolicyMetaGame(pennies, [NaiveLearner(0.3, "simplex")], [two] * 2, 0.9, rounding, joint=True)
         yield f"joint-{rounding}", joint
@@ -379,7 +379,7 @@ def test_both_agents_are_their_references_in_policy_meta_games(meta_game, horizo
     """Known pairs take over the row that a visit reveals; the paper's agent counts as ever."""
     mdp = meta_game if isinstance(meta_game, TabularMDP) else meta_game.to_mdp()
     # Rewards of a joint game depend on the corner that comes up: one visit does not reveal them.
-    assert mdp.observed == (mdp is meta_game or not meta_game.joint or meta_game.rounding == "nearest")
+    assert mdp.row_feedback == (mdp is meta_game or not meta_game.joint or meta_game.rounding == "nearest")
     options = {"steps": 60, "bins": 3, "horizon": horizon}
     for m in (1, 2):
         trace = run(meta_game, Rmax(m=m), rng=5, **options)

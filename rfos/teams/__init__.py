@@ -1,0 +1,1 @@
+"""Teams: Dec-POMDPs, tasks, a certified planner, and MARCO, which learns a centralised model."""
