@@ -2,7 +2,7 @@
 
 They are what the tests of this package are written with, and are shipped so that other packages can state their
 theorems the same way. Numbers are binary fractions unless asked otherwise, so that sums and ties are exact. Needs the
-extra ``rfos[test]``.
+extra ``test``: ``pip install '.[test]'`` where the package lies.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from rfos.planning.storages import ShiftRegister
 try:
     from hypothesis import strategies as st
 except ImportError as error:  # pragma: no cover
-    raise ImportError("rfos.testing needs Hypothesis: pip install 'rfos[test]'") from error
+    raise ImportError("rfos.testing needs Hypothesis: pip install '.[test]'") from error
 
 __all__ = [
     "DISCOUNTS",

@@ -79,7 +79,10 @@ class PythonRmaxPlayer:
 
 @dataclass(frozen=True)
 class Scripted:
-    """Plays one policy for ever, or returns what it is told to: for looking at what `run` makes of it."""
+    """Plays one policy for ever, or returns what it is told to: for looking at what `run` makes of it.
+
+    What it acts is one action, or a function of the steps that it has played.
+    """
 
     returns: Any = None
     acts: Any = 0
@@ -93,15 +96,16 @@ class Scripted:
 
 class ScriptedPlayer:
     def __init__(self, script: Scripted, environment: rfos.Environment) -> None:
-        self.script = script
+        self.script, self.steps = script, 0
         self.table = np.zeros(environment.n_states, np.int64) if script.returns is None else script.returns
         if script.wants is not None:
             self.unknown = lambda: script.wants
 
     def act(self, state: int) -> Any:
-        return self.script.acts
+        return self.script.acts(self.steps) if callable(self.script.acts) else self.script.acts
 
     def observe(self, state: int, action: int, reward: float, next_state: int) -> Any:
+        self.steps += 1
         return self.script.changes
 
     def policy(self) -> Any:

@@ -88,8 +88,7 @@ def _print_report(report: Report, echo: Callable[[str], None]) -> None:
         echo(f"\nwindow {', '.join(idle)}: {NOTHING_YET}; give more episodes or a larger epsilon.")
     if e.opponent == "hidden":
         echo("\nV* and the gap to it are not defined here: the opponent's state is hidden, the meta-game is no MDP.")
-    theorem, _, reason = report.results[0].coverage.partition(": ")
-    echo(f"{theorem[0].upper()}{theorem[1:]} covers these runs: {reason}.")
+    echo(f"These runs are covered by {report.results[0].coverage}.")
     if e.agent == "paper":
         listed = DEPARTURES if e.opponent == "hidden" else DEPARTURES[:-1]
         echo("The preset departs from R-max: " + "; ".join(f"({i}) {text}" for i, text in enumerate(listed, 1)) + ".")

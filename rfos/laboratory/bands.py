@@ -17,7 +17,9 @@ Traces: TypeAlias = Trace | Sequence[Trace] | Mapping[str, Trace | Sequence[Trac
 POINTS = 60
 """Most points of a curve; bins between two of them are averaged."""
 
-MEND = "give a Trace, a list of them, or a dict of label to list of traces; run(process, agent, steps=1000) makes one"
+TRACES_WANTED = (
+    "give a Trace, a list of them, or a dict of label to list of traces; run(process, agent, steps=1000) makes one"
+)
 
 
 def are_traces(given: object) -> TypeGuard[Traces]:
@@ -43,13 +45,13 @@ def grouped(traces: Traces) -> dict[str, list[Trace]]:
     by_label = traces if isinstance(traces, Mapping) else {"": traces}
     found: dict[str, list[Trace]] = {}
     for label, given in by_label.items():
-        runs = [given] if isinstance(given, Trace) else list(checks.several("traces", given, MEND))
+        runs = [given] if isinstance(given, Trace) else list(checks.several("traces", given, TRACES_WANTED))
         for one in runs:
-            checks.kind("a trace", one, Trace, mend=MEND)
+            checks.kind("a trace", one, Trace, mend=TRACES_WANTED)
         if runs:
             found[str(label)] = runs
     if not found:
-        raise ValueError(f"traces are none: {MEND}")
+        raise ValueError(f"traces are none: {TRACES_WANTED}")
     return found
 
 

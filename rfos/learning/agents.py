@@ -55,7 +55,7 @@ class Rmax:
     """The canonical R-max.
 
     It plays greedily for the optimistic model, in which a known pair has its empirical law (its true one in an MDP
-    that is `observed`) and an unknown pair is worth V_max = (largest reward)/(1-discount); ties go to unknown pairs
+    with `row_feedback`) and an unknown pair is worth V_max = (largest reward)/(1-discount); ties go to unknown pairs
     first, then to the lower index.
 
     Parameters

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from scipy import stats
@@ -15,18 +17,25 @@ import bounds.simulation
 from rfos._kernels.rmax import Learners
 from rfos._system import checks
 from rfos._system.arrays import Bool, Float, Int
-from rfos._system.memory import ROWS, require_memory
+from rfos._system.display import page
+from rfos._system.memory import BLOCK_ROWS, require_memory
 from rfos._system.randomness import Seed, seed_sequence
 from rfos.metagames.hidden import JointAutomaton
 from rfos.metagames.policy import PolicyMetaGame
 from rfos.metagames.window import WindowMetaGame
 from rfos.planning.mdp import TabularMDP
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 HISTORIES = 200_000
 """Different hidden states of windows that are listed before the list is given up as not finite."""
 
 MATRIX = 10**6
-"""Largest number of pairs of laws that are compared at once."""
+"""Largest number of pairs of laws that are compared."""
+
+EXACTLY = 10_000
+"""Most pairs of laws whose distance floats cannot tell from the largest that are compared in rationals."""
 
 BATCHES, CHAINS, STEPS = 32, 32, 300
 """Simulated play: independent batches of chains, and steps of each."""
@@ -41,10 +50,11 @@ class Aliasing:
     kappa : tuple of float
         Certain lower and upper end of the largest total variation between two laws of the opponents' next joint action
         after histories that end in the same window (X6). The lower one is attained by histories that were found.
+        Rounded outwards: where it is no float the ends are the two floats next to it.
     is_exact : bool
-        Whether the ends are equal, or every hidden state that can occur was listed.
+        Whether the ends are equal but for rounding, or every hidden state that can occur was listed.
     loss : tuple of float
-        A_kappa at both ends, in units of value.
+        A_kappa at both ends, in units of value, rounded outwards.
     v_max : float
         Largest difference of values that there can be.
     windows : int
@@ -90,17 +100,58 @@ class Aliasing:
             "typical_high": self.typical[2],
         }
 
+    def to_frame(self) -> pd.DataFrame:
+        """Return the result as a table of one row, with the columns of `row`."""
+        import pandas as pd
+
+        return pd.DataFrame([self.row()])
+
+    def _repr_html_(self) -> str:
+        """Return what was found in a line and the table, for a notebook."""
+        low, high = self.kappa
+        line = f"<Aliasing of {self.windows} of {self.n_windows} windows: kappa from {low:g} to {high:g}>"
+        return page(line, self.to_frame())
+
 
 class _Laws(NamedTuple):
     """The laws that the opponents' next joint action can have."""
 
     table: Float  # (laws, B)
     distance: Float  # (laws, laws) total variation
+    exact: Callable[[int], list[Fraction]]  # from the number of a law to the law
+
+    @property
+    def slack(self) -> float:
+        """What a distance is off by at most: probabilities are products, and those of all replies are added up."""
+        return float((self.table.shape[1] + 100) * 2.0**-52)
+
+    def farthest(self, pairs: Bool) -> tuple[Fraction, Fraction]:
+        """Return both ends of the largest distance of some pairs, which are equal but for very many of them."""
+        top = float(self.distance.max(where=pairs, initial=0.0))
+        first, second = np.nonzero(np.triu(pairs & (self.distance >= top - 2 * self.slack), 1))
+        law = functools.lru_cache(maxsize=None)(self.exact)
+        most = Fraction(0)
+        for i, j in zip(first[:EXACTLY].tolist(), second[:EXACTLY].tolist(), strict=True):
+            most = max(most, sum((abs(p - q) for p, q in zip(law(i), law(j), strict=True)), Fraction(0)) / 2)
+        if len(first) <= EXACTLY:
+            return most, most
+        return most, min(Fraction(1), Fraction(top) + Fraction(self.slack))
 
 
-def _compared(table: Float) -> _Laws:
-    """Return laws and how far apart they are."""
-    return _Laws(table, np.abs(table[:, None] - table).sum(axis=2) / 2)
+def _compared(table: Float, exact: Callable[[int], list[Fraction]]) -> _Laws:
+    """Return laws and how far apart they are, found for one law at a time."""
+    require_memory(32 * len(table) ** 2, f"the distances of {len(table):,} laws", "take fewer or smaller opponents")
+    distance = np.empty((len(table), len(table)))
+    for i, law in enumerate(table):
+        distance[i] = np.abs(table - law).sum(axis=1) / 2
+    return _Laws(table, distance, exact)
+
+
+def _outwards(low: Fraction, high: Fraction) -> tuple[float, float]:
+    """Return the largest float that is at most `low`, and the smallest that is at least `high`."""
+    below, above = float(low), float(high)
+    below = below if Fraction(below) <= low else math.nextafter(below, -math.inf)
+    return below, above if Fraction(above) >= high else math.nextafter(above, math.inf)
 
 
 def _refuse_many(count: int) -> None:
@@ -144,9 +195,20 @@ class _Values:
                 own = learners.exploration[i] / n + (1.0 - learners.exploration[i]) * greedy / greedy.sum()
                 law *= own[learners.digit[i]]
             table.append(law)
-        self.laws = _compared(np.array(table))
+        self.codes = codes
+        self.laws = _compared(np.array(table), self.exactly)
         self.numbers = np.full([2**n for n in sizes], -1)  # law of a code of best actions, -1 where there is none
         self.numbers[tuple(np.array(codes).T)] = np.arange(len(codes))
+
+    def exactly(self, number: int) -> list[Fraction]:
+        """Return a law in rationals; exploration is the decimal that it prints as."""
+        learners, law = self.learners, [Fraction(1)] * self.learners.digit.shape[1]
+        for i, best in enumerate(self.codes[number]):
+            n, exploration = int(learners.n_actions[i]), Fraction(repr(float(learners.exploration[i])))
+            greedy = (1 - exploration) / best.bit_count()
+            own = [exploration / n + greedy * (best >> j & 1) for j in range(n)]
+            law = [p * own[j] for p, j in zip(law, learners.digit[i].tolist(), strict=True)]
+        return law
 
     def first(self, count: int) -> Float:
         """Return their initial values."""
@@ -187,7 +249,8 @@ class _Finite:
         self.hidden = hidden
         table, numbers = np.unique(hidden.play, axis=0, return_inverse=True)
         _refuse_many(len(table))
-        self.laws, self.numbers = _compared(table), numbers.reshape(-1)
+        self.numbers = numbers.reshape(-1)
+        self.laws = _compared(table, lambda number: [Fraction(p) for p in table[number].tolist()])
 
     def first(self, count: int) -> Int:
         """Return the start."""
@@ -307,15 +370,15 @@ def _reached(meta_game: WindowMetaGame, opponents: _Finite, met: Bool) -> int:
     hidden, law = opponents.hidden, opponents.numbers
     n_hidden, joint = hidden.n_states, meta_game.n_actions * meta_game.branching
     pairs = meta_game.n_states * n_hidden
-    needed = 28 * pairs + 40 * joint * min(pairs, ROWS)
+    needed = 28 * pairs + 40 * joint * min(pairs, BLOCK_ROWS)
     require_memory(needed, f"the list of {pairs:,} hidden states", "choose a smaller window")
     shifted, offset = meta_game.index.shifted().astype(np.int64), meta_game.index.offset().reshape(-1)
     possible = np.tile(hidden.play > 0, meta_game.n_actions)  # (X, A*B)
 
     def onward(found: Int) -> Int:
         mark = np.zeros(pairs, np.bool_)
-        for first in range(0, len(found), ROWS):
-            window, x = np.divmod(found[first : first + ROWS], n_hidden)
+        for first in range(0, len(found), BLOCK_ROWS):
+            window, x = np.divmod(found[first : first + BLOCK_ROWS], n_hidden)
             row, column = np.nonzero(possible[x])
             mark[(shifted[window[row]] + offset[column]) * n_hidden + hidden.following[x[row], column]] = True
         return np.flatnonzero(mark)
@@ -446,15 +509,20 @@ def aliasing(meta_game: WindowMetaGame, *, rng: Seed = 0) -> Aliasing:
     else:
         histories, complete = _listed(game, met)
     typical = _simulated(game, np.random.default_rng(seed_sequence(rng)), met)
+    apart = np.array([[laws.distance[np.ix_(row, row)].max(initial=0.0) for row in part] for part in met])
     # Distances of the same laws in another order of products may differ in the last place.
-    distance = np.round(laws.distance, 14)
-    apart = np.array([[distance[np.ix_(row, row)].max(initial=0.0) for row in part] for part in met])
-    least = float(apart[0].max())
-    most = least if complete else float(distance.max())
+    nearly = float(apart[0].max()) - 2 * laws.slack
+    pairs = np.zeros(laws.distance.shape, np.bool_)
+    for row in met[0, apart[0] >= nearly]:
+        pairs[np.ix_(row, row)] = True
+    least, most = laws.farthest(pairs)
+    if not complete:
+        most = laws.farthest(np.ones_like(pairs))[1]
     bound = bounds.simulation.x6()
     loss = [
-        float(bound.evaluate(aliasing=kappa, discount=meta_game.discount, r_max=r_max)) if r_max > 0 else 0.0
+        Fraction(bound.evaluate(aliasing=kappa, discount=meta_game.discount, r_max=r_max)) if r_max > 0 else Fraction(0)
         for kappa in (least, most)
     ]
-    windows = int(np.count_nonzero((apart[1] == least) & (least > 0)))
-    return Aliasing((least, most), least == most, (loss[0], loss[1]), v_max, windows, n, histories, typical)
+    windows = int(np.count_nonzero(apart[1] >= nearly)) if nearly > 0 else 0
+    exact = complete or least == most
+    return Aliasing(_outwards(least, most), exact, _outwards(*loss), v_max, windows, n, histories, typical)

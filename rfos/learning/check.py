@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from rfos._system import checks
 from rfos._system.randomness import Seed, seed_sequence
+from rfos.learning.agents import PaperRmax, Rmax
 from rfos.learning.check_worlds import (
     Instance,
     close_rewards,
@@ -30,7 +31,7 @@ from rfos.learning.check_worlds import (
     successor_coins,
 )
 from rfos.learning.environment import Environment
-from rfos.learning.player import PlayingAgent, checked_policy
+from rfos.learning.player import Player, PlayingAgent, begun, checked_policy, said_change
 from rfos.planning.evaluate import evaluate_policy
 from rfos.planning.solve import solve
 
@@ -102,19 +103,52 @@ REPEATED = ((reward_coins, 40), (successor_coins, 12))
 """What is played several times with a new agent each, and how often: a bad draw of m/10 visits is not the rule."""
 
 
+class _AgainstError(Exception):
+    """What an agent did against the protocol."""
+
+
+def _made(factory: RmaxFactory, m: int) -> RmaxAgent:
+    """Return an agent with this m, or raise WrongKindError where it is not one of one's own."""
+    made: Any = factory(m=m)
+    if isinstance(made, Rmax | PaperRmax):
+        raise checks.WrongKindError(
+            f"agent makes {checks.described(made)}, which runs in kernels and has no player that could be looked at: "
+            "give what makes an agent of your own, with begin(environment, rng)"
+        )
+    mend = "let it return an object with begin(environment, rng) -> player"
+    checks.offers("what agent makes", made, "an agent", ("begin",), mend)
+    return made  # type: ignore[no-any-return]
+
+
+def _greedy(player: Player, environment: Environment) -> NDArray[Any]:
+    """Return the actions (S,) of a player's policy, which may be told as probabilities (S, A) of 0 and 1."""
+    policy = checked_policy(player, environment)
+    if policy.dtype.kind != "f":
+        return policy
+    if np.count_nonzero(policy) > len(policy):
+        raise _AgainstError("its policy draws its actions: R-max takes one action in each state")
+    actions: NDArray[Any] = policy.argmax(axis=1)
+    return actions
+
+
 def _play(factory: RmaxFactory, instance: Instance, rng: np.random.Generator) -> list[Finding]:
     """Let an agent act, and return what it did that R-max does not do."""
+    try:
+        return _played(factory, instance, rng)
+    except _AgainstError as error:
+        return [Finding(instance.name, "against the protocol", str(error))]
+
+
+def _played(factory: RmaxFactory, instance: Instance, rng: np.random.Generator) -> list[Finding]:
+    """Return it, or raise _AgainstError where the rest of the run would say nothing."""
     mdp, name = instance.mdp, instance.name
     n_states, n_actions = mdp.n_states, mdp.n_actions
     environment = Environment(mdp)
-    player = factory(m=instance.m).begin(environment, np.random.default_rng(rng.integers(2**32)))
+    player = begun(_made(factory, instance.m), environment, np.random.default_rng(rng.integers(2**32)))
     best = solve(mdp).lower - instance.epsilon
     judged: dict[bytes, Any] = {}
     visits = np.zeros((n_states, n_actions), np.int64)
     bad, state = 0, 0
-
-    def against(detail: str) -> list[Finding]:
-        return [Finding(name, "against the protocol", detail)]
 
     def falls_short(policy: NDArray[Any]) -> Any:
         key = policy.tobytes()
@@ -122,33 +156,36 @@ def _play(factory: RmaxFactory, instance: Instance, rng: np.random.Generator) ->
             judged[key] = evaluate_policy(mdp, policy).upper < best
         return judged[key]
 
-    policy, changed = checked_policy(player, environment), True
+    policy, changed = _greedy(player, environment), True
     for _ in range(instance.steps):
         answers = player.act(state), player.act(state)
         for answer in answers:
             if not (isinstance(answer, int | np.integer) and 0 <= answer < n_actions):
-                return against(f"act({state}) is {answer!r}: actions are 0 to {n_actions - 1}")
+                raise _AgainstError(f"act({state}) is {answer!r}: actions are 0 to {n_actions - 1}")
         action = int(answers[0])
         # Where each step is judged the policy is asked for at each; else where it is said to have changed.
         if instance.most_bad is not None or changed:
-            now = checked_policy(player, environment)
+            now = _greedy(player, environment)
             if not changed and (now != policy).any():
-                return against("its policy changed, and observe did not say so")
+                raise _AgainstError("its policy changed, and observe did not say so")
             policy = now
         if answers[1] != action or policy[state] != action:
-            return against(f"act({state}) changes without a new observation")
+            raise _AgainstError(f"act({state}) changes without a new observation")
         if instance.most_bad is not None:
             bad += bool(falls_short(policy)[state])
         visits[state, action] += 1
         reward, following = instance.step(state, action, int(visits[state, action]), rng)
-        changed = bool(player.observe(state, action, reward, following))
+        try:
+            changed = said_change(player.observe(state, action, reward, following))
+        except checks.WrongKindError as error:
+            raise _AgainstError(str(error)) from None
         state = following
     findings = []
     if instance.most_bad is not None and bad > instance.most_bad:
         detail = f"{bad} of {instance.steps} steps are bad, the bound is {instance.most_bad}"
         findings.append(Finding(name, "outside of its bound", detail))
     if instance.most_bad is not None or instance.ends_well:
-        short = falls_short(checked_policy(player, environment))
+        short = falls_short(_greedy(player, environment))
         # Where a state is met no more R-max promises nothing of it.
         if short.any() if instance.ends_well else short[state]:
             detail = f"it still falls short by more than {instance.epsilon:g} after {instance.steps} steps"
@@ -206,8 +243,8 @@ def check_rmax(agent: RmaxFactory, *, rng: Seed = 0) -> RmaxCheck:
     Parameters
     ----------
     agent : RmaxFactory
-        Called with ``m=...``, as the class of an agent with that field is; returns an agent with `begin`. Rewards are
-        at most the largest of `environment.reward_range`.
+        Called with ``m=...``, as the class of an agent with that field is; returns an agent of one's own, with `begin`:
+        the package's run in kernels. Rewards are at most the largest of `environment.reward_range`.
     rng : int, SeedSequence or Generator, optional
         Of the random instances.
 

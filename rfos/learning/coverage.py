@@ -14,10 +14,10 @@ from rfos.learning.player import Agent, check_agent
 from rfos.learning.theorems import (
     BY_NAME,
     DEFAULT_ACCURACY,
-    PLANNING_SHARE,
     Assumption,
     Case,
     Failure,
+    Theorem,
     TheoremName,
     alternatives,
     failure,
@@ -36,7 +36,8 @@ class Coverage:
     Attributes
     ----------
     theorem : TheoremName or None
-        "T1", "T1'", "T1' with X1", "T1-ep" or "X4"; None where no theorem applies.
+        "T1", "T1'", "T1' with X1", "T1-ep" or "X4", or a refinement of T1 ("T1+") where m is enough for that one only;
+        None where no theorem applies.
     reason : str
         The assumptions that hold, or the first that fails.
     bad_steps : int or None
@@ -50,6 +51,10 @@ class Coverage:
     reason: str
     bad_steps: int | None = None
     fails: Assumption | None = None
+
+    def __str__(self) -> str:
+        """Return the theorem, or that there is none, and why."""
+        return f"{self.theorem or 'no theorem'}: {self.reason}"
 
 
 def _uncovered(found: Failure) -> Coverage:
@@ -100,6 +105,9 @@ def coverage(
 ) -> Coverage:
     """Return the theorem that covers a run of the agent, or why none does.
 
+    Where m is given the plain theorem comes first, then what refines it and may need less; `ledger` names the one with
+    the smallest count instead.
+
     Parameters
     ----------
     process : Environment, WindowMetaGame, PolicyMetaGame or TabularMDP
@@ -133,21 +141,38 @@ def coverage(
     if fails is not None:
         return _uncovered(fails)
     found = Coverage(theorem.name, theorem.holds(case))
-    if theorem.schedule(case.pooled) is None and agent.epsilon is not None and agent.m in (None, 1):
+    if theorem.weights is None and agent.epsilon is not None and agent.m in (None, 1):
         found = replace(found, bad_steps=_bad_steps(case))
     if agent.m is None:
         return found
     if agent.epsilon is None:
-        shown = checks.shown(agent.m)
-        return replace(found, reason=f"{found.reason}, for every epsilon and delta that m = {shown} is enough for")
-    needed = theorem.m(without_m(case))
-    return found if agent.m >= needed else _uncovered(too_few(case, theorem.name, agent.m, needed))
+        # What is not given planning assumes, but for episodes, whose plans are exact.
+        least = "" if case.episodic else f" of at least {DEFAULT_ACCURACY:g}"
+        every = f"for every epsilon{least} and every delta that m = {checks.shown(agent.m)} is enough for"
+        return replace(found, reason=f"{found.reason}, {every}")
+    needed = _needed(without_m(case))
+    for other, visits in needed.items():
+        if agent.m >= visits:
+            return replace(found, theorem=other.name, reason=other.holds(case))
+    return _uncovered(_too_few(case, agent.m, needed))
+
+
+def _needed(case: Case) -> dict[Theorem, int]:
+    """Return the visits that the theorem of a case and each that refines it need, the plain one first."""
+    return {theorem: theorem.m(case) for theorem in reversed(alternatives(theorem_of(case)))}
+
+
+def _too_few(case: Case, m: int, needed: dict[Theorem, int]) -> Failure:
+    """Return that m is below the least that one of several theorems needs."""
+    first = min(needed, key=needed.__getitem__)
+    return too_few(case, first.name, m, needed[first])
 
 
 def _bad_steps(case: Case) -> int:
     """Return T1''s number of steps for m = 1, or X1's where rows are revealed; 0 where all rewards are equal."""
-    values = case.values | {"w_plan": PLANNING_SHARE}
-    return 0 if values["r_max"] == 0 else int(theorem_of(case).promise(False).evaluate(**values))
+    theorem = theorem_of(case)
+    values = case.values | shares(theorem)
+    return 0 if values["r_max"] == 0 else int(theorem.promise(False).evaluate(**values))
 
 
 def paper_sweeps(environment: Environment, agent: PaperRmax) -> int:
@@ -203,6 +228,10 @@ def derived_m(
     1005
     """
     environment = as_environment(process, horizon, starts)
+    mend = (
+        "Rmax(epsilon=0.8), Rmax(m=10) or PaperRmax() makes one, and of an agent of your own the schedule is your own"
+    )
+    checks.kind("agent", agent, Rmax, PaperRmax, mend=mend)
     check_fit(environment, agent)
     if isinstance(agent, Rmax) and agent.epsilon is not None:
         require_accuracy(environment, agent.epsilon, planned_steps(environment, agent))
@@ -225,10 +254,11 @@ def derived_m(
 def theory_m(
     process: Environment | Process, agent: Rmax, *, horizon: int | None = None, starts: ArrayLike | None = None
 ) -> dict[str, int]:
-    """Return the visits that each schedule asks for at the agent's epsilon and delta: "paper", "T1", "T1+".
+    """Return the visits that each schedule asks for at the agent's epsilon and delta: "paper", a theorem's, "T1+".
 
-    The paper's is its setting, not a bound; it may be 0. T1's is that of `derived_m`, from X4 where there are restarts;
-    T1+ is a theorem for runs without restarts.
+    The paper's is its setting, not a bound; it may be 0. The theorem is the one that speaks of such a run and that
+    `derived_m` takes m from: "T1", "T1'", "T1' with X1", "T1-ep", or "X4" where there are restarts. T1+ is a theorem
+    for runs without restarts.
 
     Examples
     --------
@@ -238,11 +268,14 @@ def theory_m(
     >>> meta_game = WindowMetaGame(named_game("matching-pennies"), WindowQLearner(), window=2, discount=0.8)
     >>> theory_m(meta_game, Rmax(epsilon=0.8, delta=0.2))
     {'paper': 1005, 'T1': 36353, 'T1+': 30506}
+    >>> theory_m(meta_game, Rmax(epsilon=0.8, delta=0.2), horizon=10)
+    {'paper': 1005, 'X4': 14258, 'T1+': 30506}
     """
     environment = as_environment(process, horizon, starts)
     checks.kind("agent", agent, Rmax)
-    found = {"paper": _paper_m(environment, agent), "T1": derived_m(environment, replace(agent, m=None))}
     case, sharp = Case(environment, agent), BY_NAME[TheoremName.SHARP]
+    own = derived_m(environment, replace(agent, m=None))
+    found = {"paper": _paper_m(environment, agent), str(theorem_of(case).name): own}
     schedule = sharp.schedule(agent.pooled)
     assert schedule is not None
     values = {**case.values, **shares(sharp)}
@@ -301,11 +334,9 @@ def guarantee(environment: Environment, agent: Agent, m: int | None, *, epsilon:
     theorem = theorem_of(case)
     if case.values["r_max"] == 0:
         return Guarantee(theorem.name, "all rewards are equal: every policy is optimal", 0, exploration)
-    # The plain theorem first, so that of equal counts the better known is named.
-    needed = {other: other.m(case) for other in reversed(alternatives(theorem))}
+    needed = _needed(case)
     counts = {other: other.count(case, m) for other, least in needed.items() if m >= least}
     if not counts:
-        first = min(needed, key=needed.__getitem__)
-        return none(too_few(case, first.name, m, needed[first]), exploration)
-    tightest = min(counts, key=counts.__getitem__)
+        return none(_too_few(case, m, needed), exploration)
+    tightest = min(counts, key=counts.__getitem__)  # of equal counts the plain one, which is the better known
     return Guarantee(tightest.name, plain.reason, counts[tightest], exploration)

@@ -120,7 +120,7 @@ class Environment:
     @property
     def reveals(self) -> bool:
         """Whether one visit to a pair reveals a row of several successors."""
-        return isinstance(self.played, TabularMDP) and self.played.observed and self.played.branching > 1
+        return isinstance(self.played, TabularMDP) and self.played.row_feedback and self.played.branching > 1
 
     @property
     def allowed(self) -> Bool | None:

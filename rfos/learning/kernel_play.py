@@ -14,7 +14,7 @@ from rfos.learning.agents import PaperRmax, Rmax
 from rfos.learning.environment import Environment
 from rfos.learning.observer import Observer, check_step_costs
 from rfos.learning.planners import OptimisticPlanner, SoftmaxPlanner
-from rfos.learning.play import Learned
+from rfos.learning.play import Change, Learned
 from rfos.metagames.window import CONTINUING, WindowMetaGame
 from rfos.planning.storages import thresholds
 
@@ -41,7 +41,7 @@ def world_of(environment: Environment) -> tuple[kernels.World, kernels.Learners 
     return world._replace(starts=starts, horizon=horizon), learners
 
 
-def automaton_of(environment: Environment) -> kernels.Automaton | None:
+def automaton_of(environment: Environment) -> kernels.AutomatonTables | None:
     """Return the kernel's automaton of opponents with a hidden state among finitely many, or None."""
     process = environment.played
     return process.automaton() if isinstance(process, WindowMetaGame) else None
@@ -86,7 +86,7 @@ class KernelPlay:
             check_step_costs(self.step_costs, self.world.reward.shape, self.n_states)
             self.step_costs.table[:, 2:] = self.world.reward
 
-    def advance(self, stop: int) -> bool:
+    def advance(self, stop: int) -> Change | None:
         """Play until a row becomes known, and plan anew then, or until `stop` steps are done."""
         found: bool = kernels.advance(
             self.world,
@@ -101,9 +101,10 @@ class KernelPlay:
             self.law,
             stop,
         )
-        if found:
-            self.planner.plan()
-        return found
+        if not found:
+            return None
+        self.planner.plan()
+        return "plan"
 
     def known(self) -> int:
         """Return how many rows are known."""

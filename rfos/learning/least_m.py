@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, is_dataclass, replace
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from rfos._system import checks
 from rfos._system.arrays import Int
 from rfos._system.checkpoints import Checkpoint, MisfitError, within
+from rfos._system.display import page
 from rfos._system.randomness import Seed, seed_sequence
 from rfos._system.threads import processors
 from rfos.learning.accounts import fine, largest_loss
@@ -26,10 +27,14 @@ from rfos.learning.observer import Observer, PlanEvent
 from rfos.learning.player import Agent, check_agent
 from rfos.learning.run import run
 from rfos.learning.sequential import OUTCOMES, SequentialTest, Verdict
+from rfos.learning.theorems import Case, TheoremName, theorem_of
 from rfos.metagames.window import CONTINUING
 from rfos.planning.exact import exact_optimum, rational, solve_system
 from rfos.planning.mdp import TabularMDP
 from rfos.planning.solve import solve
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PATIENCE = 100
 """Steps after which a run is cut off, in units of (steps per episode) * (rows of counts) * (m + 20)."""
@@ -85,7 +90,9 @@ class LeastM:
     comparisons : tuple of Comparison
         In the order in which they were made.
     theory : dict of str to int
-        The m that the paper's schedule, T1 (X4 with restarts) and T1+ ask for.
+        The m that the paper's schedule, the theorem that speaks of such runs and T1+ ask for, as of `theory_m`.
+    theorem : TheoremName
+        That theorem: T1, with restarts X4, T1' where one visit is enough.
     """
 
     epsilon: float
@@ -95,6 +102,7 @@ class LeastM:
     assumption: str
     comparisons: tuple[Comparison, ...]
     theory: dict[str, int]
+    theorem: TheoremName
 
     @property
     def runs(self) -> int:
@@ -112,11 +120,16 @@ class LeastM:
         return sum(comparison.straddling for comparison in self.comparisons)
 
     def row(self) -> dict[str, Any]:
-        """Return the result as a dictionary of plain numbers and words."""
+        """Return the result as a dictionary of plain numbers and words.
+
+        The names are the same in every setting, so that rows make a table: "m_T1" is the m of `theorem`, which is T1
+        only where there are no restarts.
+        """
         return {
             "epsilon": self.epsilon,
             "delta": self.delta,
             "error": self.error,
+            "theorem": self.theorem,
             "m_low": self.interval[0],
             "m_high": self.interval[1],
             "assumption": self.assumption,
@@ -124,8 +137,22 @@ class LeastM:
             "straddling": self.straddling,
             "cut": self.cut,
             "comparisons": len(self.comparisons),
-            **{f"m_{name}": m for name, m in self.theory.items()},
+            "m_paper": self.theory["paper"],
+            "m_T1": self.theory[self.theorem],
+            "m_T1+": self.theory["T1+"],
         }
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the result as a table of one row, with the columns of `row`."""
+        import pandas as pd
+
+        return pd.DataFrame([self.row()])
+
+    def _repr_html_(self) -> str:
+        """Return what was found in a line and the table, for a notebook."""
+        low, high = self.interval
+        found = f"from {low} on, no end found" if high is None else f"from {low} to {high}"
+        return page(f"<LeastM {found}: {self.runs} runs>", self.to_frame(), [f"Under: {self.assumption}."])
 
 
 class _UntilFinal(Observer):
@@ -280,8 +307,8 @@ def least_sufficient_m(
     Returns
     -------
     LeastM
-        Beside the interval the theory's m: the paper's, T1's (with restarts that of X4, which needs no look ahead) and
-        T1+'s, which covers runs without restarts only.
+        Beside the interval the theory's m: the paper's, T1's (with restarts that of X4, which needs no look ahead, by
+        that name) and T1+'s, which covers runs without restarts only.
 
     Raises
     ------
@@ -296,8 +323,8 @@ def least_sufficient_m(
 
     >>> from rfos import TabularMDP
     >>> found = least_sufficient_m(TabularMDP([[0, 1], [1, 0]], [[0.0, 0.0], [1.0, 0.0]], 0.5), 0.1, horizon=3)
-    >>> found.interval, found.theory["T1"]
-    ((1, 1), 1)
+    >>> found.interval, str(found.theorem), found.theory["X4"]
+    ((1, 1), 'X4', 1)
     """
     environment = as_environment(process, horizon, starts)
     if agent is not None:
@@ -309,8 +336,9 @@ def least_sufficient_m(
             checks.whole(name, count)
     checks.whole("max_runs", max_runs)
     mdp, horizon = environment.mdp, environment.horizon
-    theory = theory_m(environment, Rmax(epsilon=epsilon, delta=delta, pooled=pooled))
-    largest = theory["T1"] if largest is None else largest
+    asked = Rmax(epsilon=epsilon, delta=delta, pooled=pooled)
+    theory, theorem = theory_m(environment, asked), theorem_of(Case(environment, asked)).name
+    largest = theory[theorem] if largest is None else largest
     judge = _Judge(mdp, epsilon)
     first = environment.start_states
     rows = mdp.n_states * (1 if pooled else mdp.n_actions)
@@ -368,7 +396,8 @@ def least_sufficient_m(
             return verdict
 
         interval = _search(compare, largest, resolution)
-    return LeastM(float(epsilon), float(delta), float(error), interval, ASSUMPTION, tuple(comparisons), theory)
+    rates = float(epsilon), float(delta), float(error)
+    return LeastM(*rates, interval, ASSUMPTION, tuple(comparisons), theory, theorem)
 
 
 def _with_m(agent: Any, m: int) -> Agent:

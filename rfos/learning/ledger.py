@@ -10,21 +10,25 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike, NDArray
 
 from rfos._system.checkpoints import Checkpoint
+from rfos._system.display import page
 from rfos._system.memory import require_memory
 from rfos._system.randomness import Seed
 from rfos.learning.accounts import ContinuingAccount, EpisodicAccount, account_bytes
 from rfos.learning.agents import PaperRmax, check_delta, check_epsilon
-from rfos.learning.coverage import guarantee, require_accuracy
+from rfos.learning.coverage import Coverage, guarantee, require_accuracy
 from rfos.learning.environment import Environment, Process, as_environment
 from rfos.learning.player import Agent, check_agent
 from rfos.learning.run import require_run, run, run_bytes
-from rfos.learning.theorems import Assumption, TheoremName
+from rfos.learning.theorems import BY_NAME, Assumption, TheoremName
 from rfos.learning.trace import NOTHING_YET, Progress, Trace
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DEFAULT_DELTA = 0.05
 """Failure probability where neither a call nor its agent has one."""
@@ -59,7 +63,8 @@ class Ledger:
     final_loss : tuple of float, or None
         Certain lower and upper end of the largest V*(s) - V^pi(s) of what is played at the end.
     evaluations : int
-        Policies evaluated, one for each plan.
+        Policies evaluated, one for each plan, and one more where pairs become known to an agent of one's own whose
+        policy stays.
     trace : Trace
         The run.
     fails : Assumption or None
@@ -88,11 +93,21 @@ class Ledger:
         return self.trace.progress
 
     def __repr__(self) -> str:
-        """Return the numbers without the arrays of the run, and say where they mean nothing yet."""
+        """Return the numbers without the arrays of the run, and what covers it or why nothing does."""
         row = self.row()
         names = ("progress", "count", "undecided", "bound", "ratio", "final_is_optimal", "theorem", "m", "steps")
         said = f"Ledger({', '.join(f'{name}={row[name]!r}' for name in names)})"
-        return f"{said}: {NOTHING_YET}" if self.progress is Progress.NONE else said
+        return f"{said}: {'; '.join(self._remarks())}"
+
+    def _remarks(self) -> list[str]:
+        """Return what is to be said of the numbers: what the theorem is or why there is none, and what means nothing.
+
+        That the opponent's state is hidden is said once, be it the reason that no theorem covers the run or not.
+        """
+        remarks = [self.reason if self.theorem is None else f"{self.theorem} is {BY_NAME[self.theorem].title}"]
+        if self.count is None and self.fails is not Assumption.MARKOV:
+            remarks.append("there is no count, for the opponent's state is hidden and V* is no function of the window")
+        return [*remarks, NOTHING_YET] if self.progress is Progress.NONE else remarks
 
     @property
     def ratio(self) -> float | None:
@@ -144,6 +159,24 @@ class Ledger:
             "all_known_at": self.trace.all_known_at,
             "progress": str(self.progress),
         }
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the result as a table of one row, so that tables of several runs can be put together.
+
+        Returns
+        -------
+        DataFrame
+            The columns are the names of `row`; the curve of the run is `trace.to_frame()`.
+        """
+        import pandas as pd
+
+        return pd.DataFrame([self.row()])
+
+    def _repr_html_(self) -> str:
+        """Return the line, which theorem covers the run or what fails, and the numbers, for a notebook."""
+        said = Coverage(self.theorem, self.reason)
+        numbers = self.to_frame().drop(columns=["theorem", "reason"]).T.reset_index()
+        return page(repr(self), numbers.set_axis(["quantity", "value"], axis=1), [f"Covered by {said}."])
 
 
 def ledger_bytes(environment: Environment, agent: Agent) -> int:

@@ -12,7 +12,11 @@ from rfos._system.checkpoints import Arrays
 
 
 class PlanEvent(NamedTuple):
-    """What an observer of a run is told after each plan, the one before the first step included."""
+    """What an observer of a run is told after each plan, the one before the first step included.
+
+    Its arrays are copies, or cannot be written to. Of an agent of one's own it is told besides where pairs become known
+    and the policy stays as it was.
+    """
 
     step: int  # steps played so far
     state: int  # the meta-state of the next step; before an episode's first step it is not drawn yet
@@ -25,14 +29,14 @@ class Observer(Protocol):
 
     @property
     def step_costs(self) -> kernels.StepCosts | None:
-        """Numbers that are added up at each step; an observer may change them at each plan.
+        """Numbers that are added up at each step; an observer may change them when it is told of a plan.
 
         The rewards in the table are not its own: the run puts them there.
         """
         ...
 
     def on_plan(self, event: PlanEvent) -> bool:
-        """Take note of a new plan; return whether the run may end here."""
+        """Take note of a new plan, or of more that is known; return whether the run may end here."""
         ...
 
     def state(self) -> dict[str, NDArray[Any]]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rfos._system.arrays import Float, Int
+
+Change = Literal["plan", "known"]
+"""Why a play comes back before it has to: it plans anew, or goes on as before and knows more."""
 
 
 class Learned(NamedTuple):
@@ -36,8 +39,8 @@ class Play(Protocol):
     position: Int
     total: Float
 
-    def advance(self, stop: int) -> bool:
-        """Play until the policy changes or `stop` steps are done; return whether it changed."""
+    def advance(self, stop: int) -> Change | None:
+        """Play until it plans anew, what is unknown to it changes, or `stop` steps are done; return which it was."""
         ...
 
     def known(self) -> int:

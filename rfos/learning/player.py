@@ -15,15 +15,16 @@ from rfos._system import checks
 from rfos.learning.agents import PaperRmax, Rmax
 from rfos.learning.environment import Environment
 
-MEND = "give Rmax(epsilon=0.8), Rmax(m=10), PaperRmax(), or an object with begin(environment, rng) -> player"
+AGENT_WANTED = "give Rmax(epsilon=0.8), Rmax(m=10), PaperRmax(), or an object with begin(environment, rng) -> player"
 
 
 class Player(Protocol):
     """An agent during one run.
 
     It may have besides: ``unknown() -> ndarray of bool, shape (S*A,)``, the pairs that it wants to explore, from which
-    the ledger counts its explorations; where it has none and its agent has an ``m``, these are the pairs with less than
-    m visits.
+    the ledger counts its explorations, asked for after each step; where it has none and its agent has an ``m``, these
+    are the pairs with less than m visits. What it says is compared: actions with the policy at each step, and the
+    policy at the end of a run with the one that was last told.
     """
 
     def act(self, state: int) -> int:
@@ -31,7 +32,7 @@ class Player(Protocol):
         ...
 
     def observe(self, state: int, action: int, reward: float, next_state: int) -> bool:
-        """Take note of one step, before the next action is asked for; return whether the policy changed."""
+        """Take note of one step, before the next action is asked for; return True where the policy changed."""
         ...
 
     def policy(self) -> NDArray[Any]:
@@ -62,15 +63,66 @@ Agent = Rmax | PaperRmax | PlayingAgent
 
 
 def check_agent(agent: object) -> None:
-    """Raise WrongKindError unless it is an agent."""
+    """Raise WrongKindError unless it is an agent; nor may it be of a class below those of the package.
+
+    Kernels play `Rmax` and `PaperRmax` alone, and theorems speak of them: what a class below them does otherwise would
+    be passed over without a word.
+    """
+    for base in (Rmax, PaperRmax):
+        if isinstance(agent, base) and type(agent) is not base:
+            raise checks.WrongKindError(
+                f"agent is {checks.described(agent)}, a class below {base.__name__}, which would be played as "
+                f"{base.__name__} itself: give {base.__name__}(...), or a class of its own with begin(environment, rng)"
+            )
     if not isinstance(agent, Rmax | PaperRmax):
-        checks.offers("agent", agent, "an agent", ("begin",), MEND)
+        checks.offers("agent", agent, "an agent", ("begin",), AGENT_WANTED)
 
 
 def visits_asked(agent: Agent) -> int | None:
     """Return the m that an agent has, or None where it has none."""
     m = getattr(agent, "m", None)
     return None if m is None else checks.whole("the agent's m", m)
+
+
+def begun(agent: Any, environment: Environment, rng: np.random.Generator) -> Player:
+    """Let an agent of one's own begin, and return its player.
+
+    Raises
+    ------
+    ValueError
+        If it lacks one of the three methods of a player.
+    """
+    player = agent.begin(environment, rng)
+    for name in ("act", "observe", "policy"):
+        if not callable(getattr(player, name, None)):
+            kind = type(player).__name__
+            raise ValueError(
+                f"begin returned {kind}, which has no {name}: return a player with act, observe and policy"
+            )
+    return player  # type: ignore[no-any-return]
+
+
+def said_change(answer: object) -> bool:
+    """Return what `observe` answered, whether the policy changed.
+
+    Raises
+    ------
+    WrongKindError
+        If it is neither True nor False: what is forgotten would be taken for False.
+
+    Examples
+    --------
+    >>> said_change(np.bool_(True))
+    True
+    >>> said_change(None)
+    Traceback (most recent call last):
+        ...
+    rfos._system.checks.WrongKindError: observe returned None: return True where the policy changed, else False
+    """
+    if not isinstance(answer, bool | np.bool_):
+        what = checks.described(answer)
+        raise checks.WrongKindError(f"observe returned {what}: return True where the policy changed, else False")
+    return bool(answer)
 
 
 def checked_policy(player: Player, environment: Environment) -> NDArray[Any]:

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from rfos._kernels import rmax as kernels
 from rfos._kernels.random import fill_uniform
-from rfos._system.arrays import Float, Int
+from rfos._system.arrays import Float, Int, freeze
 from rfos._system.randomness import Seed, seed_sequence, stream
 from rfos.learning.environment import Environment
 from rfos.learning.kernel_play import automaton_of, world_of
 from rfos.learning.observer import Observer, check_step_costs
-from rfos.learning.play import Learned
-from rfos.learning.player import PlayingAgent, checked_policy, visits_asked
+from rfos.learning.play import Change, Learned
+from rfos.learning.player import PlayingAgent, begun, checked_policy, said_change, visits_asked
 from rfos.metagames.window import CONTINUING
 from rfos.planning.storages import thresholds
 
@@ -115,7 +115,7 @@ class _Learners:
 class _Automaton:
     """Hidden opponents with finitely many states, who draw the branch of a pair; the twin of the kernel's."""
 
-    def __init__(self, automaton: kernels.Automaton, draw: Callable[[], float]) -> None:
+    def __init__(self, automaton: kernels.AutomatonTables, draw: Callable[[], float]) -> None:
         self.draw, self.start = draw, int(automaton.start)
         self.limits, self.following = _as_floats(automaton.thresholds).tolist(), automaton.following.tolist()
         self.n_branches = automaton.thresholds.shape[1]
@@ -165,14 +165,25 @@ class PythonPlay:
             check_step_costs(self.step_costs, self.world.reward.shape, self.n_states)
             self.step_costs.table[:, 2:] = self.world.reward
         own = np.random.Generator(np.random.SFC64(seed_sequence(root, (1,))))
-        self.player = agent.begin(environment, own)
-        for name in ("act", "observe", "policy"):
-            if not callable(getattr(self.player, name, None)):
-                kind = type(self.player).__name__
-                raise ValueError(
-                    f"begin returned {kind}, which has no {name}: return a player with act, observe and policy"
-                )
-        self.policy = checked_policy(self.player, environment)
+        self.player = begun(agent, environment, own)
+        self.policy = self._policy()
+        self.says_unknown = hasattr(self.player, "unknown")
+        # Whoever looks on is told of what is unknown, where there is somebody and it is said.
+        self.tells_known = observer is not None and (self.says_unknown or self.m is not None)
+        self.told = b""
+
+    def _policy(self) -> NDArray[Any]:
+        """Return what the player says that it plays, as an array that nobody writes to."""
+        policy = checked_policy(self.player, self.environment)
+        freeze(policy)
+        return policy
+
+    def _contradicted(self, state: int, action: int) -> ValueError:
+        """Return the error for an action that the policy does not take."""
+        return ValueError(
+            f"{type(self.player).__name__}.act({state}) is {action}, which its policy() does not take there: return "
+            "from observe True where the policy changed, and probabilities (S, A) of a policy that draws its actions"
+        )
 
     def _refused(self, state: int, action: object) -> ValueError:
         """Return the error for an action that is not one, or is not allowed."""
@@ -181,8 +192,8 @@ class PythonPlay:
             return ValueError(f"{who}, which is not allowed there: choose among `environment.mdp.allowed`")
         return ValueError(f"{who}: actions are whole numbers from 0 to {self.n_actions - 1}")
 
-    def advance(self, stop: int) -> bool:
-        """Let the player act until its policy changes or `stop` steps are done; return whether it changed."""
+    def advance(self, stop: int) -> Change | None:
+        """Let the player act until its policy or what is unknown to it changes, or `stop` steps are done."""
         act, observe, branch, draw = self.player.act, self.player.observe, self.branch, self.draw
         n_actions, n_branches, horizon = self.n_actions, self.n_branches, self.world.horizon
         successor, reward = self.world.successor.reshape(-1).item, self.world.reward.reshape(-1).item
@@ -194,8 +205,12 @@ class PythonPlay:
         step, t, s = self.position.tolist()
         rewards, worth0, worth1 = float(self.total[0]), 0.0, 0.0
         visited = visits.item
-        changed = False
-        while step < stop and not changed:
+        planned, drawn = self.policy.reshape(-1).item, self.policy.dtype.kind == "f"
+        stage = self.n_states if self.policy.ndim == 2 and not drawn else 0
+        learns = self.tells_known and not self.says_unknown  # else a pair that becomes known is nobody's concern
+        asks = self.tells_known and self.says_unknown
+        change: Change | None = None
+        while step < stop and change is None:
             if t == 0:
                 s = self._start(draw())
                 if costs is not None:
@@ -209,6 +224,8 @@ class PythonPlay:
             pair = s * n_actions + action
             if not 0 <= action < n_actions or (allowed is not None and not allowed(pair)):
                 raise self._refused(s, action)
+            if planned(pair) <= 0.0 if drawn else planned(t * stage + s) != action:
+                raise self._contradicted(s, action)
             b = branch(pair, action)
             at = pair * n_branches + b
             earned = reward(at)
@@ -223,8 +240,14 @@ class PythonPlay:
                 counts[at] += 1
                 if count + 1 == (self.m or 1):
                     known_at[pair] = step
+                    if learns:
+                        change = "known"
             following = successor(at)
             changed = observe(s, action, earned, following)
+            if changed is not False and said_change(changed):
+                change = "plan"
+            elif asks and self._unknown().tobytes() != self.told:
+                change = "known"
             s = following
             t += 1
             if t == horizon:
@@ -234,9 +257,9 @@ class PythonPlay:
         if costs is not None:
             costs.total[0] += worth0
             costs.total[1] += worth1
-        if changed:
-            self.policy = checked_policy(self.player, self.environment)
-        return bool(changed)
+        if change == "plan":
+            self.policy = self._policy()
+        return change
 
     def _start(self, u: float) -> int:
         """Return the state of an episode's first step, and let the learners begin it."""
@@ -257,16 +280,29 @@ class PythonPlay:
         return self.policy
 
     def unknown(self) -> NDArray[np.bool_] | None:
-        """Return the pairs that the player wants to explore, or those below its agent's m."""
-        if hasattr(self.player, "unknown"):
-            given = np.asarray(self.player.unknown())
+        """Return the allowed pairs that the player wants to explore, or those below its agent's m."""
+        if self.m is None and not self.says_unknown:
+            return None
+        unknown = self._unknown()
+        self.told = unknown.tobytes() if self.tells_known and self.says_unknown else b""
+        return unknown
+
+    def _unknown(self) -> NDArray[np.bool_]:
+        """Return them as an array of our own."""
+        unknown: NDArray[np.bool_]
+        if self.says_unknown:
+            given = np.asarray(self.player.unknown())  # type: ignore[attr-defined]
             if given.dtype != np.bool_ or given.shape != self.visits.shape:
                 raise ValueError(
                     f"unknown() of {type(self.player).__name__} is an array of {given.dtype} and shape {given.shape}: "
                     f"give booleans of shape {self.visits.shape}"
                 )
-            return given
-        return None if self.m is None else self.visits < self.m
+            unknown = given.copy()
+        else:
+            unknown = self.visits < (self.m or 1)
+        if self.allowed is not None:
+            unknown &= self.allowed.reshape(-1)
+        return unknown
 
     def saved(self) -> None:
         """Return None: what a player has learned is its own, so that such a run is not left in the middle."""
@@ -276,7 +312,12 @@ class PythonPlay:
         """Do nothing: such a run is never taken up."""
 
     def learned(self) -> Learned:
-        """Return what was learned."""
+        """Return what was learned, by a player that has told all changes of its policy."""
+        if not np.array_equal(self._policy(), self.policy):
+            raise ValueError(
+                f"the policy of {type(self.player).__name__} changed, and observe did not say so: return True from it "
+                "where the policy changed, so that what is played is what is evaluated"
+            )
         probabilities = self.policy if self.policy.dtype.kind == "f" else None
         allowed = None if self.allowed is None else self.allowed.reshape(-1)
         return Learned(self.known_at, self.visits, self.branch_counts, None, self.policy, probabilities, allowed)

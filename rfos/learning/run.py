@@ -90,7 +90,7 @@ class _Loop:
         self.keeps = play.saved() is not None
 
     def tell(self) -> bool:
-        """Tell the observer of a plan; return whether the run may end here."""
+        """Tell the observer what is played and what is unknown; return whether the run may end here."""
         if self.observer is None:
             return False
         step, _, state = self.play.position.tolist()
@@ -129,8 +129,9 @@ class _Loop:
         while self.before < end and not self.ended:
             stop = min(end, self.before + LONGEST_CALL)
             while play.position[0] < stop and not self.ended:
-                if play.advance(stop):
-                    self.plans += 1
+                change = play.advance(stop)
+                if change is not None:
+                    self.plans += change == "plan"
                     self.ended = self.tell()
                 self.leave_if_over()
             if progress is not None:
@@ -166,7 +167,7 @@ def run(
     process : Environment, WindowMetaGame, PolicyMetaGame or TabularMDP
     agent : Rmax, PaperRmax or Agent
         The package's own run in kernels. An object of one's own, with ``begin(environment, rng) -> player``, runs in a
-        loop of Python that takes 1 to 3 microseconds a step beside the player's own time.
+        loop of Python that takes about one microsecond a step beside the player's own time.
     episodes, steps : int
         Length of the run: one of the two; `episodes` needs a horizon.
     horizon, starts
@@ -179,7 +180,8 @@ def run(
         Called with the number of steps just played, at each bin's end and at least every ten million steps; an
         exception raised in it ends the run.
     observer : Observer, optional
-        Told of each plan; where it answers that the run may end, the run ends there, and so does its trace.
+        Told of each plan, and where an agent of one's own goes on as before of each change of what is unknown to it;
+        where it answers that the run may end, the run ends there, and so does its trace.
     checkpoint : Checkpoint, optional
         For sweeps: where the run was left, and when it is to be left again. However often that is, the last
         trace is that of the whole run, but for its seconds. A run of an agent of one's own is not left.
@@ -194,7 +196,7 @@ def run(
         If it is left at a checkpoint before the run is over.
     ValueError
         If a length, the horizon, a start or the number of bins is out of range, or what a player returns is not an
-        action or a policy.
+        action or a policy, its actions are not those of its policy, or it does not say that its policy changed.
     MemoryError
         If the tables do not fit this machine; nothing is allocated then.
 

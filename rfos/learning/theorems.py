@@ -19,7 +19,7 @@ from rfos.learning.environment import Environment
 from rfos.metagames.window import WindowMetaGame
 
 if TYPE_CHECKING:
-    from bounds.bound import Bound
+    from bounds.bound import Bound, Family
 
 PLANNING_SHARE = Fraction(1, 100)
 """Share of epsilon left to planning, w_plan: value iteration makes it cheap to keep small."""
@@ -48,7 +48,9 @@ class Assumption(Enum):
     """What a theorem on R-max assumes of a run; the value is the sentence for where it fails."""
 
     AGENT = "no theorem of this package covers an agent of one's own"
-    MARKOV = "the opponent's state is hidden: the meta-game is not an MDP (only X6 applies)"
+    MARKOV = (
+        "the opponent's state is hidden: the meta-game is not an MDP (X6 applies; M9, where training sees that state)"
+    )
     CANONICAL = "the preset departs from R-max: softmax play, pessimistic unknown successors, its own m"
     POOLING = "counts are pooled, which X2 proves for window meta-games only"
     EPISODES = "it plans for the rest of an episode, but there are no episodes: give a horizon"
@@ -122,12 +124,10 @@ class Theorem:
         Whether it is about the setting of a case: restarts or none, what is planned for, whether one visit is enough.
     holds : callable
         The assumptions that hold in a case of its setting, as a sentence.
-    schedule : callable
-        From `pooled` to the symbolic m.
+    family : callable
+        From options as those of `bounds.rmax.t1` (pooled, rows, ..) to the theorem's symbolic parts.
     weights : {"continuing", "episodic", "restarts"} or None
-        How the theorem shares epsilon.
-    promise : callable
-        From `pooled` to the symbolic count, with the theorem's own m in it where it has one.
+        How the theorem shares epsilon; None where it has no model to estimate, and so asks for one visit.
     count : callable
         From a case and m to the number that it promises, as an integer.
     refines : TheoremName or None
@@ -139,9 +139,8 @@ class Theorem:
     unit: Literal["steps", "episodes"]
     speaks: Callable[[Case], bool]
     holds: Callable[[Case], str]
-    schedule: Callable[[bool], Bound | None]
-    weights: str | None
-    promise: Callable[[bool], Bound]
+    family: Callable[..., Family]
+    weights: Literal["continuing", "episodic", "restarts"] | None
     count: Callable[[Case, int], int]
     refines: TheoremName | None = None
 
@@ -163,6 +162,14 @@ class Theorem:
             return failure(Assumption.START_LAW, state=int((law == 0).argmax()))
         return failure(Assumption.STARTS)
 
+    def schedule(self, pooled: bool) -> Bound | None:
+        """Return the symbolic m; None where one visit is enough."""
+        return None if self.weights is None else self.family(pooled=pooled).bounds["m"]
+
+    def promise(self, pooled: bool) -> Bound:
+        """Return the symbolic count, with the theorem's own m in it where it has one."""
+        return self.family(pooled=pooled).bounds[self.unit]
+
     def m(self, case: Case) -> int:
         """Return the visits that make a pair known by its schedule, at the case's epsilon and delta."""
         bound = None if case.certain else self.schedule(case.pooled)
@@ -182,11 +189,11 @@ def shares(theorem: Theorem) -> dict[str, Fraction]:
     """Return the shares of epsilon that a theorem takes, by the names of their symbols."""
     import bounds.rmax
 
-    if theorem.weights is None:
-        return {}
+    if theorem.weights is None:  # the model is exact
+        return {"w_plan": PLANNING_SHARE}
     if theorem.weights == "restarts":  # no look ahead and no escape: all but planning is left to the model
-        return {"w_plan": PLANNING_SHARE, "w_sim": 1 - PLANNING_SHARE, "w_hor": Fraction(0), "w_esc": Fraction(0)}
-    return bounds.rmax.default_weights("continuing" if theorem.weights == "continuing" else "episodic")
+        return {"w_plan": PLANNING_SHARE, "w_sim": 1 - PLANNING_SHARE}
+    return bounds.rmax.default_weights(theorem.weights)
 
 
 def _restarts(case: Case) -> str:
@@ -202,67 +209,47 @@ def _x4_holds(case: Case) -> str:
     return f"an MDP with {_restarts(case)}"
 
 
-def _t1_schedule(pooled: bool) -> Bound:
+def _t1(**options: Any) -> Family:
     import bounds.rmax
 
-    return bounds.rmax.t1(pooled=pooled).m
+    return bounds.rmax.t1(**options)
 
 
-def _episodic_schedule(pooled: bool) -> Bound:
+def _t1_episodic(**options: Any) -> Family:
     import bounds.rmax
 
-    return bounds.rmax.t1_episodic(pooled=pooled).m
+    return bounds.rmax.t1_episodic(**options)
 
 
-def _sharp_schedule(pooled: bool) -> Bound:
+def _t1_restarts(**options: Any) -> Family:
+    import bounds.rmax
+
+    return bounds.rmax.t1_restarts(**options)
+
+
+def _t1_plus(**options: Any) -> Family:
     from bounds import sharp
 
-    return sharp.t1_plus(pooled=pooled).m
+    return sharp.t1_plus(**options)
 
 
-def _no_schedule(pooled: bool) -> None:
-    return None
-
-
-def _t1_promise(pooled: bool) -> Bound:
-    import bounds.rmax
-
-    return bounds.rmax.t1(pooled=pooled).steps
-
-
-def _sharp_promise(pooled: bool) -> Bound:
+def _t1_deterministic(**ignored: Any) -> Family:
+    """Return T1', which estimates nothing: there is nothing to pool, and no lemma in it."""
     from bounds import sharp
 
-    return sharp.t1_plus(pooled=pooled).steps
+    return sharp.t1_deterministic()
 
 
-def _episodic_promise(pooled: bool) -> Bound:
-    import bounds.rmax
-
-    return bounds.rmax.t1_episodic(pooled=pooled).episodes
-
-
-def _restarts_promise(pooled: bool) -> Bound:
-    import bounds.rmax
-
-    return bounds.rmax.x4().steps
-
-
-def _deterministic_promise(pooled: bool) -> Bound:
+def _t1_observed(rate_is: Literal["chosen", "free"] = "chosen", **ignored: Any) -> Family:
+    """Return T1' with X1, which estimates nothing either."""
     from bounds import sharp
 
-    return sharp.t1_deterministic().steps
-
-
-def _observed_promise(pooled: bool) -> Bound:
-    from bounds import sharp
-
-    return sharp.t1_observed().steps
+    return sharp.t1_observed(rate_is)
 
 
 def _deterministic_count(case: Case, m: int) -> int:
     """A known path meets no state twice before it escapes, and there are k0 escapes, m for each row."""
-    promised = _deterministic_promise(False).evaluate(**case.values, w_plan=PLANNING_SHARE)
+    promised = _t1_deterministic().bounds["steps"].evaluate(**case.values, w_plan=PLANNING_SHARE)
     path = int(promised) // int(case.environment.n_states * case.environment.n_actions)
     return path * case.rows * m
 
@@ -299,7 +286,7 @@ def _t1_count(case: Case, m: int) -> int:
     import bounds.rmax
 
     values = {**case.values, **bounds.rmax.default_weights("continuing")}
-    reach = int(bounds.rmax.t1(pooled=case.pooled).horizon.evaluate(**values))
+    reach = int(bounds.rmax.t1(pooled=case.pooled).effective_horizon.evaluate(**values))
     escape = min(Fraction(1), values["w_esc"] * Fraction(repr(values["epsilon"])) / _largest_value(case))
     tries = bounds.rmax.p5().evaluate(explorations=case.rows * m, escape=escape, delta=values["delta"])
     return reach * int(tries)
@@ -343,9 +330,8 @@ _T1 = Theorem(
     unit="steps",
     speaks=lambda case: _goes_on(case) and not _one_visit_is_enough(case),
     holds=lambda case: "an MDP without restarts",
-    schedule=_t1_schedule,
+    family=_t1,
     weights="continuing",
-    promise=_t1_promise,
     count=_t1_count,
 )
 """T1; what refines it has its setting and its assumptions."""
@@ -357,9 +343,8 @@ THEOREMS: tuple[Theorem, ...] = (
         unit="steps",
         speaks=lambda case: _goes_on(case) and case.environment.played.branching == 1,
         holds=lambda case: "transitions and rewards are deterministic: m = 1 is enough",
-        schedule=_no_schedule,
+        family=_t1_deterministic,
         weights=None,
-        promise=_deterministic_promise,
         count=_deterministic_count,
     ),
     Theorem(
@@ -371,9 +356,8 @@ THEOREMS: tuple[Theorem, ...] = (
             "a visit reveals the row: m = 1 is enough; successors are random: X1 counts the bad steps, with "
             "probability 1 - delta/2, not with certainty"
         ),
-        schedule=_no_schedule,
+        family=_t1_observed,
         weights=None,
-        promise=_observed_promise,
         count=functools.partial(_x1_count, lambda: 1 - PLANNING_SHARE),
     ),
     Theorem(
@@ -382,9 +366,8 @@ THEOREMS: tuple[Theorem, ...] = (
         unit="steps",
         speaks=lambda case: not case.episodic and case.environment.horizon is not None,
         holds=_x4_holds,
-        schedule=_t1_schedule,
+        family=_t1_restarts,
         weights="restarts",
-        promise=_restarts_promise,
         count=_restarts_count,
     ),
     Theorem(
@@ -393,18 +376,16 @@ THEOREMS: tuple[Theorem, ...] = (
         unit="episodes",
         speaks=lambda case: case.episodic,
         holds=lambda case: "restarts every T steps, planned for the rest of the episode",
-        schedule=_episodic_schedule,
+        family=_t1_episodic,
         weights="episodic",
-        promise=_episodic_promise,
         count=_episodic_count,
     ),
     replace(
         _T1,
         name=TheoremName.SHARP,
         title="R-max without restarts, the sharp form: no horizon is cut off, X1 counts",
-        schedule=_sharp_schedule,
+        family=_t1_plus,
         weights="episodic",
-        promise=_sharp_promise,
         count=functools.partial(_x1_count, functools.partial(_weight, "episodic", "w_esc")),
         refines=TheoremName.CONTINUING,
     ),

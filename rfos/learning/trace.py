@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rfos._system import checks
 from rfos._system.arrays import Float, Int, Owned, booleans, floats, integers
+from rfos._system.display import page
 from rfos.learning.coverage import Coverage
 from rfos.learning.player import Agent
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Progress(StrEnum):
@@ -120,11 +124,43 @@ class Trace:
         found = np.count_nonzero(self._counted)
         return Progress.ALL if found == len(self._counted) else Progress.SOME if found else Progress.NONE
 
+    def to_frame(self) -> pd.DataFrame:
+        """Return the run as a table, a row per bin.
+
+        Returns
+        -------
+        DataFrame
+            Columns steps (played at the bin's end), mean_reward (a step, within the bin) and known (rows, at its end).
+
+        Examples
+        --------
+        Both actions are tried once, in the order 0, 1; action 1 pays 1:
+
+        >>> from rfos import Rmax, TabularMDP, run
+        >>> trace = run(TabularMDP([[0, 0]], [[0.0, 1.0]], 0.5), Rmax(m=1), steps=4, bins=2, rng=1)
+        >>> trace
+        <Trace of Rmax: 4 steps with m = 1: 2 of 2 rows became known, 2 plans>
+        >>> trace.to_frame().values.tolist()
+        [[2.0, 0.5, 2.0], [4.0, 1.0, 2.0]]
+        """
+        import pandas as pd
+
+        return pd.DataFrame({"steps": self.bin_end, "mean_reward": self.mean_reward, "known": self.known})
+
+    def __repr__(self) -> str:
+        """Return whose run it is and what happened, on one line."""
+        return f"<Trace of {type(self.agent).__name__}: {self}>"
+
+    def _repr_html_(self) -> str:
+        """Return the line, what covers the run, and the first and last bins, for a notebook."""
+        return page(repr(self), self.to_frame(), [f"Covered by {self.coverage}."])
+
     def __str__(self) -> str:
         """Return what happened in a sentence."""
-        m, rows = checks.shown(self.m), len(self._counted)
+        with_m = "without an m" if self.m is None else f"with m = {checks.shown(self.m)}"
+        rows = len(self._counted)
         found = np.count_nonzero(self._counted)
-        said = f"{self.n_steps} steps with m = {m}: {found} of {rows} rows became known, {self.plans} plans"
+        said = f"{self.n_steps} steps {with_m}: {found} of {rows} rows became known, {self.plans} plans"
         return f"{said}; {NOTHING_YET}" if self.progress is Progress.NONE else said
 
 

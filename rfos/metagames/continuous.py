@@ -21,7 +21,7 @@ from rfos.games.stochastic import StochasticGame
 from rfos.metagames.learners import Learner, next_policy
 from rfos.metagames.policy import PolicyMetaGame
 
-LONGEST = 10**12
+MOST_STEPS = 10**12
 """Most meta-steps of a roll-out."""
 
 
@@ -88,8 +88,8 @@ def moved_starts(meta_game: PolicyMetaGame, starts: Sequence[Float], rng: Seed =
 def check_starts(meta_game: PolicyMetaGame, starts: Sequence[Float], steps: int) -> list[Float]:
     """Return the opponents' first policies, shapes (N, S, A_i), or raise ValueError unless they fit the game."""
     checks.kind("meta_game", meta_game, PolicyMetaGame)
-    if not checks.is_whole(steps) or not 1 <= steps <= LONGEST:
-        raise ValueError(f"steps is {checks.shown(steps)}: play at least 1 and at most {LONGEST}, a whole number")
+    if not checks.is_whole(steps) or not 1 <= steps <= MOST_STEPS:
+        raise ValueError(f"steps is {checks.shown(steps)}: play at least 1 and at most {MOST_STEPS}, a whole number")
     mend = "give the first policies of each opponent, such as random_starts(game, 10)"
     given = checks.several("starts", starts, mend)
     game = meta_game.game

@@ -23,7 +23,12 @@ from rfos.games.stochastic import StochasticGame
 
 
 class Learner(Protocol):
-    """A deterministic learning rule without memory."""
+    """A deterministic learning rule without memory.
+
+    It may say more of itself: ``rule() -> Rule or None``, the rule by which kernels play it, None where its numbers are
+    too large for them; and ``lipschitz(game, player) -> Lipschitz or str``, how strongly it reacts to the policies just
+    played, or why that is not known.
+    """
 
     def update(self, game: StochasticGame, player: int, policies: Sequence[ArrayLike]) -> Float:
         """Return the player's next policy, shape (S, A), given the joint policy just played."""
@@ -64,18 +69,6 @@ class Lipschitz(NamedTuple):
 
 LARGEST_STEP = 1e100
 """Learners with larger steps are not played by kernels: infinity times 0 is NaN, which lies in no cell of a grid."""
-
-
-class KernelLearner(Learner, Protocol):
-    """A learner that says more of itself; each of the two methods may be left out."""
-
-    def rule(self) -> Rule | None:
-        """Return the rule by which kernels play it, or None where its numbers are too large for them."""
-        ...
-
-    def lipschitz(self, game: StochasticGame, player: int) -> Lipschitz | str:
-        """Return how strongly it reacts to the policies just played, or why that is not known."""
-        ...
 
 
 def _says(learner: object, what: str) -> bool:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from rfos._system import checks
 from rfos._system.arrays import Float, floats
-from rfos._system.memory import ROWS
+from rfos._system.memory import BLOCK_ROWS
 from rfos.games.normal_form import NormalFormGame
 from rfos.games.strategies import replies
 from rfos.metagames.windows import WindowIndex
@@ -37,12 +37,12 @@ def _fraction(name: str, value: float, low: float = 0.0, high: float = 1.0) -> N
 
 def _greedy(values: Float, exploration: float) -> Float:
     """Turn values (S, n_actions) into epsilon-greedy probabilities in place: ties share, exploration is uniform."""
-    for first in range(0, len(values), ROWS):
-        columns = values[first : first + ROWS].T.copy()  # maxima of short rows are slow
+    for first in range(0, len(values), BLOCK_ROWS):
+        columns = values[first : first + BLOCK_ROWS].T.copy()  # maxima of short rows are slow
         best = columns == columns.max(axis=0)
         np.multiply((1.0 - exploration) / best.sum(axis=0), best, out=columns)
         columns += exploration / len(columns)
-        values[first : first + ROWS] = columns.T
+        values[first : first + BLOCK_ROWS] = columns.T
     return values
 
 
@@ -307,8 +307,8 @@ class WindowBestResponse:
         total = _along_windows(index, n_own, 0.0, add)
         # Sums of the same payoffs in another order may differ in the last place; that must stay a tie.
         scale = max(abs(float(total.min())), abs(float(total.max()))) or 1.0
-        for first in range(0, len(total), ROWS):
-            rows = total[first : first + ROWS]
+        for first in range(0, len(total), BLOCK_ROWS):
+            rows = total[first : first + BLOCK_ROWS]
             rows /= scale
             np.round(rows, 12, out=rows)
         return _greedy(total, self.exploration)

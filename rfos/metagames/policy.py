@@ -94,8 +94,8 @@ class PolicyMetaGame:
         checks.kind("game", self.game, StochasticGame)
         check_discount(self.discount)
         object.__setattr__(self, "discount", float(self.discount))
-        mend = "give one learner for each player from 1 on, such as [NaiveLearner()]"
-        object.__setattr__(self, "opponents", checks.several("opponents", self.opponents, mend))
+        mend_opponents = "give one learner for each player from 1 on, such as [NaiveLearner()]"
+        object.__setattr__(self, "opponents", checks.several("opponents", self.opponents, mend_opponents))
         mend = "give one grid for each player, such as [even_grid(game, i, 5) for i in range(game.n_players)]"
         object.__setattr__(self, "grids", checks.several("grids", self.grids, mend))
         if self.rounding not in ("barycentric", "nearest"):
@@ -104,7 +104,8 @@ class PolicyMetaGame:
             raise ValueError("the game has one player: a meta-game needs an opponent, give a game with at least two")
         if len(self.opponents) != self.game.n_players - 1:
             raise ValueError(
-                f"{len(self.opponents)} opponents for {self.game.n_players - 1} other players: give one for each"
+                f"opponents holds {len(self.opponents)} learners, and the game has {self.game.n_players - 1} players "
+                f"beside the shaper: {mend_opponents}"
             )
         if len(self.grids) != self.game.n_players:
             raise ValueError(f"{len(self.grids)} grids for {self.game.n_players} players: give one for each")
@@ -344,9 +345,9 @@ class PolicyMetaGame:
         """Return the meta-game as a TabularMDP.
 
         Lumped, the state is the opponents' policies about to be played. Joint, it is (opponents' policies, own policy)
-        last played, own policy as the low digit; the opponents then play the rounding of L(last played). It is
-        `observed` where one visit to a pair reveals its row (N4, T1'): whoever plays it sees L before it is rounded.
-        A joint game with barycentric rounding is not, as rewards there depend on the corner that came up.
+        last played, own policy as the low digit; the opponents then play the rounding of L(last played). It has
+        `row_feedback` where one visit to a pair reveals its row (N4, T1'): whoever plays it sees L before it is
+        rounded. A joint game with barycentric rounding has none, as rewards there depend on the corner that came up.
 
         Parameters
         ----------
@@ -368,14 +369,14 @@ class PolicyMetaGame:
             self.__dict__["_lumped"] = self._evaluated(progress)
         if storage == "table":
             rewards32, table = self._table
-            return TabularMDP(hand_over(table), hand_over(rewards32), self.discount, observed=True)
+            return TabularMDP(hand_over(table), hand_over(rewards32), self.discount, row_feedback=True)
         if storage == "on-the-fly":
             assert self.dynamics is not None
             rows = OnTheFly(self.dynamics, self.rounding == "nearest")
-            return TabularMDP(hand_over(rows), reward_bounds(self.game), self.discount, observed=True)
+            return TabularMDP(hand_over(rows), reward_bounds(self.game), self.discount, row_feedback=True)
         rewards, lumped, _ = self._lumped
         if not self.joint:
-            return TabularMDP(lumped, hand_over(rewards), self.discount, observed=True)
+            return TabularMDP(lumped, hand_over(rewards), self.discount, row_feedback=True)
         # After (x, a) the opponents play y with probability lumped[(x, a), y]; own policy b then leads to (y, b).
         n_actions, n_corners = self.n_actions, self.branching
         pairs, size = lumped.shape[0], lumped.nnz * n_actions
@@ -387,7 +388,7 @@ class PolicyMetaGame:
         pointers = np.arange(0, size + 1, n_corners, dtype=kind)
         joint = sp.csr_array((shares, columns, pointers), shape=(pairs * n_actions, pairs))
         expected = lumped @ rewards
-        return TabularMDP(joint, hand_over(expected), self.discount, observed=self.rounding == "nearest")
+        return TabularMDP(joint, hand_over(expected), self.discount, row_feedback=self.rounding == "nearest")
 
     def known(self, values: Float) -> Float:
         """Return what each shaper's policy is worth where the opponents' policies are known, in the joint meta-game.

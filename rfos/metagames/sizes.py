@@ -37,7 +37,7 @@ LONGEST_SWEEP = 600.0
 QUICK_PAIRS, QUICK_SECONDS, MOST_QUICK_LEVELS = 10**7, 3.0, 101
 """Pairs, and seconds of evaluating them one by one, that a choice of levels by default may take; and its largest."""
 
-MANY = 10**300
+MOST_PAIRS = 10**300
 """Numbers of pairs are counted as at most so many where a float is made of them."""
 
 OUTER_LEVELS = (0.02, 0.98)
@@ -165,7 +165,7 @@ class Sizes:
                 needed += lumped * (row + 24)
             needed += points[0] * (8 * self.n_states * self.n_actions[0] + 200)
             return SizeEstimate(
-                n_states, points[0], pairs, "sparse", needed, limit, min(lumped, MANY) * SECONDS_PER_PAIR
+                n_states, points[0], pairs, "sparse", needed, limit, min(lumped, MOST_PAIRS) * SECONDS_PER_PAIR
             )
         found: Literal["table", "on-the-fly"] = "table"
         # A byte more while rewards are checked.
@@ -174,7 +174,9 @@ class Sizes:
             # A chain and its predecessor, and a few numbers a state.
             needed, found = n_states * (24 * self.branching + 100), "on-the-fly"
         seconds = KERNEL_SECONDS_PER_PAIR + SECONDS_PER_BISECTION * others.bit_length()
-        return SizeEstimate(n_states, points[0], pairs, found, needed, limit, min(pairs, MANY) * seconds / processors())
+        return SizeEstimate(
+            n_states, points[0], pairs, found, needed, limit, min(pairs, MOST_PAIRS) * seconds / processors()
+        )
 
     def of_levels(self, count: int) -> SizeEstimate:
         """Return the sizes with `even_grid` of so many levels for everyone; no grid is built."""
@@ -335,8 +337,12 @@ def quick_levels(
     >>> from rfos.metagames.learners import NaiveLearner
     >>> [quick_levels(chicken(), memory_one, [NaiveLearner()]) for memory_one in (False, True)]
     [101, 5]
+    >>> quick_levels(chicken(), True, [NaiveLearner()], pairs=10**6)
+    3
     """
     quick = (
-        n for n in range(MOST_QUICK_LEVELS, 2, -1) if is_quick(game, memory_one, opponents, n, rounding, joint=joint)
+        n
+        for n in range(MOST_QUICK_LEVELS, 2, -1)
+        if is_quick(game, memory_one, opponents, n, rounding, joint=joint, pairs=pairs)
     )
     return next(quick, 2)

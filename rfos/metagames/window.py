@@ -14,10 +14,10 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from rfos._kernels.rmax import Automaton, Learners, World
+from rfos._kernels.rmax import AutomatonTables, Learners, World
 from rfos._system import checks
 from rfos._system.arrays import Owned, hand_over
-from rfos._system.memory import ROWS, require_memory
+from rfos._system.memory import BLOCK_ROWS, require_memory
 from rfos.games.normal_form import NormalFormGame
 from rfos.metagames.hidden import HIDDEN_MEMBERS, HIDDEN_MEND, HiddenOpponent, JointAutomaton, joint_automaton
 from rfos.metagames.opponents import BUILT_IN, QLearner, WindowOpponent
@@ -226,7 +226,7 @@ class WindowMetaGame:
     @property
     def _block_bytes(self) -> int:
         """Bytes of what is made of some rows of the opponents' play at once, a few numbers for each of theirs."""
-        return min(self.n_states, ROWS) * 32 * self.branching
+        return min(self.n_states, BLOCK_ROWS) * 32 * self.branching
 
     def to_mdp(self, *, informed: bool = False) -> TabularMDP:
         """Return the meta-game as an MDP with the storage of a shift register, 4 + 8 * branching bytes per window.
@@ -235,7 +235,8 @@ class WindowMetaGame:
         ----------
         informed : bool
             For opponents with a hidden state among X: the MDP of a shaper who sees that state beside the window.
-            Meta-state window * X + x; episodes start in every window, and in the opponents' start.
+            Meta-state window * X + x; episodes start in every window, and in the opponents' start. Its rewards are the
+            mean ones of a state and an action, and like every MDP it has no horizon: give that to `run` or `ledger`.
 
         Raises
         ------
@@ -275,12 +276,12 @@ class WindowMetaGame:
         starts[:, hidden.start] = 1 / self.n_states
         return TabularMDP(transitions, np.tile(expected, (self.n_states, 1)), self.discount, starts=starts.ravel())
 
-    def automaton(self) -> Automaton | None:
+    def automaton(self) -> AutomatonTables | None:
         """Return the hidden states for kernels, at their start; None where there are none, or not finitely many."""
         hidden = self.hidden
         if hidden is None:
             return None
-        return Automaton(
+        return AutomatonTables(
             thresholds(hidden.play), np.array(hidden.following), np.int64(hidden.start), np.array([hidden.start])
         )
 
@@ -311,8 +312,8 @@ class WindowMetaGame:
         if self.is_markov:
             known = self.opponents_play
             drawn = np.empty(shape, np.int64)
-            for first in range(0, self.n_states, ROWS):
-                drawn[first : first + ROWS] = thresholds(known[first : first + ROWS])[:, None, :]
+            for first in range(0, self.n_states, BLOCK_ROWS):
+                drawn[first : first + BLOCK_ROWS] = thresholds(known[first : first + BLOCK_ROWS])[:, None, :]
             play = drawn.reshape(rows)
         successor = np.empty(shape, np.int64)
         successor[:] = self.index.shifted()[:, None, None]

@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 from rfos._system import checks
 from rfos._system.arrays import array_of
 from rfos._system.memory import require_memory
+from rfos.planning.storages import MAX_STATES
 
-LONGEST = 10_000
+LONGEST_WINDOW = 10_000
 """Longest window of a game in which nobody has a choice, so that there is one window of each length."""
-
-MAX_STATES = 2**31 - 1
-"""Largest number of windows that are ever indexed: successors are stored as 32-bit integers."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ class WindowIndex:
         give = "a whole number of at least 1, the joint actions remembered"
         object.__setattr__(self, "window", checks.whole("window", self.window, give=give))
         joint = math.prod(self.n_actions)
-        largest = max(1, int(math.log(MAX_STATES, joint))) if joint > 1 else LONGEST
+        largest = max(1, int(math.log(MAX_STATES, joint))) if joint > 1 else LONGEST_WINDOW
         if joint == 1 and self.window > largest:
             raise ValueError(f"window is {checks.shown(self.window)}: the largest window here is {largest}")
         # Compared, not raised to the power: that may have millions of digits.

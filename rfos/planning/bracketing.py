@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rfos._system import checks
 from rfos._system.arrays import Float, Int, floats, hand_over
-from rfos._system.memory import ROWS
+from rfos._system.memory import BLOCK_ROWS
 from rfos.planning.certificates import LARGEST, SMALLEST, Certifier, Margins
 from rfos.planning.equations import Equations, Outlook
 from rfos.planning.iteration import Change, Iteration, Pair
@@ -152,7 +152,7 @@ def near(mdp: TabularMDP, values: Float) -> Float:
 def _end(lower: Float, upper: Float, tol: float, otherwise: Ended) -> Ended:
     """Return CONVERGED if every bracket is at most `tol` wide, else why iterations ended."""
     with np.errstate(over="ignore", invalid="ignore"):
-        blocks = (slice(first, first + ROWS) for first in range(0, len(lower), ROWS))
+        blocks = (slice(first, first + BLOCK_ROWS) for first in range(0, len(lower), BLOCK_ROWS))
         return Ended.CONVERGED if all(bool((upper[b] - lower[b] <= tol).all()) for b in blocks) else otherwise
 
 
@@ -161,8 +161,8 @@ def solution_of(
 ) -> Solution:
     """Return a solution whose values are the middles of its brackets."""
     value = np.empty(len(lower))
-    for first in range(0, len(lower), ROWS):
-        states = slice(first, first + ROWS)
+    for first in range(0, len(lower), BLOCK_ROWS):
+        states = slice(first, first + BLOCK_ROWS)
         low, high = lower[states], upper[states]
         middle = low / 2 + high / 2
         value[states] = np.clip(np.where(np.isfinite(middle), middle, 0.0), low, high)

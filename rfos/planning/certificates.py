@@ -10,7 +10,7 @@ import numpy as np
 from rfos._kernels import dp
 from rfos._system import checks
 from rfos._system.arrays import Float, floats
-from rfos._system.memory import ROWS
+from rfos._system.memory import BLOCK_ROWS
 from rfos.planning.iteration import Change, Pair
 from rfos.planning.mdp import TabularMDP
 
@@ -97,8 +97,8 @@ class Certifier:
             n_states = len(backed_up)
             return _outward(np.full(n_states, self.trivial[0]), np.full(n_states, self.trivial[1]))
         low, high = np.empty(len(backed_up)), np.empty(len(backed_up))
-        for first in range(0, len(backed_up), ROWS):
-            states = slice(first, first + ROWS)
+        for first in range(0, len(backed_up), BLOCK_ROWS):
+            states = slice(first, first + BLOCK_ROWS)
             # If a sum overflows, so does its widening; where infinities meet, fmax and fmin keep the trivial end. What
             # lies beyond the floats may be anything there: the last float is the end on its near side.
             with np.errstate(over="ignore", invalid="ignore"):

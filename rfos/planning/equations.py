@@ -15,11 +15,10 @@ import scipy.sparse as sp
 from rfos._kernels import dp
 from rfos._system.arrays import Float
 from rfos._system.memory import available_bytes
+from rfos.planning.certificates import UNIT_ROUNDOFF
 from rfos.planning.iteration import Change, Iteration, Pair
 from rfos.planning.mdp import TabularMDP
 from rfos.planning.storages import Chain
-
-UNIT_ROUNDOFF = 2.0**-53
 
 DENSE_STATES = 64
 """Up to this size linear equations are solved as a dense matrix, and "auto" is policy iteration.

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from rfos._kernels import dp
 from rfos._system import checks
 from rfos._system.arrays import Float, Int, array_of, floats, integers
-from rfos._system.memory import ROWS, require_memory
+from rfos._system.memory import BLOCK_ROWS, require_memory
 from rfos._system.threads import Threads
 from rfos.planning.bracketing import (
     first_values,
@@ -133,7 +133,7 @@ def evaluate_policy(
             f"not {given.dtype} {given.shape}"
         )
     pairs = given.size  # the weights twice, and the action values, weighted too
-    needed = 34 * pairs + 60 * mdp.n_states + 48 * min(mdp.n_states, ROWS) + counting_bytes(mdp)
+    needed = 34 * pairs + 60 * mdp.n_states + 48 * min(mdp.n_states, BLOCK_ROWS) + counting_bytes(mdp)
     require_memory(needed, "the evaluation of a stochastic policy", "give one action a state")
     given = floats("the policy", given)
     weights = np.array(given)

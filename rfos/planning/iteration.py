@@ -13,7 +13,7 @@ import numpy as np
 
 from rfos._kernels import dp
 from rfos._system.arrays import Float, Float32, Int
-from rfos._system.memory import ROWS
+from rfos._system.memory import BLOCK_ROWS
 from rfos._system.threads import SMALL, Threads, split
 from rfos.planning.mdp import TabularMDP
 from rfos.planning.storages import Chain, Sweep
@@ -232,8 +232,8 @@ class Iteration:
         self.improved = change.span
         chain = self.chain(policy)
         begun = self.scratch[0]
-        for first in range(0, len(begun), ROWS):
-            states = slice(first, first + ROWS)
+        for first in range(0, len(begun), BLOCK_ROWS):
+            states = slice(first, first + BLOCK_ROWS)
             residual = np.subtract(backed_up[states], values[states])
             residual -= change.least
             residual /= change.span

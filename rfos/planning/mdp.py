@@ -30,7 +30,9 @@ def _mask(given: object, rewards: Float) -> Bool | None:
     if given is not None:
         mask = booleans("allowed", given)
         if mask.shape != allowed.shape:
-            raise ValueError(f"allowed has shape {mask.shape}, expected {allowed.shape}")
+            raise ValueError(
+                f"allowed has shape {mask.shape}, expected {allowed.shape}: give True or False for every pair (S, A)"
+            )
         allowed &= mask
     if allowed.all():
         return None
@@ -76,8 +78,11 @@ def _law(given: object, n_states: int) -> Float:
         raise ValueError(f"starts has shape {law.shape}, expected {(n_states,)}: give a probability for every state")
     bad = ~((law >= 0) & (law <= 1 + ROW_SUM_TOL))
     if bad.any():
-        state = int(bad.argmax())
-        raise ValueError(f"the probability to start in state {state} is {law[state]}: probabilities lie in [0, 1]")
+        state = int(((law < 0) if (law < 0).any() else bad).argmax())
+        raise ValueError(
+            f"the probability to start in state {state} is {law[state]}: probabilities lie in [0, 1], give ones of at "
+            "least 0 that sum to 1"
+        )
     if abs(law.sum() - 1) > ROW_SUM_TOL:
         raise ValueError(f"the probabilities of starts sum to {float(law.sum())!r}, not 1: divide them by their sum")
     return law
@@ -95,7 +100,7 @@ class TabularMDP:
     R : array_like of float, shape (S, A); (A, B) for a ShiftRegister
         Expected reward per step; -inf where the action is not allowed.
     discount : float in [0, 1)
-    observed : bool
+    row_feedback : bool
         Whether one visit to a pair reveals its row, as in a policy meta-game, where the opponents' next policies are
         seen and how they are rounded is known (N4, T1'). It changes what an agent can learn, not the values.
     allowed : array_like of bool, shape (S, A), optional
@@ -141,7 +146,7 @@ class TabularMDP:
     P: InitVar[object]
     R: InitVar[object]
     discount: float
-    observed: bool = False
+    row_feedback: bool = False
     allowed: Bool | None = field(default=None, repr=False)
     starts: Float | None = field(default=None, repr=False)
     storage: Storage = field(init=False, repr=False)
@@ -156,7 +161,11 @@ class TabularMDP:
         allowed = _mask(self.allowed, rewards)
         storage = as_storage(P, rewards.shape[1] if rewards.ndim == 2 else None, allowed)
         if rewards.shape != storage.reward_shape():
-            raise ValueError(f"R has shape {rewards.shape}, expected {storage.reward_shape()}")
+            expected = storage.reward_shape()
+            mend = f"give one expected reward for each of them, shape {expected}"
+            if rewards.ndim == 3 and rewards.shape[:2] == expected:
+                mend = "give the expected reward of each pair, (P * R).sum(axis=2) where R is by successor"
+            raise ValueError(f"R has shape {rewards.shape}, expected {expected}: {mend}")
         if allowed is not None:
             storage = _closed(storage, allowed)
             rewards = np.where(allowed, rewards, -np.inf)
@@ -166,7 +175,9 @@ class TabularMDP:
         ends = rewards.min(where=open_pairs, initial=0.0), rewards.max(where=open_pairs, initial=0.0)
         if not np.isfinite(ends).all():
             row = tuple(int(i) for i in np.argwhere(np.isnan(rewards) | np.isposinf(rewards))[0])
-            raise ValueError(f"the reward at {row} is {rewards[row]}: rewards must be finite")
+            raise ValueError(
+                f"the reward at {row} is {rewards[row]}: rewards must be finite, or -inf at what is not allowed"
+            )
         object.__setattr__(self, "discount", discount)
         object.__setattr__(self, "row_defect", storage.check())
         object.__setattr__(self, "storage", storage)
@@ -174,6 +185,23 @@ class TabularMDP:
         object.__setattr__(self, "allowed", allowed)
         if self.starts is not None:
             object.__setattr__(self, "starts", _law(self.starts, storage.n_states))
+
+    def __repr__(self) -> str:
+        """Return the sizes on one line.
+
+        Examples
+        --------
+        >>> TabularMDP([[0, 1], [1, 0]], [[0.0, 0.0], [1.0, 0.0]], 0.5)
+        <TabularMDP: 2 states, 2 actions, 1 successor of a pair at most, discount 0.5>
+        """
+        counts = [(self.n_states, "state"), (self.n_actions, "action"), (self.branching, "successor")]
+        states, actions, successors = (f"{count} {what}{'s' * (count != 1)}" for count, what in counts)
+        said = [states, actions, f"{successors} of a pair at most", f"discount {self.discount!r}"]
+        if self.allowed is not None:
+            said.append(f"{np.count_nonzero(~self.allowed)} pairs not allowed")
+        if self.row_feedback:
+            said.append("a visit reveals the row")
+        return f"<TabularMDP: {', '.join(said)}>"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """Print the tables too, in notebooks and in Hypothesis' counterexamples, NumPy's way of abridging them."""
@@ -234,7 +262,7 @@ class TabularMDP:
         require_memory(needed, "a table of all action values", "use solve, which needs memory per state only")
         given = np.array(floats("values", values))  # kernels are compiled for arrays that can be written to
         if given.shape != (self.n_states,):
-            raise ValueError(f"values have shape {given.shape}, expected {(self.n_states,)}")
+            raise ValueError(f"values have shape {given.shape}, expected {(self.n_states,)}: give one for each state")
         q = np.empty((self.n_states, self.n_actions))
         self.storage.backup(self.rewards, self.discount, given, q)
         return q

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from rfos._system import checks
 from rfos._system.arrays import Float
-from rfos._system.memory import ROWS, require_memory
+from rfos._system.memory import BLOCK_ROWS, require_memory
 from rfos._system.threads import Threads
 from rfos.planning.bracketing import (
     Advance,
@@ -73,7 +73,7 @@ def require_solver(mdp: TabularMDP, method: str) -> None:
     """Raise MemoryError unless what a method keeps fits this machine; the MDP is there already."""
     n_states, entries = mdp.n_states, mdp.n_states if isinstance(mdp.storage, Dense) else mdp.branching
     # Values twice, a policy, the bracket and its middle, bytes to compare them; and as much again for a block.
-    needed = 50 * n_states + 48 * min(n_states, ROWS) + counting_bytes(mdp)
+    needed = 50 * n_states + 48 * min(n_states, BLOCK_ROWS) + counting_bytes(mdp)
     if method in ("modified_policy_iteration", "policy_evaluation", "policy_iteration"):
         # A chain: 4 bytes a successor, 8 a probability that is not the MDP's own, and a start and a reward a state.
         needed += n_states * (16 + entries * (4 if isinstance(mdp.storage, ShiftRegister) else 12))

@@ -23,7 +23,7 @@ from rfos._system.arrays import (
     hand_over,
     integers,
 )
-from rfos._system.memory import ROWS, require_memory
+from rfos._system.memory import BLOCK_ROWS, require_memory
 from rfos._system.threads import in_ranges
 
 ROW_SUM_TOL = 1e-9
@@ -176,11 +176,13 @@ def check_rows(entries: Float, row_of: Callable[[int], int], sums: Float, n_acti
     """
     bad = ~((entries >= 0) & (entries <= 1 + ROW_SUM_TOL))  # true for NaN as well
     if bad.any():
-        entry = int(bad.ravel().argmax())
+        # In (1.1, -0.1), which sums to 1, it is the negative one that is wrong.
+        below = entries < 0
+        entry = int((below if below.any() else bad).ravel().argmax())
         state, action = divmod(row_of(entry), n_actions)
         raise ValueError(
             f"a transition probability of state {state}, action {action} is {float(entries.flat[entry])!r}: "
-            "probabilities lie in [0, 1]"
+            "probabilities lie in [0, 1], give ones of at least 0 that sum to 1"
         )
     defect = np.abs(sums - 1.0)
     worst = int(defect.argmax())
@@ -493,8 +495,8 @@ class ShiftRegister(CheckedStorage):
     def check(self) -> float:
         """Return the largest distance of a row sum from 1, or raise ValueError."""
         worst = 0.0
-        for first in range(0, self.n_states, ROWS):
-            rows = self.probability[first : first + ROWS]
+        for first in range(0, self.n_states, BLOCK_ROWS):
+            rows = self.probability[first : first + BLOCK_ROWS]
             row_of = functools.partial(self._stored_row, first)
             worst = max(worst, check_rows(rows, row_of, rows.sum(axis=1), 1, first))
         return worst

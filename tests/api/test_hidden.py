@@ -1,5 +1,6 @@
 """Opponents with a hidden state: what kernels play, the MDP of a shaper who sees it, the automata of the package."""
 
+import itertools
 import math
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from agents import PythonRmax
 
 import rfos
+from rfos.laboratory.reproduction.yardsticks import best_window_policy, full_information
 from rfos.learning.theorems import Assumption
 from rfos.metagames.automata import (
     AUTOMATA,
@@ -150,6 +152,47 @@ def _row(mdp, state, action):
     return row
 
 
+def mean_rewards(process):
+    """Mean reward per step of each deterministic window policy, exactly: laws of window and state, step by step."""
+    informed, n_hidden = process.to_mdp(informed=True), process.hidden.n_states
+    dense, here = informed.dense(), np.arange(informed.n_states)
+    found = {}
+    for actions in itertools.product(range(process.n_actions), repeat=process.n_states):
+        played = np.repeat(actions, n_hidden)
+        law, total = np.array(informed.starts), 0.0
+        for _ in range(process.horizon):
+            total += law @ informed.rewards[here, played]
+            law = law @ dense[here, played]
+        found[actions] = total / process.horizon
+    return found
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize(
+    "opponent",
+    [Automaton([[1.0, 0.0]], [[0] * 4]), tit_for_two_tats(), generous_tit_for_tat(0.25), grim_trigger()],
+    ids=["always cooperate", "two tats", "generous", "grim"],
+)
+def test_the_best_window_policy_is_found_against_the_hidden_state(opponent):
+    """Exactly, by enumeration in the informed MDP; the estimate has a sampling error of its own."""
+    process = met(opponent, horizon=10)
+    best = max(mean_rewards(process).values())
+    found = best_window_policy(process, rng=3)
+    assert found.low <= found.reward <= found.high
+    assert found.high - found.low < 0.01
+    assert abs(found.reward - best) < 0.005
+
+
+@pytest.mark.jit
+def test_the_best_window_policy_of_a_certain_opponent_is_right_to_the_last_digit():
+    """Who always cooperates pays the defector 1 a step in the game scaled to [0, 1]."""
+    process = met(Automaton([[1.0, 0.0]], [[0] * 4]), game=rfos.named_game("prisoners-dilemma"), horizon=10)
+    found = best_window_policy(process)
+    assert (found.low, found.reward, found.high) == (1.0, 1.0, 1.0) == (max(mean_rewards(process).values()),) * 3
+    with pytest.raises(ValueError, match=r"the opponents are automata.*solve to_mdp\(informed=True\) instead"):
+        full_information(process)
+
+
 class _Fixed:
     """Plays one action in each window."""
 
@@ -193,6 +236,22 @@ def test_a_window_hides_the_state_and_the_result_says_so():
         process.to_mdp()
     with pytest.raises(ValueError, match="informed=True is for opponents with a hidden state"):
         met(Always(0)).to_mdp(informed=True)
+
+
+def test_a_ledger_without_a_count_says_why():
+    """The reason where no theorem covers it, that the state is hidden where the reason is another, else the title."""
+    process = met(grim_trigger())
+    options = {"epsilon": 0.5, "episodes": 50, "rng": 1}
+    hidden = "opponent's state is hidden"
+    said = repr(rfos.ledger(process, rfos.Rmax(m=2), **options))
+    assert said.endswith(": the meta-game is not an MDP (X6 applies; M9, where training sees that state)")
+    said = repr(rfos.ledger(process, PythonRmax(m=2), **options))
+    assert "no theorem of this package covers an agent of one's own; there is no count, for the opponent's" in said
+    assert said.count(hidden) == 1
+    said = repr(rfos.ledger(process.to_mdp(informed=True), rfos.Rmax(m=1), epsilon=0.5, steps=50, rng=1))
+    assert said.endswith(
+        "T1' is R-max in a deterministic MDP: at most min(H, |S|) bad steps for each pair, with certainty"
+    )
 
 
 def test_automata_do_what_their_names_say():

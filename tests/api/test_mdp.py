@@ -78,7 +78,15 @@ def test_sizes_and_ranges_are_read_off_the_rows(mdp):
             0.5,
             r"probabilities of state 1, action 0 sum to 1\.1.*: divide the row by its sum",
         ),
-        ([[[1.5, -0.5]], [[0.5, 0.5]]], REWARDS, 0.5, r"probability of state 0, action 0 is 1\.5: .* lie in \[0, 1\]"),
+        (
+            [[[1.5, -0.5]], [[0.5, 0.5]]],
+            REWARDS,
+            0.5,
+            r"action 0 is -0\.5: .* in \[0, 1\], give ones of at least 0 that",
+        ),
+        ([[[1.5, 0.5]], [[0.5, 0.5]]], REWARDS, 0.5, r"probability of state 0, action 0 is 1\.5: .* lie in \[0, 1\]"),
+        (HALVES, np.zeros((2, 1, 2)), 0.5, r"R has shape \(2, 1, 2\), expected \(2, 1\): .* \(P \* R\)\.sum\(axis=2\)"),
+        (HALVES, np.zeros((2, 2)), 0.5, r"R has shape \(2, 2\), expected \(2, 1\): give one expected reward for each"),
         ([[[0.5, 0.5]], [[np.nan, 1]]], REWARDS, 0.5, "probability of state 1, action 0 is nan"),
         ([[[0.5, 0.5]], [[np.inf, 1]]], REWARDS, 0.5, "probability of state 1, action 0 is inf"),
         (sp.csr_array([[0.5, 0.5], [0.2, 0.2]]), REWARDS, 0.5, "of state 1, action 0 sum to 0.4"),
@@ -295,3 +303,11 @@ def test_rows_that_are_not_there_are_refused(monkeypatch):
     monkeypatch.setattr("rfos._system.memory.available_bytes", lambda: 100)
     with pytest.raises(MemoryError, match=r"a dense table needs .* use row\(state, action\)"):
         mdp.dense()
+
+
+def test_an_mdp_shows_its_sizes_on_one_line():
+    """States, actions, successors, discount, and what is special."""
+    plain = TabularMDP(HALVES, REWARDS, 0.5)
+    assert repr(plain) == "<TabularMDP: 2 states, 1 action, 2 successors of a pair at most, discount 0.5>"
+    masked = TabularMDP([[0, 1], [1, 0]], [[0.0, 0.0], [1.0, -np.inf]], 0.5, row_feedback=True)
+    assert repr(masked).endswith("discount 0.5, 1 pairs not allowed, a visit reveals the row>")

@@ -45,6 +45,27 @@ def test_the_page_of_a_large_solution_is_short():
     assert "units of reward/(1-discount)" in page
 
 
+def test_a_trace_is_a_table_with_a_row_per_bin():
+    """Both pairs of one state are known after a step each: rewards 0 and 1, then 1 a step."""
+    mdp = rfos.TabularMDP([[0, 0]], [[0.0, 1.0]], 0.5)
+    trace = rfos.run(mdp, rfos.Rmax(m=1), steps=4, bins=2, rng=1)
+    table = trace.to_frame()
+    assert table.to_dict("list") == {"steps": [2, 4], "mean_reward": [0.5, 1.0], "known": [2, 2]}
+    assert repr(trace) == "<Trace of Rmax: 4 steps with m = 1: 2 of 2 rows became known, 2 plans>"
+    assert "Covered by T1&#x27;: transitions and rewards are deterministic" in trace._repr_html_()
+
+
+def test_a_ledger_is_a_table_of_one_row_and_a_page_with_every_number():
+    mdp = rfos.TabularMDP([[0, 0]], [[0.0, 1.0]], 0.5)
+    ledgers = [rfos.ledger(mdp, rfos.Rmax(m=m), epsilon=0.5, steps=50, rng=1) for m in (1, 3)]
+    table = pd.concat([found.to_frame() for found in ledgers])
+    assert table["count"].tolist() == [1, 3]
+    assert list(table.columns) == list(ledgers[0].row())
+    page = ledgers[1]._repr_html_()
+    assert all(f"<td>{name}</td>" in page for name in table.columns if name not in ("theorem", "reason"))
+    assert "Covered by T1&#x27;: " in page
+
+
 def test_fits_are_one_line_and_a_table_of_their_verdicts():
     fits = Fits(pd.DataFrame({"slope": [1.0, 2.0], "verdict": ["slower", "slower"]}), pd.DataFrame({"x": [1, 2, 4]}))
     assert repr(fits) == "<Fits of 3 points: 2 slopes, 2 slower>"

@@ -11,13 +11,16 @@ import numba
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from agents import PythonRmax, Scripted
 from commands import PATIENCE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strength import scaled
 
+import rfos
 import rfos._system.memory
 from rfos._kernels import rmax as kernels
+from rfos._system import checks
 from rfos.games.named import matching_pennies, standard_prisoners_dilemma
 from rfos.games.normal_form import NormalFormGame
 from rfos.games.stochastic import iterated, one_shot
@@ -214,10 +217,25 @@ def test_pooled_counts_make_all_actions_of_a_window_known_together():
         (HIDDEN, PaperRmax(), {}, None, "hidden"),
         (EXACT, PaperRmax(), {}, None, "the preset departs from R-max"),
         (TWO_STATES, Rmax(m=1, pooled=True), {}, None, "X2 proves for window meta-games only"),
-        (EXACT, Rmax(m=1, planning="episode"), {"horizon": 5}, "T1-ep", "planned for the rest of the episode"),
+        (
+            EXACT,
+            Rmax(m=1, planning="episode"),
+            {"horizon": 5},
+            "T1-ep",
+            "episode, for every epsilon and every delta that",
+        ),
         (COINS, Rmax(m=1, planning="episode"), {"horizon": 5, "starts": [0]}, "T1-ep", "restarts every T"),
         (EXACT, Rmax(m=1, planning="episode"), {}, None, "there are no episodes: give a horizon"),
-        (TWO_STATES, Rmax(m=1), {}, "T1'", "m = 1 is enough"),
+        (
+            TWO_STATES,
+            Rmax(m=1),
+            {},
+            "T1'",
+            "for every epsilon of at least 0.01 and every delta that m = 1 is enough for",
+        ),
+        (EXACT, Rmax(m=30506, epsilon=0.8, delta=0.2), {}, "T1+", "an MDP without restarts"),
+        (EXACT, Rmax(m=36353, epsilon=0.8, delta=0.2), {}, "T1", "an MDP without restarts"),
+        (EXACT, Rmax(m=30505, epsilon=0.8, delta=0.2), {}, None, "m is 30505, below the 30506 that T1. needs"),
         (CERTAIN, Rmax(m=1), {}, "T1", "without restarts"),
         (TWO_STATES, Rmax(m=1), {"horizon": 5}, "X4", "deterministic, restarts uniformly"),
         (TWO_STATES, Rmax(m=1), {"horizon": 5, "starts": [0]}, None, "T1 is false then"),
@@ -233,7 +251,7 @@ def test_pooled_counts_make_all_actions_of_a_window_known_together():
         (SPREAD, Rmax(epsilon=0.1), {"horizon": 5, "starts": [0]}, None, "T1 is false then"),
         (SPREAD, Rmax(m=1, planning="episode"), {"horizon": 5}, "T1-ep", "planned for the rest"),
         (UNSEEN, Rmax(epsilon=0.1), {}, "T1", "an MDP without restarts"),
-        (UNSEEN, Rmax(m=1, epsilon=0.1), {}, None, r"m is 1, below the \d+ that T1 needs"),
+        (UNSEEN, Rmax(m=1, epsilon=0.1), {}, None, r"m is 1, below the \d+ that T1\+ needs"),
         (SPREAD, PaperRmax(), {}, None, "the preset departs from R-max"),
         (SPREAD, Rmax(m=1, pooled=True), {}, None, "X2 proves for window meta-games only"),
     ],
@@ -284,6 +302,30 @@ def test_a_given_m_is_taken_as_it_is():
     assert derived_m(EXACT, Rmax(m=7, epsilon=0.1)) == 7
     assert derived_m(EXACT, PaperRmax(m=9)) == 9
     assert run(EXACT, Rmax(m=7), steps=5, bins=1).m == 7
+
+
+class Cautious(Rmax):
+    """A class below R-max that would begin in a way of its own."""
+
+    def begin(self, environment, rng):
+        raise AssertionError
+
+
+@pytest.mark.parametrize("kind", [Cautious, type("Below", (PaperRmax,), {})])
+def test_a_class_below_those_of_the_package_is_refused(kind):
+    """Kernels would play R-max itself, and a theorem would cover it."""
+    message = f"agent is a {kind.__name__}, a class below {kind.__mro__[1].__name__}, which would be played as"
+    for call in (run, rfos.ledger, coverage, derived_m):
+        length = {"steps": 5} if call in (run, rfos.ledger) else {}
+        with pytest.raises(checks.WrongKindError, match=message):
+            call(TWO_STATES, kind(m=1, epsilon=0.5), **length)
+
+
+def test_an_agent_of_ones_own_has_no_schedule_of_the_theory():
+    """Neither the paper's nor a theorem's m is its own."""
+    for agent in (PythonRmax(m=3), Scripted()):
+        with pytest.raises(checks.WrongKindError, match=r"agent is a \w+, not an Rmax or a PaperRmax: Rmax\(epsilon"):
+            derived_m(TWO_STATES, agent)
 
 
 def test_certain_transitions_or_equal_rewards_need_one_visit():

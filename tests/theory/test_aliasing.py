@@ -3,6 +3,8 @@
 import itertools
 import json
 import math
+import tracemalloc
+from fractions import Fraction
 
 import naive
 import numpy as np
@@ -213,6 +215,53 @@ def test_rows_are_plain_and_seeds_reproduce_them():
     row = aliasing(meta_game).row()
     assert json.loads(json.dumps(row)) == row == aliasing(meta_game, rng=0).row()
     assert row["typical"] != aliasing(meta_game, rng=1).row()["typical"]
+
+
+@pytest.mark.parametrize("third", [1 / 3, 0.1, 2**-30 / 3, 1e-15])
+def test_the_ends_of_kappa_enclose_the_true_one(third):
+    """Two states that play p and 1 - p in rationals: κ = |1 - 2 p| or so, and A_κ by X6's formula; both outwards."""
+    play = [[third, 1 - third], [1 - third, third]]
+    found = aliasing(WindowMetaGame(PENNIES, Automaton(play, [[1] * 4, [0] * 4]), 1, 0.8))
+    rows = [[Fraction(p) for p in row] for row in play]
+    kappa = sum(abs(p - q) for p, q in zip(*rows, strict=True)) / 2
+    loss = 1 * kappa / (Fraction(1, 5) * (Fraction(1, 5) + Fraction(4, 5) * kappa))
+    for (low, high), true in ((found.kappa, kappa), (found.loss, loss)):
+        assert Fraction(low) <= true <= Fraction(high)
+        assert high <= math.nextafter(low, math.inf)
+    assert found.is_exact
+
+
+@pytest.mark.parametrize("exploration", [0.1, 0.3, 0.7, 1e-9, 1 - 2**-52])
+def test_the_ends_of_kappa_enclose_that_of_learners(exploration):
+    """κ = 1 - exploration of one learner of two actions, whose better action may be either."""
+    found = aliasing(WindowMetaGame(PENNIES, QLearner(exploration=exploration), 1, 0.8))
+    true = 1 - Fraction(repr(exploration))
+    assert Fraction(found.kappa[0]) <= true <= Fraction(found.kappa[1]) <= Fraction(math.nextafter(found.kappa[0], 2))
+    assert found.is_exact
+
+
+def test_very_many_equal_distances_have_ends_that_hold(monkeypatch):
+    """Where not all of them are compared in rationals the upper end is one of floats, rounded outwards."""
+    meta_game = WindowMetaGame(
+        PENNIES, Automaton(np.eye(2)[[0, 1, 0]] * 0.8 + 0.1, [[1] * 4, [2] * 4, [0] * 4]), 1, 0.8
+    )
+    exact = aliasing(meta_game)
+    monkeypatch.setattr(aliasing_module, "EXACTLY", 0)
+    found = aliasing(meta_game)
+    assert found.kappa[0] <= exact.kappa[0] <= exact.kappa[1] < found.kappa[1] < exact.kappa[1] + 1e-12
+
+
+def test_laws_are_compared_in_the_memory_that_is_asked_for():
+    """900 laws of 64 replies: a table of all differences would take 415 MB; what is asked for is 26 MB."""
+    rng = np.random.default_rng(1)
+    play = rng.dirichlet([1.0] * 64, 900)
+    tracemalloc.start()
+    laws = aliasing_module._compared(play, lambda number: [])
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 32 * 900**2
+    assert laws.distance[3, 5] == np.abs(play[3] - play[5]).sum() / 2
+    assert laws.distance.tolist() == laws.distance.T.tolist()
 
 
 def test_too_many_laws_are_refused():

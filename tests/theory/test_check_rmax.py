@@ -1,5 +1,6 @@
 """`check_rmax` passes a plain R-max and reports planted faults, each in at least 9 of 10 seeds."""
 
+import functools
 import json
 import re
 
@@ -9,6 +10,7 @@ import scipy.stats
 from agents import PythonRmax
 from strength import scaled
 
+import rfos
 from rfos import testing
 from rfos.learning import check, check_worlds
 
@@ -257,7 +259,8 @@ FAULTS = {
 QUIET = {"rewards shifted down": (Grudging,), "not greedy, not an action": (Wavering, OutOfRange)}
 """Faults that are found by what R-max must do, not by its bounds."""
 
-SEEDS = scaled(10)
+SEEDS = scaled(10, 2)
+ENOUGH = SEEDS - SEEDS // 10
 
 
 def each(faults):
@@ -298,17 +301,17 @@ def test_a_correct_rmax_is_misled_by_coins_as_seldom_as_is_said():
 @pytest.mark.statistical
 @each(FAULTS)
 def test_a_planted_fault_is_outside_of_its_bound_or_not_epsilon_optimal(agent):
-    """In all seeds but one."""
+    """In nine of ten seeds; in both where there are two."""
     kinds = [{f.kind for f in check_rmax(agent, rng=seed).findings} for seed in range(SEEDS)]
-    assert sum(bool(kind - {"against the protocol"}) for kind in kinds) >= SEEDS - 1
+    assert sum(bool(kind - {"against the protocol"}) for kind in kinds) >= ENOUGH
 
 
 @pytest.mark.statistical
 @each(QUIET)
 def test_other_faults_are_against_the_protocol(agent):
-    """In all seeds but one."""
+    """In nine of ten seeds; in both where there are two."""
     reported = [not check_rmax(agent, rng=seed).passed for seed in range(SEEDS)]
-    assert sum(reported) >= SEEDS - 1
+    assert sum(reported) >= ENOUGH
 
 
 def test_findings_say_what_was_done():
@@ -331,6 +334,54 @@ def test_findings_say_what_was_done():
 def test_rewards_that_are_too_small_stay_inside_of_every_bound():
     """They make an R-max for a larger r_max: it explores more than it must, and only its visits show that."""
     assert {f.kind for f in check_rmax(Grudging).findings} == {"against the protocol"}
+
+
+def told(player_agent, **methods):
+    """What makes agents whose players answer some questions otherwise."""
+
+    class Agent:
+        def __init__(self, m):
+            self.agent = player_agent(m)
+
+        def begin(self, environment, rng):
+            player = self.agent.begin(environment, rng)
+            for name, answer in methods.items():
+                setattr(player, name, functools.partial(answer, getattr(player, name)))
+            return player
+
+    return Agent
+
+
+def test_a_policy_may_be_told_as_probabilities_of_zero_and_one():
+    """The same R-max passes; one that draws its actions is against the protocol."""
+    actions = 8
+
+    def certain(policy):
+        return np.eye(actions)[policy()]
+
+    def drawn(policy):
+        return np.full((len(policy()), actions), 1 / actions)
+
+    coins = check_worlds.reward_coins(np.random.default_rng(1))
+    assert check._play(told(PythonRmax, policy=certain), coins, np.random.default_rng(2)) == []
+    (found,) = check._play(told(PythonRmax, policy=drawn), coins, np.random.default_rng(2))
+    assert found.detail == "its policy draws its actions: R-max takes one action in each state"
+
+
+def test_what_is_no_agent_of_ones_own_is_refused_in_a_sentence():
+    """The package's agents run in kernels; what has no begin, or whose player lacks a method, is named."""
+    with pytest.raises(ValueError, match="agent makes an Rmax, which runs in kernels and has no player that could be"):
+        testing.check_rmax(rfos.Rmax)
+    with pytest.raises(ValueError, match=r"what agent makes is a dict, not an agent: let it return an object with"):
+        testing.check_rmax(dict)
+    with pytest.raises(ValueError, match="begin returned NoneType, which has no act"):
+        testing.check_rmax(lambda m: type("Empty", (), {"begin": lambda *_: None})())
+
+
+def test_an_observe_that_says_nothing_is_reported():
+    """None is neither True nor False."""
+    agent = told(PythonRmax, observe=lambda observe, *step: None)
+    assert "observe returned None: return True where the policy changed, else False" in str(testing.check_rmax(agent))
 
 
 def test_an_agent_that_plays_is_the_agent_that_is_checked():

@@ -63,7 +63,8 @@ def test_the_ledger_counts_what_exact_arithmetic_counts(restarts):
     """#{t: V^pi_t(s_t) < V*(s_t) - ε} and Σ e_t of whole runs, step by step in rationals, to the last step."""
     rng = np.random.default_rng(70)
     counts = []
-    for i in range(32):
+    runs = scaled(32, 12)
+    for i in range(runs):
         discount = domains.DISCOUNTS[i % 6]
         n_states, n_actions = int(rng.integers(1, 6)), int(rng.integers(1, 4))
         exact = domains.random_mdp(rng, n_states, n_actions, int(rng.integers(1, 4)), discount, low=0, high=1)
@@ -77,14 +78,15 @@ def test_the_ledger_counts_what_exact_arithmetic_counts(restarts):
         slow = slow_ledger(exact, agent, epsilon=Fraction(float(epsilon)), storage=storage, **options)
         agrees(found, slow)
         counts.append(found.count)
-    assert sum(0 < count < 250 for count in counts) > 8
+    assert sum(0 < count < 250 for count in counts) > runs // 4
 
 
 def test_the_ledger_counts_episodes_as_exact_arithmetic_does():
     """T1-ep: episodes with V_T^pi(s_1) < V_T*(s_1) - ε for the policy at their start."""
     rng = np.random.default_rng(71)
     counts = []
-    for i in range(24):
+    runs = scaled(24, 12)
+    for i in range(runs):
         exact = domains.random_mdp(rng, 4, 2, 2, domains.DISCOUNTS[i % 6], low=0, high=1)
         horizon = int(rng.integers(1, 6))
         epsilon = max(exact.best_return(horizon)) * Fraction(int(rng.integers(1, 400)), 1009)
@@ -95,7 +97,7 @@ def test_the_ledger_counts_episodes_as_exact_arithmetic_does():
         agrees(found, slow)
         assert found.unit == "episodes"
         counts.append(found.count)
-    assert sum(0 < count < 50 for count in counts) > 8
+    assert sum(0 < count < 50 for count in counts) > runs // 3
 
 
 def test_what_no_bracket_can_decide_is_reported_as_undecided():
@@ -124,13 +126,14 @@ def test_marks_of_many_undecided_steps_do_not_run_into_those_of_bad_ones():
 
 
 def test_the_sum_of_exploring_is_enclosed_over_many_plans():
-    """100,000 plans of one step with the same e: both ends against the rational sum, and close to it."""
+    """100,000 plans of one step with the same e, a fifth in quick: both ends against the rational sum, close to it."""
+    n = scaled(100_000)
     for e in (0.1, 0.3, 0.7, 1 / 3):
         account = ContinuingAccount(TabularMDP([[0, 0]], [[0.0, 1.0]], 0.5), 0.1)
-        for step in range(1, 100_001):
+        for step in range(1, n + 1):
             account.step_costs.total[1] = e
             account.close(step)
-        exact = 100_000 * Fraction(e)
+        exact = n * Fraction(e)
         assert Fraction(account.low) <= exact <= Fraction(account.high)
         assert account.high - account.low < 1e-5
 
@@ -363,8 +366,9 @@ def test_the_planted_m_is_outside_every_bound():
     P[0, 0, 3], P[0, 1, 1], P[0, 1, 2] = 1, 0.4, 0.6
     R[1], R[3] = 1, 0.1
     mdp = TabularMDP(P, R, 0.5)
-    promised = ledger(mdp, Rmax(epsilon=0.15, delta=0.05), steps=1, rng=0).bound
-    found = [ledger(mdp, Rmax(m=1), epsilon=0.15, delta=0.05, steps=4 * promised, rng=i) for i in range(10)]
+    # A wrong judgement loses 0.2 in state 0, every other step.
+    promised = ledger(mdp, Rmax(epsilon=0.19, delta=0.05), steps=1, rng=0).bound
+    found = [ledger(mdp, Rmax(m=1), epsilon=0.19, delta=0.05, steps=5 * promised // 2, rng=i) for i in range(10)]
     assert all(one.theorem is None for one in found)
     outside = [one for one in found if one.count > promised]
     assert 3 <= len(outside) < 10  # a bad draw comes with probability .6
@@ -414,7 +418,7 @@ def test_a_hidden_opponent_has_no_ledger():
     """Values of windows are not defined there; the row says why."""
     found = ledger(HIDDEN, PaperRmax(), episodes=100, rng=1)
     assert found.theorem is None
-    assert "not an MDP (only X6 applies)" in found.reason
+    assert "not an MDP (X6 applies; M9, where training sees that state)" in found.reason
     assert found.count is found.exploration is found.final_loss is found.final_is_optimal is None
     assert found.trace.n_steps == 1000
     assert json.loads(json.dumps(found.row()))["count"] is None

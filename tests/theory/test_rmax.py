@@ -287,7 +287,7 @@ def test_t1_s_certain_number_of_steps_is_false_where_successors_are_random():
     exact = domains.ExactMDP(((safe, leap), (safe, safe), (prize, prize)), Fraction(9, 10))
     exact = exact.with_rewards(lambda s, a, j: (Fraction(1, 20) if a == 0 else 0, 0, 1)[s])
     plain = exact.mdp()
-    mdp = TabularMDP(plain.storage, plain.rewards, plain.discount, observed=True)
+    mdp = TabularMDP(plain.storage, plain.rewards, plain.discount, row_feedback=True)
     epsilon = Fraction(1, 4)
     agent = Rmax(epsilon=float(epsilon), delta=1e-7)
     covered = coverage(mdp, agent)

@@ -20,14 +20,21 @@ class Estimate:
     n: int
 
 
-def estimate_of(values: Iterable[float], resolution: float = 0.0) -> Estimate:
-    """Return mean and t interval of non-negative values, the interval widened by their resolution."""
+def estimate_of(values: Iterable[float], resolution: float = 0.0, *, least: float = 0.0) -> Estimate:
+    """Return mean and t interval of values of at least `least`, the interval widened by their resolution.
+
+    Examples
+    --------
+    >>> found = estimate_of([-1.0, -1.0], least=-3.0)
+    >>> found.low, found.high
+    (-1.0, -1.0)
+    """
     sample = np.array(list(values), np.float64)
     mean = float(sample.mean())
     if len(sample) < 2:
         return Estimate(mean, math.nan, math.nan, len(sample))
     half = float(stats.t.ppf(0.975, len(sample) - 1) * sample.std(ddof=1) / math.sqrt(len(sample))) + resolution
-    return Estimate(mean, max(0.0, mean - half), mean + half, len(sample))
+    return Estimate(mean, max(least, mean - half), mean + half, len(sample))
 
 
 def shown(estimate: Estimate, digits: int = 1, scale: float = 1.0) -> str:

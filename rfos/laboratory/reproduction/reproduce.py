@@ -75,7 +75,7 @@ def _result(experiment: Experiment, window: int, epsilon: float, traces: Sequenc
         published=PUBLISHED.get(window) if experiment.is_published and epsilon == experiment.epsilon else None,
         final_reward=estimate_of(float(t.mean_reward[-tail:].mean()) for t in traces),
         steps_per_second=float(np.median([t.n_steps / t.seconds for t in traces])),
-        coverage=f"{trace.coverage.theorem or 'no theorem'}: {trace.coverage.reason}",
+        coverage=str(trace.coverage),
         optimal_value=None if optimum is None else (float(optimum.lower.mean()), float(optimum.upper.mean())),
         final_value=estimate_of(float(s.value.mean()) for s in finals) if finals else None,
         largest_gap=max(float((optimum.upper - s.lower).max()) for s in finals) if optimum and finals else None,

@@ -25,9 +25,9 @@ def best_window_policy(
 ) -> Yardstick:
     """Estimate the largest mean reward per step of all deterministic window policies, by enumeration.
 
-    Every policy plays against the hidden learner with the game's own restarts; the better part of them plays longer,
-    four times over. The last one's reward is estimated anew on fresh draws, so the choice does not bias it upwards; as
-    the best of the whole class it may be missed, so it is a lower bound for that.
+    Every policy plays against the opponents, whatever they hide, with the game's own restarts; the better part of them
+    plays longer, four times over. The last one's reward is estimated anew on fresh draws, so the choice does not bias
+    it upwards; as the best of the whole class it may be missed, so it is a lower bound for that.
 
     Parameters
     ----------
@@ -63,7 +63,9 @@ def best_window_policy(
             np.zeros(rows, np.int64), np.zeros((rows, game.branching), np.int64), np.zeros(rows, np.int64), 0, False
         )
         total = np.zeros(1)
-        played = world, game.learners(), None, behaviour, memory, stream(rng, (stage,)), np.zeros(3, np.int64), total
+        # Learners and automata at their start, anew for each policy.
+        hidden = game.learners(), game.automaton()
+        played = world, *hidden, behaviour, memory, stream(rng, (stage,)), np.zeros(3, np.int64), total
         kernels.advance(*played, None, None, steps)
         return float(total[0]) / steps
 
@@ -78,23 +80,35 @@ def best_window_policy(
         candidates = candidates[np.argsort(-rewards, kind="stable")[:keep]]
     # Batches of a million steps give the interval without assumptions about correlations.
     batches = parallel(lambda stage: reward(int(candidates[0]), 10**6, stage), range(100, 108), jobs, flag)
-    estimate = estimate_of(batches)
+    estimate = estimate_of(batches, least=game.reward_range[0])
     how = f"best found among all {count} deterministic window policies by successive halving, on fresh draws"
     return Yardstick("best window policy", game.window, estimate.mean, estimate.low, estimate.high, how)
 
 
 def full_information(game: WindowMetaGame, rng: int = 0) -> Yardstick:
-    """Estimate the reward per step of a shaper who sees the hidden learners' values and replies myopically."""
+    """Estimate the reward per step of a shaper who sees the hidden learners' values and replies myopically.
+
+    Raises
+    ------
+    ValueError
+        If the opponents are no Q-learners.
+    """
     checks.kind("game", game, WindowMetaGame)
     if game.is_markov:
         raise ValueError("the opponents are functions of the window and hide nothing: take solved_optimum instead")
+    learners = game.learners()
+    if learners is None:
+        raise ValueError(
+            "the opponents are automata, and what replies here sees learners' values: solve to_mdp(informed=True) "
+            "instead"
+        )
     world = game.world()
     batches = []
     for batch in range(8):
         state = stream(rng, (1000 + batch,))
         total = kernels.play_informed(world, game.learners(), state, 500_000, game.n_actions)
         batches.append(total / 500_000)
-    estimate = estimate_of(batches)
+    estimate = estimate_of(batches, least=game.reward_range[0])
     how = "myopic best reply to the learner's hidden values, simulated"
     return Yardstick("full information, myopic", None, estimate.mean, estimate.low, estimate.high, how)
 

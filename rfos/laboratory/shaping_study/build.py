@@ -19,7 +19,7 @@ from rfos.metagames.policy import PolicyMetaGame
 from rfos.metagames.sizes import SizeEstimate, inner_game, quick_levels, require_levels
 from rfos.planning.mdp import TabularMDP
 
-LONGEST = 600.0
+LONGEST_FILL = 600.0
 """Seconds of evaluating pairs one by one above which a request is refused."""
 
 
@@ -113,7 +113,7 @@ def build(request: ShapingRequest, progress: Say | None = None) -> Built:
         count_of(levels),
         request.rounding,
         joint=request.joint,
-        patience=LONGEST,
+        patience=LONGEST_FILL,
     )
     game = inner_game(request.game, request.inner_discount)
     grids = [grid_of(game, player, levels) for player in range(game.n_players)]
