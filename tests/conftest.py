@@ -63,10 +63,21 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes(config: pytest.Config) -> None:
-    """Compile the kernels once, before there are workers that would each compile them."""
-    from commands import run
+    """Compile once, before there are workers that would each compile the same.
 
-    done = run([sys.executable, "-m", "rfos._kernels.warm"], cwd=config.rootpath)
+    QuantEcon compiles when it is first imported, and keeps that: two processes that do so at the same time leave parts
+    that do not fit together, and each later import aborts.
+    """
+    from commands import PATIENCE, run, started
+
+    quantecon = [
+        sys.executable,
+        "-c",
+        "import importlib.util as u; u.find_spec('quantecon') and __import__('quantecon')",
+    ]
+    with started(quantecon) as other:
+        done = run([sys.executable, "-m", "rfos._kernels.warm"], cwd=config.rootpath)
+        other.wait(PATIENCE)
     reporter = config.pluginmanager.getplugin("terminalreporter")
     if reporter is not None:
         reporter.write(done.stderr)

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from commands import PATIENCE, apart, here, run, started
+from commands import PATIENCE, here, run, started
 
 from rfos._system.files import atomic
+from rfos.laboratory.reproduction import yardsticks
+from rfos.laboratory.reproduction.results import Yardstick
 
 SHORT = ("reproduce", "--windows", "1", "--epsilon", "4", "--seeds", "2", "--game", "prisoners-dilemma")
 
@@ -72,15 +74,22 @@ def test_an_output_path_that_is_a_file_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "taken").read_text() == "mine"
 
 
-@pytest.mark.processes
+@pytest.fixture(scope="module")
+def reproduced(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """A short experiment in one thread, and its folder."""
+    folder = tmp_path_factory.mktemp("reproduced")
+    return here(*SHORT, "--jobs", "1", "--json", "--out", "a/b", cwd=folder), folder / "a" / "b"
+
+
 @pytest.mark.jit
-def test_reproduce_prints_json_and_writes_whole_files(tmp_path: Path) -> None:
+def test_reproduce_prints_json_and_writes_whole_files(
+    reproduced: tuple[subprocess.CompletedProcess[str], Path],
+) -> None:
     """With --json: one object on stdout, everything else on stderr, tables and figures in --out."""
-    result = apart(*SHORT, "--json", "--out", "a/b", cwd=tmp_path)
+    result, out = reproduced
     assert result.returncode == 0, result.stderr
     summary = json.loads(result.stdout)
     assert summary["claims"][0]["verdict"] == "undecided"
-    out = tmp_path / "a" / "b"
     assert json.loads((out / "summary.json").read_text()) == summary
     expected = {"curves.csv", "summary.json"}
     expected |= {f"{name}.{kind}" for name in ("learning_curves", "episodes_against_states") for kind in ("png", "svg")}
@@ -100,18 +109,29 @@ def test_reproduce_prints_json_and_writes_whole_files(tmp_path: Path) -> None:
     assert (curves.groupby(["epsilon", "seed"])["episode_end"].diff().dropna() > 0).all()
 
 
+@pytest.fixture
+def curves_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Curves without figures and without what a shaper who sees hidden values would earn."""
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda figure, path, **options: Path(path).touch())
+    seen = Yardstick("full information, myopic", None, 0.5, 0.5, 0.5, "none")
+    monkeypatch.setattr(yardsticks, "full_information", lambda game, rng: seen)
+
+
+@pytest.mark.usefixtures("curves_alone")
 @pytest.mark.jit
-def test_results_do_not_depend_on_jobs_but_on_the_seed(tmp_path: Path) -> None:
+def test_results_do_not_depend_on_jobs_but_on_the_seed(
+    reproduced: tuple[subprocess.CompletedProcess[str], Path], tmp_path: Path
+) -> None:
     """The same curves byte for byte with 1 and 2 threads; others for another seed."""
-    one = here(*SHORT, "--jobs", "1", "--out", "one", cwd=tmp_path)
     two = here(*SHORT, "--jobs", "2", "--out", "two", cwd=tmp_path)
     other = here(*SHORT, "--seed", "1", "--out", "other", cwd=tmp_path)
-    assert one.returncode == two.returncode == other.returncode == 0, one.stderr
-    first = (tmp_path / "one" / "curves.csv").read_bytes()
+    assert two.returncode == other.returncode == 0, two.stderr
+    first = (reproduced[1] / "curves.csv").read_bytes()
     assert first == (tmp_path / "two" / "curves.csv").read_bytes()
     assert first != (tmp_path / "other" / "curves.csv").read_bytes()
 
 
+@pytest.mark.usefixtures("curves_alone")
 @pytest.mark.jit
 def test_an_exact_opponent_brings_values_and_gaps(tmp_path: Path) -> None:
     """--agent rmax --opponent window: V*, the final policy's value, a gap within epsilon, and the theorem."""

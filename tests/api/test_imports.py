@@ -195,15 +195,15 @@ def test_the_readme_s_code_prints_what_it_says(capsys):
     answers = re.findall(r"^print\(.*\)  # (.*)$", code, re.MULTILINE)
     exec(code, {})
     assert capsys.readouterr().out.splitlines() == answers
-    assert len(answers) == 4
+    assert len(answers) == 6
 
 
 @pytest.mark.processes
 def test_the_strategies_say_which_extra_they_need():
-    """Without Hypothesis: an ImportError that names rfos[test]."""
+    """Without Hypothesis: an ImportError that names the extra."""
     done = python("import sys; sys.modules['hypothesis'] = None; import rfos.testing")
     assert done.returncode == 1
-    assert done.stderr.strip().endswith("ImportError: rfos.testing needs Hypothesis: pip install 'rfos[test]'")
+    assert done.stderr.strip().endswith("ImportError: rfos.testing needs Hypothesis: pip install '.[test]'")
 
 
 # Docstrings --------------------------------------------------------------------------------------------------------

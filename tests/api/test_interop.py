@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from commands import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from regrets import worst_regret
 from strength import scaled
 from tabular import dense_of
 
@@ -173,34 +173,78 @@ def test_free_riding_is_the_only_equilibrium_of_public_goods():
     assert np.allclose(nash_equilibria(three_player_matching_pennies()), 0.5, atol=1e-2)
 
 
-@pytest.mark.processes
+@pytest.mark.jit
+@pytest.mark.parametrize("factor", [1e-300, 1e-4, 1.0, 1e6, 1e9, 1e300])
+@pytest.mark.parametrize("shift", [0, 1000])
+def test_three_players_mix_evenly_in_whatever_unit_they_are_paid(factor, shift):
+    """Jordan's three-player Matching Pennies has one equilibrium: all mix evenly (Jordan 1993)."""
+    pytest.importorskip("quantecon")
+    payoffs = (three_player_matching_pennies().payoffs + shift) * factor
+    (found,) = nash_equilibria(NormalFormGame(payoffs))
+    assert np.allclose(found, 0.5, atol=2e-3)
+    assert worst_regret(payoffs, found) <= 1e-3
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize("factor", [1e-9, 1.0, 1e9])
+def test_regrets_are_small_beside_the_span_in_random_games(factor):
+    """Thirty games of three players, seed 0, each player in a unit of its own."""
+    pytest.importorskip("quantecon")
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        shape = tuple(rng.integers(2, 4, 3))
+        payoffs = rng.random((3, *shape)) * factor * np.array([1.0, 1e3, 1e-3]).reshape(3, 1, 1, 1)
+        for strategies in nash_equilibria(NormalFormGame(payoffs)):
+            assert worst_regret(payoffs, strategies) <= 1e-3
+
+
+@pytest.mark.jit
+def test_two_players_have_the_same_equilibria_in_every_unit(monkeypatch):
+    """Chicken-like payoffs times 2^40 and 2^-40, shifted: the same three, bit for bit, of either package."""
+    pytest.importorskip("quantecon")
+    pytest.importorskip("nashpy")
+    for package in ("nashpy", "quantecon"):
+        if package == "quantecon":
+            monkeypatch.setitem(sys.modules, "nashpy", None)
+        payoffs = np.array([[[4.0, 1.0], [5.0, 0.0]], [[4.0, 5.0], [1.0, 0.0]]])
+        plain = nash_equilibria(NormalFormGame(payoffs))
+        assert len(plain) == 3
+        for scaled_payoffs in (payoffs * 2**40, payoffs * 2.0**-40, payoffs * 2**10 - 2**12):
+            assert np.array_equal(nash_equilibria(NormalFormGame(scaled_payoffs)), plain)
+
+
+@pytest.mark.jit
+def test_what_is_not_good_enough_is_not_returned(monkeypatch):
+    """A solver that gives up at a pure profile: its regret there is the whole span, and that is said."""
+    theory = pytest.importorskip("quantecon.game_theory")
+    given_up = tuple(np.eye(2)[0] for _ in range(3))
+    monkeypatch.setattr(theory, "mclennan_tourky", lambda *args, **options: given_up)
+    with pytest.raises(
+        RuntimeError, match=r"the best profile has a regret of 1 of the span of player \d's payoffs, above"
+    ):
+        nash_equilibria(three_player_matching_pennies())
+
+
 @pytest.mark.jit
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (
-            "import numpy as np; from rfos import TabularMDP; from rfos.planning.interop import to_quantecon\n"
-            "to_quantecon(TabularMDP([[0]], [[1.0]], 0.5))",
-            "DiscreteDP needs quantecon: pip install 'rfos[interop]'",
-        ),
-        (
-            "from rfos import named_game; from rfos.games.equilibria import nash_equilibria\n"
-            "nash_equilibria(named_game('chicken'))",
-            "finding Nash equilibria needs quantecon: pip install 'rfos[interop]'",
-        ),
-        (
-            "from rfos import named_game; from rfos.games.equilibria import nash_equilibria\n"
-            "nash_equilibria(named_game('public-goods'))",
-            "finding Nash equilibria of 3 players needs quantecon: pip install 'rfos[interop]'",
-        ),
+        (lambda: to_quantecon(TabularMDP([[0]], [[1.0]], 0.5)), "DiscreteDP needs quantecon"),
+        (lambda: nash_equilibria(chicken()), "finding Nash equilibria needs quantecon"),
+        (lambda: nash_equilibria(public_goods()), "finding Nash equilibria of 3 players needs quantecon"),
     ],
+    ids=["DiscreteDP", "two players", "three players"],
 )
-def test_a_missing_package_is_named_with_the_extra(call, message):
+def test_a_missing_package_is_named_with_the_extra(monkeypatch, call, message):
     """One clear ImportError."""
-    program = f"import sys; sys.modules['quantecon'] = sys.modules['nashpy'] = None\n{call}"
-    done = run([sys.executable, "-c", program])
-    assert done.returncode == 1
-    assert done.stderr.strip().splitlines()[-1] == f"ImportError: {message}"
+    for name in list(sys.modules):
+        if name.partition(".")[0] in ("quantecon", "nashpy"):
+            monkeypatch.setitem(sys.modules, name, None)
+    for name in ("quantecon", "nashpy"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ImportError) as caught:
+        call()
+    assert str(caught.value) == f"{message}: pip install 'rfos[interop]'"
 
 
 def test_quantecon_is_refused_where_the_jit_is_off(monkeypatch):

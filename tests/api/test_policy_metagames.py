@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import apart, here
+from commands import here
+from studies import small_comparisons, small_study
 
 from rfos.commands import solve as solve_module
 from rfos.commands.options import as_json
@@ -105,7 +106,10 @@ def test_oversized_requests_are_refused_before_anything_is_allocated() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"opponents": []}, "0 opponents for 1 other players"),
+        (
+            {"opponents": []},
+            r"opponents holds 0 learners, and the game has 1 players .*: give one learner for each .* \[NaiveLearner",
+        ),
         ({"grids": [SimplexGrid(1, 2, 2)]}, "1 grids for 2 players"),
         (
             {"grids": [SimplexGrid(1, 2, 2), SimplexGrid(1, 3, 2)]},
@@ -333,8 +337,7 @@ def test_look_ahead_is_left_out_where_it_would_take_too_long() -> None:
 def test_an_answer_is_printed_drawn_and_written_as_json(tmp_path: Path, monkeypatch, game: str, inner: float) -> None:
     """Every kind of game: yardsticks, moves, a figure; a note where no solver of equilibria is installed."""
     monkeypatch.setattr("rfos.metagames.yardsticks.nash_equilibria", no_solver)
-    request = ShapingRequest(game, levels="2", inner_discount=inner, starts=3, steps=4)
-    found = shaping_study(request)
+    found = small_study(ShapingRequest(game, levels="2", inner_discount=inner, discount=0.8, starts=3, steps=4))
     lines: list[str] = []
     solve_module.show(found, lines.append)
     text = "\n".join(lines)
@@ -376,8 +379,9 @@ def no_solver(game):
 
 @pytest.mark.jit
 def test_solve_prints_one_json_object_and_says_what_shaping_is_worth(tmp_path: Path) -> None:
-    """A small request, as a user runs it."""
-    result = apart("solve", "ipd", "--levels", "2", "--json", cwd=tmp_path)
+    """A small request; one that is too large is refused in one line."""
+    with small_comparisons():
+        result = here("solve", "ipd", "--levels", "2", "--starts", "60", "--json", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout)
     assert found["n_states"] == found["n_actions"] == 32

@@ -10,6 +10,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from studies import small_study
 
 from rfos._system.randomness import seed_sequence
 from rfos.commands import solve as solve_command
@@ -64,7 +65,7 @@ class Wrapped:
 def asked(game: str = "matching-pennies", **options) -> Answer:
     """A small request, one-shot unless said otherwise."""
     small = {"levels": "3", "inner_discount": 0.0, "starts": 5, "steps": 6}
-    return shaping_study(ShapingRequest(game, **(small | options)))
+    return small_study(ShapingRequest(game, **(small | options)))
 
 
 def printed(found: Answer) -> str:
@@ -188,8 +189,8 @@ def test_iterated_games_count_their_tables_before_they_build_them(monkeypatch: p
         (PolicyMetaGame(IPD, [NaiveLearner()], [LevelGrid(5, (0.1, 0.5, 0.9))] * 2, 0.9, "nearest"), "table"),
         (PolicyMetaGame(PENNIES, [Wrapped(NaiveLearner())], [SimplexGrid(1, 2, 40)] * 2, 0.9), "sparse"),
         (PolicyMetaGame(PENNIES, [Wrapped(NaiveLearner())], [SimplexGrid(1, 2, 40)] * 2, 0.9, "nearest"), "sparse"),
-        (PolicyMetaGame(PENNIES, [NaiveLearner()], [SimplexGrid(1, 2, 20)] * 2, 0.9, joint=True), "sparse"),
-        (PolicyMetaGame(PENNIES, [NaiveLearner()], [SimplexGrid(1, 2, 20)] * 2, 0.9, "nearest", joint=True), "sparse"),
+        (PolicyMetaGame(PENNIES, [NaiveLearner()], [SimplexGrid(1, 2, 12)] * 2, 0.9, joint=True), "sparse"),
+        (PolicyMetaGame(PENNIES, [NaiveLearner()], [SimplexGrid(1, 2, 12)] * 2, 0.9, "nearest", joint=True), "sparse"),
     ],
 )
 def test_the_bytes_estimated_are_at_least_those_measured(meta_game: PolicyMetaGame, storage: str) -> None:

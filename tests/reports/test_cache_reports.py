@@ -18,8 +18,9 @@ import numba
 import numpy as np
 import pytest
 from commands import here, run
+from specs import spec
 
-from rfos._kernels import _cache
+from rfos._kernels import _cache, _jit
 
 pytestmark = [
     pytest.mark.jit,
@@ -47,6 +48,13 @@ def python(code, *, before=lambda: None, **variables):
     done = run([sys.executable, "-c", code], env=environment, before=before)
     assert done.returncode == 0, done.stderr
     return done
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    """A cache below a folder that was missing, which a process without any umask has filled, and what it printed."""
+    cache = tmp_path_factory.mktemp("filled") / "a" / "b"
+    return cache, python(KERNEL, RFOS_CACHE_DIR=str(cache), before=lambda: os.umask(0)).stdout
 
 
 def twice(x):
@@ -112,26 +120,25 @@ def test_what_is_planted_would_run(cache, tmp_path):
 
 @pytest.mark.processes
 @as_root
-def test_a_planted_pickle_does_not_run_in_a_process_of_root(tmp_path):
+def test_a_planted_pickle_does_not_run_in_a_process_of_root(filled, tmp_path):
     """Of a cache that was filled by root and given to another user: no cache, one line, the same number."""
     cache = tmp_path / "cache"
-    first = python(KERNEL, RFOS_CACHE_DIR=str(cache))
-    assert python(KERNEL, RFOS_CACHE_DIR=str(cache)).stdout.split() == [first.stdout.split()[0], "1"]
+    shutil.copytree(filled[0], cache)
+    assert python(KERNEL, RFOS_CACHE_DIR=str(cache)).stdout.split() == [filled[1].split()[0], "1"]
     plant(cache, tmp_path / "mark", NOBODY)
     for path in (cache, *cache.rglob("*")):
         os.chown(path, NOBODY, NOBODY)
     second = python(KERNEL, RFOS_CACHE_DIR=str(cache))
-    assert second.stdout == first.stdout
+    assert second.stdout == filled[1]
     (line,) = second.stderr.splitlines()
     assert line.startswith("rfos: compiled kernels are not kept: the folder ")
     assert not (tmp_path / "mark").exists()
 
 
 @pytest.mark.processes
-def test_the_folders_and_files_are_this_user_s_alone_whatever_the_umask(tmp_path):
+def test_the_folders_and_files_are_this_user_s_alone_whatever_the_umask(filled):
     """Mode 0700 and 0600, parents that were missing included."""
-    cache = tmp_path / "a" / "b"
-    python(KERNEL, RFOS_CACHE_DIR=str(cache), before=lambda: os.umask(0))
+    cache, _ = filled
     for path in (cache.parent, *cache.parent.rglob("*")):
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
     assert len(files(cache)) > 1
@@ -399,7 +406,7 @@ def test_a_file_of_other_types_is_a_miss_and_other_functions_have_other_files(ca
 
 
 @pytest.mark.processes
-def test_a_full_disk_or_a_quota_is_a_miss_and_leaves_nothing_behind(tmp_path):
+def test_a_full_disk_or_a_quota_is_a_miss_and_leaves_nothing_behind(filled, tmp_path):
     """A limit stands for both: no file may have more than 4 KiB."""
 
     def small_files():
@@ -407,7 +414,7 @@ def test_a_full_disk_or_a_quota_is_a_miss_and_leaves_nothing_behind(tmp_path):
 
     done = python(KERNEL, RFOS_CACHE_DIR=str(tmp_path / "cache"), before=small_files)
     assert done.stderr == ""
-    assert done.stdout == python(KERNEL, RFOS_CACHE_DIR=str(tmp_path / "other")).stdout
+    assert done.stdout == filled[1]
     assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
 
 
@@ -447,32 +454,17 @@ def test_processes_that_fill_a_cache_together_leave_what_each_would(tmp_path):
 
 # Commands ----------------------------------------------------------------------------------------------------------
 
-SPEC = """
-title = "t"
-seed = 3
-[[grid]]
-measure = ["run"]
-game = ["matching-pennies"]
-opponent = ["window-q-learner"]
-window = [1]
-agent = ["rmax"]
-epsilon = [0.8]
-delta = [0.2]
-discount = [0.8]
-m = [3]
-horizon = [10]
-steps = [300]
-seeds = 1
-"""
-
 
 @pytest.mark.processes
 def test_a_command_on_a_damaged_cache_ends_as_on_a_sound_one(tmp_path):
     """Neither "interrupted" nor 130, and no cell that has failed."""
-    (tmp_path / "spec.toml").write_text(SPEC)
+    (tmp_path / "spec.toml").write_text(spec("t", 3))
     command = [sys.executable, "-m", "rfos", "sweep", "spec.toml", "--jobs", "1", "--store"]
-    environment = os.environ | {"RFOS_CACHE_DIR": str(tmp_path / "cache"), "RFOS_BOUNDSCHECK": "0"}
+    # That of these tests, which is sound; what the first command finds there need not be compiled.
+    shutil.copytree(_jit.CACHE_FOLDER.parent, tmp_path / "cache" / _jit.CACHE_FOLDER.parent.name)
+    environment = os.environ | {"RFOS_CACHE_DIR": str(tmp_path / "cache")}
     first = run([*command, "first.db"], cwd=tmp_path, env=environment)
+    assert len(files(tmp_path / "cache")) > 1
     for path in files(tmp_path / "cache"):
         os.truncate(path, 0)
     second = run([*command, "second.db"], cwd=tmp_path, env=environment)

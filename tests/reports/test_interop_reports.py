@@ -1,17 +1,17 @@
 """Tables, arrays and games of other packages: what is right is taken as it is meant, what is wrong is named."""
 
-import sys
 import warnings
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from regrets import worst_regret
 from scipy.stats import binom
 
 from rfos.games import equilibria as equilibria_module
 from rfos.games.equilibria import DegenerateGameWarning, nash_equilibria
-from rfos.games.named import chicken, matching_pennies, three_player_matching_pennies
+from rfos.games.named import chicken, matching_pennies
 from rfos.games.normal_form import NormalFormGame
 from rfos.learning.agents import Rmax
 from rfos.learning.coverage import coverage
@@ -118,7 +118,10 @@ def test_a_table_that_is_none_is_refused_by_state_action_and_entry(table, messag
     [
         ([1.0], r"initial_state_distrib has shape \(1,\), expected \(2,\)"),
         ([0.5, 0.2], "the probabilities of starts sum to 0.7, not 1"),
-        ([1.5, -0.5], r"the probability to start in state 0 is 1.5: probabilities lie in \[0, 1\]"),
+        (
+            [1.5, -0.5],
+            r"start in state 1 is -0.5: probabilities lie in \[0, 1\], give ones of at least 0 that sum to 1",
+        ),
         ([np.nan, 1.0], "the probability to start in state 0 is nan"),
         (["x", "y"], "initial_state_distrib holds"),
     ],
@@ -257,70 +260,6 @@ def test_rewards_that_do_not_fit_are_refused(rewards, message):
 
 
 # Equilibria ------------------------------------------------------------------------------------------------------
-
-
-def worst_regret(payoffs, strategies):
-    """Largest gain by another action, as a share of the span of the player's payoffs, by summing over profiles."""
-    shares = []
-    for i, own in enumerate(payoffs):
-        joint = np.ones(own.shape)
-        for j, strategy in enumerate(strategies):
-            joint = joint * np.moveaxis(strategy.reshape(-1, *[1] * (own.ndim - 1)), 0, j) if j != i else joint
-        earned = np.moveaxis(own * joint, i, 0).reshape(own.shape[i], -1).sum(axis=1)
-        shares.append((earned.max() - earned @ strategies[i]) / np.ptp(own))
-    return max(shares)
-
-
-@pytest.mark.jit
-@pytest.mark.parametrize("factor", [1e-300, 1e-4, 1.0, 1e6, 1e9, 1e300])
-@pytest.mark.parametrize("shift", [0, 1000])
-def test_three_players_mix_evenly_in_whatever_unit_they_are_paid(factor, shift):
-    """Jordan's three-player Matching Pennies has one equilibrium: all mix evenly (Jordan 1993)."""
-    pytest.importorskip("quantecon")
-    payoffs = (three_player_matching_pennies().payoffs + shift) * factor
-    (found,) = nash_equilibria(NormalFormGame(payoffs))
-    assert np.allclose(found, 0.5, atol=2e-3)
-    assert worst_regret(payoffs, found) <= 1e-3
-
-
-@pytest.mark.jit
-@pytest.mark.parametrize("factor", [1e-9, 1.0, 1e9])
-def test_regrets_are_small_beside_the_span_in_random_games(factor):
-    """Thirty games of three players, seed 0, each player in a unit of its own."""
-    pytest.importorskip("quantecon")
-    rng = np.random.default_rng(0)
-    for _ in range(30):
-        shape = tuple(rng.integers(2, 4, 3))
-        payoffs = rng.random((3, *shape)) * factor * np.array([1.0, 1e3, 1e-3]).reshape(3, 1, 1, 1)
-        for strategies in nash_equilibria(NormalFormGame(payoffs)):
-            assert worst_regret(payoffs, strategies) <= 1e-3
-
-
-@pytest.mark.jit
-def test_two_players_have_the_same_equilibria_in_every_unit(monkeypatch):
-    """Chicken-like payoffs times 2^40 and 2^-40, shifted: the same three, bit for bit, of either package."""
-    pytest.importorskip("quantecon")
-    pytest.importorskip("nashpy")
-    for package in ("nashpy", "quantecon"):
-        if package == "quantecon":
-            monkeypatch.setitem(sys.modules, "nashpy", None)
-        payoffs = np.array([[[4.0, 1.0], [5.0, 0.0]], [[4.0, 5.0], [1.0, 0.0]]])
-        plain = nash_equilibria(NormalFormGame(payoffs))
-        assert len(plain) == 3
-        for scaled in (payoffs * 2**40, payoffs * 2.0**-40, payoffs * 2**10 - 2**12):
-            assert np.array_equal(nash_equilibria(NormalFormGame(scaled)), plain)
-
-
-@pytest.mark.jit
-def test_what_is_not_good_enough_is_not_returned(monkeypatch):
-    """A solver that gives up at a pure profile: its regret there is the whole span, and that is said."""
-    theory = pytest.importorskip("quantecon.game_theory")
-    given_up = tuple(np.eye(2)[0] for _ in range(3))
-    monkeypatch.setattr(theory, "mclennan_tourky", lambda *args, **options: given_up)
-    with pytest.raises(
-        RuntimeError, match=r"the best profile has a regret of 1 of the span of player \d's payoffs, above"
-    ):
-        nash_equilibria(three_player_matching_pennies())
 
 
 @pytest.mark.parametrize(

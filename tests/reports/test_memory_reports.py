@@ -267,7 +267,7 @@ def test_blocks_do_not_change_a_byte(opponent: Any, monkeypatch: pytest.MonkeyPa
 
     whole = everything()
     for module in (iteration, solve_module, bracketing, evaluate, certificates, storages, window, opponents):
-        monkeypatch.setattr(module, "ROWS", 7)
+        monkeypatch.setattr(module, "BLOCK_ROWS", 7)
     assert everything() == whole
 
 
@@ -284,7 +284,7 @@ def test_the_joint_actions_of_all_windows_are_those_of_each(sizes: tuple[int, ..
 
 @pytest.mark.parametrize("row", [[0.6, 0.6], [1.5, -0.5], [np.nan, 1.0]])
 def test_a_check_by_blocks_names_the_right_state(row: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory_module, "ROWS", 4)
+    monkeypatch.setattr(memory_module, "BLOCK_ROWS", 4)
     index = WindowIndex((2, 2), 2)
     probability = np.full((16, 2), 0.5)
     probability[13] = row

@@ -14,6 +14,8 @@ import naive
 import numpy as np
 import pandas as pd
 import pytest
+from strength import scaled
+from studies import small_comparisons, small_study
 
 from rfos import plots
 from rfos._kernels import learners as learners_kernels
@@ -27,11 +29,11 @@ from rfos.laboratory.shaping_study import measure as measure_step
 from rfos.laboratory.shaping_study import progress
 from rfos.laboratory.shaping_study import solve as solve_step
 from rfos.laboratory.shaping_study.answer import Answer
+from rfos.laboratory.shaping_study.build import build
 from rfos.laboratory.shaping_study.levels import coarser, finer
 from rfos.laboratory.shaping_study.measure import Measured, measure
 from rfos.laboratory.shaping_study.request import ShapingRequest
 from rfos.laboratory.shaping_study.starts import looks_of
-from rfos.laboratory.shaping_study.study import shaping_study
 from rfos.metagames.continuous import RollOut, hold, moved_starts, random_policies, random_starts, roll_out, trajectory
 from rfos.metagames.estimates import Returns, interval, paired
 from rfos.metagames.grids import CubeGrid, LevelGrid, SimplexGrid
@@ -227,10 +229,6 @@ def test_the_joint_meta_state_is_refused_where_a_reply_comes_within_the_step() -
 # Intervals -------------------------------------------------------------------------------------------------------
 
 
-def quietly(request: ShapingRequest) -> Answer:
-    return shaping_study(request)
-
-
 def printed(found: Answer) -> str:
     lines: list[str] = []
     solve_command.show(found, lines.append)
@@ -324,7 +322,7 @@ def test_stopping_when_an_interval_pleases_leaves_it_honest() -> None:
 
 def test_the_starts_asked_for_are_the_starts_played() -> None:
     """`--starts` has one look: t intervals of 95 %, and of the difference from common starts too."""
-    found = quietly(ShapingRequest("chicken", inner_discount=0.0, starts=50, steps=20, levels="11"))
+    found = small_study(ShapingRequest("chicken", inner_discount=0.0, starts=50, steps=20, levels="11"))
     assert (found.n_starts, found.looks, found.confidence) == (50, 1, 0.95)
     assert all(row.n_starts in (16, 50) for row in (*found.continuous, *found.yardsticks))
     shaper = found.solution
@@ -366,11 +364,11 @@ def test_which_chicken_is_played_is_said() -> None:
     """M-FOS plays it once; the iterated game says so, the one played once says it is that one."""
     small = {"starts": 2, "steps": 3, "levels": "2"}
     assert "chicken played once, as in M-FOS" in printed(
-        quietly(ShapingRequest("chicken", inner_discount=0.0, **small))
+        small_study(ShapingRequest("chicken", inner_discount=0.0, **small))
     )
-    found = quietly(ShapingRequest("chicken", inner_discount=0.5, **small))
+    found = small_study(ShapingRequest("chicken", inner_discount=0.5, **small))
     assert "M-FOS plays chicken once, which is --inner-discount 0" in printed(found)
-    assert "M-FOS" not in printed(quietly(ShapingRequest("stag-hunt", inner_discount=0.0, **small)))
+    assert "M-FOS" not in printed(small_study(ShapingRequest("stag-hunt", inner_discount=0.0, **small)))
 
 
 # Levels ----------------------------------------------------------------------------------------------------------
@@ -387,8 +385,11 @@ def test_levels_are_as_many_as_their_dimension_allows() -> None:
 
 def test_five_levels_of_chicken_played_once_are_too_few_and_say_so() -> None:
     """Five levels earn less than 101: a warning with the measured difference; by default there are 101, and none."""
-    small = {"inner_discount": 0.0, "starts": 400}
-    few, default = (quietly(ShapingRequest("chicken", levels=levels, **small)) for levels in ("5", None))
+    starts = {"5": scaled(400, 200), None: scaled(400, 64)}
+    few, default = (
+        small_study(ShapingRequest("chicken", levels=levels, inner_discount=0.0, starts=n))
+        for levels, n in starts.items()
+    )
     assert few.other_levels is not None
     assert few.other_levels.finer
     assert few.other_levels.levels == "101 levels"
@@ -399,7 +400,8 @@ def test_five_levels_of_chicken_played_once_are_too_few_and_say_so() -> None:
     assert few.other_levels.earned[0] == pytest.approx(look, abs=0.01)
     assert few.other_levels.gain[0] > 0.04
     assert not any("too few" in warning for warning in default.warnings)
-    assert "with 101 levels instead (finer; 101 meta-states), from 400 of these starts" in printed(few)
+    told = f"with 101 levels instead (finer; 101 meta-states), from {starts['5']} of these starts"
+    assert told in printed(few)
     compared = default.other_levels
     assert compared is not None
     assert compared.levels == "201 levels"
@@ -417,7 +419,7 @@ def test_coarser_levels_are_compared_where_finer_ones_take_long() -> None:
     assert finer((5.0,), 5) == (9.0,)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("rfos.metagames.sizes.QUICK_PAIRS", 2000)  # 2^10 pairs are, 3^10 are not
-        found = quietly(ShapingRequest("ipd", levels="3", inner_discount=0.9, starts=3, steps=4, discount=0.8))
+        found = small_study(ShapingRequest("ipd", levels="3", inner_discount=0.9, starts=3, steps=4, discount=0.8))
     others = found.other_levels
     assert others is not None
     assert (others.levels, others.finer, others.n_states) == ("2 levels", False, 32)
@@ -439,17 +441,19 @@ def test_the_step_is_the_opponents() -> None:
     """`--step 0.25` is the naive learner of that step; LOLA imagines the same; others take none."""
     small = {"inner_discount": 0.0, "starts": 2, "steps": 2, "levels": "3"}
     for opponent, learner in (("naive", NaiveLearner(0.25)), ("lola", LOLA(0.25, 0.25))):
-        found = quietly(ShapingRequest("chicken", opponent, step=0.25, **small))
+        found = small_study(ShapingRequest("chicken", opponent, step=0.25, **small))
         assert found.solution.meta_game.opponents == (learner,)
         assert "with step 0.25" in printed(found)
     for opponent in ("best-response", "tit-for-tat"):
         with pytest.raises(ValueError, match=f"{opponent} .*: leave the step out, or choose naive or lola"):
-            quietly(ShapingRequest("ipd", opponent, step=0.25))
+            small_study(ShapingRequest("ipd", opponent, step=0.25))
 
 
 def test_episodes_begin_after_one_move_where_asked() -> None:
     """`--reset move`: first policies are L(a, psi) of random a and psi, as in the reset of M-FOS."""
-    found = quietly(ShapingRequest("chicken", inner_discount=0.0, starts=3, steps=2, levels="3", reset="move", seed=4))
+    found = small_study(
+        ShapingRequest("chicken", inner_discount=0.0, starts=3, steps=2, levels="3", reset="move", seed=4)
+    )
     starts = random_starts(CHICKEN, 3, 4)
     own = random_policies(3, 1, 2, np.random.default_rng(seed_sequence(4, (2,))))
     for n in range(3):
@@ -473,7 +477,7 @@ def test_epsilon_is_the_width_of_the_bracket() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(solve_step, "solve", remembered)
         for epsilon in (1.0, 1e-6):
-            found = quietly(
+            found = small_study(
                 ShapingRequest("chicken", inner_discount=0.0, levels="3", starts=2, steps=2, epsilon=epsilon)
             )
             widths.append(found.mean_value[1] - found.mean_value[0])
@@ -496,13 +500,13 @@ def test_epsilon_is_the_width_of_the_bracket() -> None:
 def test_options_out_of_range_are_named(options: dict[str, object], message: str) -> None:
     """Before anything is built."""
     with pytest.raises(ValueError, match=message):
-        quietly(ShapingRequest("ipd", **options))
+        small_study(ShapingRequest("ipd", **options))
 
 
 def test_more_roll_outs_than_fit_are_refused_before_they_are_made() -> None:
     """One sentence with the bytes."""
     with pytest.raises(MemoryError, match=r"roll-outs of .* starts and 100 steps needs .* bytes.*: give fewer starts"):
-        quietly(ShapingRequest("chicken", inner_discount=0.0, starts=10**12))
+        small_study(ShapingRequest("chicken", inner_discount=0.0, starts=10**12))
 
 
 def test_how_long_filling_takes_is_said_before_and_while_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -510,7 +514,7 @@ def test_how_long_filling_takes_is_said_before_and_while_it_does(monkeypatch: py
     monkeypatch.setattr(progress, "EVERY", 0.0)
     for game, pairs in (("chicken", "25"), ("rock-paper-scissors", "225")):
         lines: list[str] = []
-        shaping_study(ShapingRequest(game, inner_discount=0.0, levels="5", starts=2, steps=2), lines.append)
+        build(ShapingRequest(game, inner_discount=0.0, levels="5", starts=2, steps=2), lines.append)
         told = [n for n, line in enumerate(lines) if line.startswith(f"filling {pairs} pairs takes about")]
         shares = [n for n, line in enumerate(lines) if line.endswith("% of pairs filled")]
         assert told[0] < shares[0]
@@ -540,7 +544,7 @@ def test_the_exported_policy_replays_to_the_same_value(tmp_path: Path, capsys: p
     """The command's file, loaded, earns what the command says, from the same starts, move by move."""
     file = tmp_path / "new" / "shaper.npz"
     asked = ["solve", "ipd", "--levels", "2", "--starts", "6", "--steps", "9", "--policy", str(file), "--json"]
-    with pytest.raises(SystemExit) as caught:
+    with small_comparisons(), pytest.raises(SystemExit) as caught:
         main(asked)
     assert caught.value.code == 0
     found = json.loads(capsys.readouterr().out)

@@ -10,10 +10,10 @@ import pytest
 
 from rfos.games.named import named_game
 from rfos.laboratory.sweeps.cells import Cell, canonical, meta_game
-from rfos.laboratory.sweeps.fits import all_fits, without_verdict
+from rfos.laboratory.sweeps.fits import all_fits
 from rfos.laboratory.sweeps.measures import measure
 from rfos.laboratory.sweeps.rows import StoreRow
-from rfos.laboratory.sweeps.spec import read_spec
+from rfos.laboratory.sweeps.spec import read_spec, without_verdict
 from rfos.learning.agents import Rmax
 from rfos.learning.ledger import ledger
 from rfos.learning.run import run
