@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from rfos._system import checks
 from rfos.learning.agents import PaperRmax, Rmax
-from rfos.learning.environment import Environment
-from rfos.metagames.window import WindowMetaGame
 
 if TYPE_CHECKING:
     from bounds.bound import Bound, Family
+    from rfos.learning.environment import Environment
 
 PLANNING_SHARE = Fraction(1, 100)
 """Share of epsilon left to planning, w_plan: value iteration makes it cheap to keep small."""
@@ -146,6 +145,8 @@ class Theorem:
 
     def fails(self, case: Case) -> Failure | None:
         """Return the first of its assumptions that fails in a case of its setting, m and epsilon aside."""
+        from rfos.metagames.window import WindowMetaGame  # `rfos bound` reads this table without building games
+
         environment = case.environment
         if not environment.is_markov:
             return failure(Assumption.MARKOV)

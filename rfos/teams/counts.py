@@ -234,8 +234,6 @@ class Experience:
         """Check everything, before any episode."""
         checks.kind("team", team, DecPOMDP, mend="DecPOMDP(W, R, ...) or a task of rfos.teams.tasks makes one")
         self.m = checks.whole("m", m, 1, MOST_VISITS)
-        if rewards not in ("known", "sampled"):
-            raise ValueError(f"rewards are {checks.shown(rewards)}: choose 'known' or 'sampled'")
         self.team, self.known_start = team, bool(known_start)
         self.layout = layout(team, row_keys, rewards)
         rows = self.layout.n_rows

@@ -26,7 +26,7 @@ from rfos.teams.marco_result import MarcoResult, Policies, Report, States, Stop,
 from rfos.teams.model import DecPOMDP
 from rfos.teams.plan import plan
 from rfos.teams.policies import TeamPolicy, constant_policy
-from rfos.teams.world import Rewards
+from rfos.teams.world import Rewards, layout
 
 if TYPE_CHECKING:
     pass
@@ -329,8 +329,7 @@ def marco(
         return plan(model, kind, seconds=plan_seconds, nodes=NODES if plan_seconds is None else None)
 
     chosen = own_planner if planner is None else planner
-    probe = Experience(played, m=1 if m is None else m, row_keys=row_keys, known_start=known_start, rewards=rewards)
-    n_rows = probe.counts().n_rows
+    n_rows = layout(played, row_keys, rewards).n_rows - bool(known_start)
     numbers = guarantee(
         played, epsilon, delta, explore=explore, n_rows=n_rows, known_start=known_start, rewards=rewards
     )

@@ -116,7 +116,7 @@ def layout(team: DecPOMDP, row_keys: object = None, rewards: Rewards = "known") 
     Raises
     ------
     ValueError
-        If `row_keys` has another shape, or puts pairs with different laws into one row.
+        If `rewards` is neither, `row_keys` has another shape, or puts pairs with different laws into one row.
     MemoryError
 
     Examples
@@ -128,6 +128,8 @@ def layout(team: DecPOMDP, row_keys: object = None, rewards: Rewards = "known") 
     (5, 2)
     """
     checks.kind("team", team, DecPOMDP)
+    if rewards not in ("known", "sampled"):
+        raise ValueError(f"rewards are {checks.shown(rewards)}: choose 'known' or 'sampled'")
     b = team.branches
     require_memory(80 * (len(b.state) + team.rewards.size), "the counts of the team", "give a smaller problem")
     key = _keys(team, row_keys)
