@@ -29,3 +29,25 @@ def grid(**changed: Any) -> str:
 def spec(title: str, seed: int, *grids: str) -> str:
     """A spec of these grids, or else of the usual one."""
     return f"title = {json.dumps(title)}\nseed = {seed}\n{''.join(grids) or grid()}"
+
+
+TURNS = '''
+class Turns:
+    """Takes the actions in turn."""
+    def begin(self, environment, rng):
+        return TurnsPlayer(environment)
+
+class TurnsPlayer:
+    def __init__(self, environment):
+        self.n_states, self.n_actions, self.at = environment.n_states, environment.n_actions, 0
+    def act(self, state):
+        self.at = (self.at + 1) % self.n_actions
+        return self.at
+    def observe(self, state, action, reward, next_state):
+        return False
+    def policy(self):
+        return np.full((self.n_states, self.n_actions), 1 / self.n_actions)
+
+TURNS = Turns()
+'''
+"""The source of an agent that plays in Python, for a user's module that has imported np."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from commands import here
+from specs import TURNS
 
 from rfos.laboratory.sweeps.driver import sweep
 from rfos.laboratory.sweeps.executors import InProcess
@@ -224,7 +225,8 @@ def test_a_neighbour_that_does_not_parse_is_said_in_a_sentence(write, tmp_path) 
         swept(module, tmp_path / "s.db")
 
 
-HIDDEN = """
+HIDDEN = (
+    """
 import numpy as np
 import rfos
 
@@ -239,27 +241,9 @@ class Patient:
 
 def patient():
     return Patient()
-
-class Turns:
-    def begin(self, environment, rng):
-        return TurnsPlayer(environment)
-
-class TurnsPlayer:
-    def __init__(self, environment):
-        self.n_states, self.n_actions, self.at = environment.n_states, environment.n_actions, 0
-
-    def act(self, state):
-        self.at = (self.at + 1) % self.n_actions
-        return self.at
-
-    def observe(self, state, action, reward, next_state):
-        return False
-
-    def policy(self):
-        return np.full((self.n_states, self.n_actions), 1 / self.n_actions)
-
-TURNS = Turns()
 """
+    + TURNS
+)
 
 
 @pytest.mark.parametrize("measure", ["ledger", "least-m"])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from commands import here, run
-from specs import grid, spec
+from specs import TURNS, grid, spec
 
 from rfos.laboratory.sweeps import executors
 from rfos.laboratory.sweeps.cells import Task
@@ -22,9 +22,9 @@ from rfos.laboratory.sweeps.measures import measure
 from rfos.laboratory.sweeps.spec import GRID_KEYS, check_cell, example, parse_spec
 from rfos.laboratory.sweeps.store import Store
 
-MINE = '''
+MINE = (
+    '''
 """Parts of my own."""
-from dataclasses import dataclass
 import numpy as np
 import rfos
 from rfos.laboratory.sweeps.cells import agent, process
@@ -45,26 +45,9 @@ def agent_of(epsilon, delta, m):
     return rfos.Rmax(m, epsilon, delta)
 
 FIXED = rfos.Rmax(m=4, epsilon=0.8, delta=0.2)
-
-@dataclass(frozen=True)
-class Turns:
-    """Takes the actions in turn."""
-    def begin(self, environment, rng):
-        return TurnsPlayer(environment)
-
-class TurnsPlayer:
-    def __init__(self, environment):
-        self.n_states, self.n_actions, self.at = environment.n_states, environment.n_actions, 0
-    def act(self, state):
-        self.at = (self.at + 1) % self.n_actions
-        return self.at
-    def observe(self, state, action, reward, next_state):
-        return False
-    def policy(self):
-        return np.full((self.n_states, self.n_actions), 1 / self.n_actions)
-
-TURNS = Turns()
-
+'''
+    + TURNS
+    + """
 def _earned(cell, checkpoint):
     seeds = np.random.SeedSequence(cell.root, spawn_key=cell.words)
     trace = rfos.run(process(cell), agent(cell), steps=run_length(cell), horizon=cell.horizon, bins=1, rng=seeds)
@@ -77,7 +60,8 @@ def broken():
     raise KeyError("payoffs")
 
 NUMBER = 3
-'''
+"""
+)
 PAYOFFS = "PAYOFFS = [[[1.0, -1.0], [-1.0, 1.0]], [[-1.0, 1.0], [1.0, -1.0]]]\n"
 SPEC = spec(
     "mine",
